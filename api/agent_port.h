@@ -1,0 +1,124 @@
+// What the REST server needs of the agent. The agent implements it (agent/); a test may too.
+// Every method may be called from any thread; those that change something or wait take a deadline, after which
+// they answer ErrorKind::timeout (what was asked may still happen).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/desired.h"
+#include "model/link.h"
+#include "model/plan.h"
+#include "model/result.h"
+#include "model/status.h"
+
+namespace lanwright {
+
+using Deadline = std::chrono::steady_clock::time_point;
+
+// One object as it was at one moment. Immutable once published.
+struct ObjectView {
+  ResourceId id;
+  std::string set;
+  Uid uid;
+  std::uint64_t generation = 0;
+  WallTime created{};
+  bool deleting = false;
+  std::shared_ptr<const ObjectSpec> spec;
+  ObjectStatus status;
+  std::vector<LinkName> links;  // owned links that it wants
+};
+
+struct SetView {
+  std::string name;
+  std::uint64_t generation = 0;
+  WallTime applied{};
+};
+
+struct Snapshot {
+  std::uint64_t generation = 0;  // of the store
+  std::vector<std::shared_ptr<const ObjectView>> objects;  // by kind, then name
+  std::vector<SetView> sets;                               // by name
+  std::map<std::string, std::uint64_t> counters;           // Prometheus names without the lanwright_ prefix
+  std::size_t orphans = 0;   // kernel links with a mark of ours that the store does not know
+  bool live = true;          // the loop makes progress
+  bool ready = false;        // first complete look at the kernel done, store open
+  bool converged = false;    // every object Ready or waiting for something outside
+  std::string store_notice;  // told until the next start when a damaged database was set aside
+  WallTime started{};
+};
+
+struct ApplyRequest {
+  SetSpec set;
+  bool dry_run = false;
+  bool prune = true;
+  bool adopt = false;
+  std::optional<std::uint64_t> if_generation;  // of the set; 0 = must not exist yet
+  Peer peer;
+};
+
+struct ObjectOutcome {
+  ResourceId id;
+  std::string result;  // created, changed, unchanged, removed
+};
+
+struct ApplyOutcome {
+  std::uint64_t generation = 0;  // of the set, after
+  std::vector<ObjectOutcome> objects;
+  Plan plan;  // at the moment of the request
+};
+
+struct DeleteRequest {
+  std::optional<ResourceId> object;  // one of both is given
+  std::optional<std::string> set;
+  std::optional<std::uint64_t> if_generation;
+  Peer peer;
+};
+
+// One link of an object, for describe.
+struct LinkReport {
+  LinkSpec wanted;
+  std::optional<LinkFact> found;
+  std::string master;  // names behind the indexes in `found`
+  std::string parent;
+};
+
+struct Description {
+  std::shared_ptr<const ObjectView> object;
+  std::vector<LinkReport> links;
+  std::vector<std::string> ports;  // of a network: names of the links plugged into it, foreign ones included
+  std::vector<Action> differences;
+  std::vector<Event> history;  // newest first, at most 20
+};
+
+class AgentPort {
+ public:
+  virtual ~AgentPort() = default;
+
+  virtual Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline deadline) = 0;
+  virtual Result<ApplyOutcome> remove(const DeleteRequest& request, Deadline deadline) = 0;
+  // What differs now between desired and observed, of one set or of everything.
+  virtual Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline) = 0;
+  virtual Result<Description> describe(const ResourceId& id, Deadline deadline) = 0;
+
+  // Never older than the call.
+  virtual Result<std::shared_ptr<const Snapshot>> snapshot(Deadline deadline) = 0;
+
+  // Waits until every object of the set (of all sets when absent) has been compared with the kernel at
+  // `generation` or later and is Ready (or gone, when it was deleted), or the deadline passes; says which it was.
+  virtual bool wait_converged(const std::optional<std::string>& set, std::uint64_t generation,
+                              Deadline deadline) = 0;
+
+  // Events with an id above `after`, oldest first, at most `limit`. Waits for one until the deadline when there
+  // is none; then answers an empty list.
+  virtual std::vector<Event> events_after(std::uint64_t after, std::size_t limit, Deadline deadline) = 0;
+  // The newest `limit` events, oldest first.
+  virtual std::vector<Event> recent_events(std::size_t limit) = 0;
+};
+
+}  // namespace lanwright

@@ -1,0 +1,43 @@
+// MAC and IP addresses as plain comparable values. Parsing is strict: what `ip` would not print is refused.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace lanwright {
+
+struct MacAddress {
+  std::array<std::uint8_t, 6> bytes{};
+  auto operator<=>(const MacAddress&) const = default;
+  bool is_multicast() const { return (bytes[0] & 1U) != 0; }
+  std::string text() const;  // "02:00:00:00:01:01"
+  static std::optional<MacAddress> parse(std::string_view text);
+};
+
+// An IPv4 or IPv6 address; `family` is AF_INET or AF_INET6. IPv4 uses the first four bytes, the others are 0.
+struct IpAddress {
+  std::uint8_t family = 0;
+  std::array<std::uint8_t, 16> bytes{};
+  auto operator<=>(const IpAddress&) const = default;
+  std::size_t size() const;  // 4 or 16
+  std::string text() const;
+  static std::optional<IpAddress> parse(std::string_view text);
+};
+
+// An address with a prefix length: "10.0.0.1/24". Host bits are kept (see network()).
+struct IpPrefix {
+  IpAddress address;
+  std::uint8_t length = 0;
+  auto operator<=>(const IpPrefix&) const = default;
+  IpPrefix network() const;                     // host bits cleared
+  bool contains(const IpAddress& other) const;  // false when the families differ
+  bool overlaps(const IpPrefix& other) const;
+  std::string text() const;
+  static std::optional<IpPrefix> parse(std::string_view text);  // the length is required
+};
+
+}  // namespace lanwright

@@ -1,0 +1,121 @@
+// What a user declares: sets of VLAN links, networks and attachments. Plain values, compared with ==.
+// Source of the format: YAML version 1 (model/set_reader.h).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/addresses.h"
+#include "model/ids.h"
+
+namespace lanwright {
+
+enum class VlanProtocol : std::uint8_t { dot1q, dot1ad };  // "802.1Q" (TPID 0x8100), "802.1ad" (TPID 0x88a8)
+
+struct VlanSpec {
+  std::string parent;      // a link of the managed namespace, by name
+  std::uint16_t id = 0;    // VID, 1 to 4094
+  VlanProtocol protocol = VlanProtocol::dot1q;
+  std::optional<std::uint32_t> mtu;  // bytes
+  std::optional<MacAddress> mac;
+  bool operator==(const VlanSpec&) const = default;
+};
+
+// A bridge port's VLANs: `pvid` is untagged both ways; `tagged` pass with their tag.
+struct PortVlans {
+  std::optional<std::uint16_t> pvid;
+  std::vector<std::uint16_t> tagged;  // ascending, no duplicates
+  bool empty() const { return !pvid && tagged.empty(); }
+  bool operator==(const PortVlans&) const = default;
+};
+
+struct Uplink {
+  std::string interface;
+  std::optional<std::uint32_t> ofport;  // Open vSwitch only
+  PortVlans vlans;                      // YAML: `vlan: 100`, `trunk: [10, 20]`
+  bool operator==(const Uplink&) const = default;
+};
+
+struct Subnet {
+  IpPrefix cidr;
+  std::optional<IpAddress> gateway;
+  std::optional<IpPrefix> range;
+  std::map<std::string, IpAddress> reserved;
+  bool operator==(const Subnet&) const = default;
+};
+
+struct RouteSpec {
+  IpPrefix to;  // `default` is 0.0.0.0/0 or ::/0 by the family of `via`; without `via`, IPv4
+  std::optional<IpAddress> via;
+  std::optional<std::uint32_t> metric;
+  bool operator==(const RouteSpec&) const = default;
+};
+
+struct HostInterface {
+  std::string name;
+  std::vector<IpPrefix> addresses;
+  std::vector<RouteSpec> routes;
+  bool operator==(const HostInterface&) const = default;
+};
+
+enum class NetworkMode : std::uint8_t { flat, nat, routed };
+
+// A driver's own settings, checked against the driver's grammar (model/grammar.h). Only what the user wrote is
+// here: defaults are the driver's, so that an export changes nothing.
+using SettingValue = std::variant<bool, std::int64_t, std::string, std::vector<std::string>>;
+using Settings = std::map<std::string, SettingValue>;
+
+struct NetworkSpec {
+  std::string driver;
+  Settings settings;
+  std::optional<std::uint32_t> mtu;
+  NetworkMode mode = NetworkMode::flat;
+  std::vector<Subnet> subnets;
+  std::vector<Uplink> uplinks;
+  std::string parent;  // macvlan, ipvlan
+  bool internal = false;
+  std::optional<HostInterface> host_interface;
+  bool operator==(const NetworkSpec&) const = default;
+};
+
+struct TapEnd {
+  std::string name;                    // empty: lw-ATTACHMENT
+  std::optional<std::uint32_t> owner;  // uid that may open it
+  std::optional<std::uint32_t> group;  // gid that may open it
+  bool operator==(const TapEnd&) const = default;
+};
+
+// Exactly one of `netns` and `tap` is given.
+struct AttachmentSpec {
+  std::string network;
+  std::string netns;      // a name under /run/netns, or an absolute path; empty for a tap
+  std::string interface;  // name inside the namespace; required with netns
+  std::optional<TapEnd> tap;
+  std::optional<MacAddress> mac;
+  std::optional<std::uint32_t> mtu;  // the network's when absent
+  bool isolated = false;             // bridge port isolation
+  PortVlans vlans;                   // bridge with vlan_filtering
+  std::vector<IpPrefix> addresses;
+  std::vector<RouteSpec> routes;
+  bool operator==(const AttachmentSpec&) const = default;
+};
+
+// What one YAML file declares.
+struct SetSpec {
+  std::string name = "default";
+  std::map<std::string, VlanSpec> vlans;
+  std::map<std::string, NetworkSpec> networks;
+  std::map<std::string, AttachmentSpec> attachments;
+  bool operator==(const SetSpec&) const = default;
+};
+
+using ObjectSpec = std::variant<VlanSpec, NetworkSpec, AttachmentSpec>;  // in the order of Kind
+
+// The path of a netns as YAML gives it: a bare name is under /run/netns; "" stays "" (the managed namespace).
+std::string netns_path(const std::string& netns);
+
+}  // namespace lanwright

@@ -1,0 +1,137 @@
+// Kernel links as values: what is wanted of one (LinkSpec) and what the kernel says of one (LinkFact).
+// The words are those of ip-link(8) and <linux/if_link.h>.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/addresses.h"
+#include "model/desired.h"
+#include "model/ids.h"
+
+namespace lanwright {
+
+// A link's place: the path of its netns ("" is the namespace that the agent manages) and its name there.
+struct LinkName {
+  std::string netns;
+  std::string name;
+  auto operator<=>(const LinkName&) const = default;
+  bool operator==(const LinkName&) const = default;
+  std::string text() const;  // "eth0" or "eth0 in /run/netns/r1"
+};
+
+// Numeric attributes of a link's kind (IFLA_INFO_DATA) or of its being a bridge port (IFLA_INFO_SLAVE_DATA).
+// Their netlink numbers and widths stand in reconcilers/netlink/attributes.cpp, one line each.
+enum class LinkAttr : std::uint8_t {
+  bridge_stp_state,
+  bridge_ageing_time,  // 1/100 s
+  bridge_group_fwd_mask,
+  bridge_mcast_snooping,
+  bridge_vlan_filtering,
+  bridge_vlan_default_pvid,
+  bridge_forward_delay,  // 1/100 s
+  bridge_hello_time,     // 1/100 s
+  bridge_max_age,        // 1/100 s
+  bridge_priority,
+  port_isolated,
+  port_learning,
+  port_unicast_flood,
+  port_group_fwd_mask,
+  port_guard,  // BPDU guard
+  vlan_id,
+  vlan_protocol,  // TPID in host order: 0x8100, 0x88a8
+  macvlan_mode,
+  macvlan_flags,
+  ipvlan_mode,
+  ipvlan_flags,
+};
+const char* name_of(LinkAttr attribute);  // "bridge.ageing_time"
+
+using LinkAttrs = std::vector<std::pair<LinkAttr, std::uint64_t>>;  // ascending by attribute
+std::optional<std::uint64_t> find(const LinkAttrs& attrs, LinkAttr attribute);
+
+// Address generation of IPv6 on a link: `none` keeps the kernel from giving it a link-local address and from
+// soliciting routers, so that a pure L2 port makes no noise.
+enum class Ipv6Addresses : std::uint8_t { automatic, none };
+
+// A link that an object wants. Everything optional that is absent is not looked at.
+struct LinkSpec {
+  LinkName where;
+  std::string role;   // tells the links of one object apart in their marks; "" for the main one
+  std::string kind;   // IFLA_INFO_KIND: "bridge", "vlan", "veth", "tun"; "" = a host link used as it is
+  bool owned = true;  // false: an uplink: the agent only sets master, port attributes and UP
+  bool by_peer = false;  // made by the creation of `peer`, the other end of a veth
+  std::optional<LinkName> peer;
+  std::string altname;  // the full name, where `where.name` is a shortened one
+  std::string master;   // name, same namespace; "" = wanted without a master
+  std::string parent;   // IFLA_LINK by name in the managed namespace, for vlan, macvlan, ipvlan
+  bool up = true;
+  std::optional<std::uint32_t> mtu;
+  std::optional<MacAddress> mac;
+  std::optional<std::uint32_t> tap_owner;
+  std::optional<std::uint32_t> tap_group;
+  Ipv6Addresses ipv6 = Ipv6Addresses::automatic;
+  LinkAttrs attributes;
+  std::optional<PortVlans> vlans;
+  std::vector<IpPrefix> addresses;
+  std::vector<RouteSpec> routes;
+  bool operator==(const LinkSpec&) const = default;
+};
+
+struct AddressFact {
+  IpPrefix prefix;
+  std::uint8_t protocol = 0;  // IFA_PROTO: the agent's own are marked with kOwnProtocol
+  bool operator==(const AddressFact&) const = default;
+};
+
+struct RouteFact {
+  RouteSpec route;  // main table, marked with kOwnProtocol; others are never read
+  bool operator==(const RouteFact&) const = default;
+};
+
+// rtm_protocol and IFA_PROTO of what the agent adds (a number that /etc/iproute2/rt_protos leaves free).
+inline constexpr std::uint8_t kOwnProtocol = 108;
+// IFLA_GROUP given at creation to every link of the agent.
+inline constexpr std::uint32_t kOwnGroup = 0x6c77;
+
+struct LinkFact {
+  int ifindex = 0;
+  std::string name;
+  std::vector<std::string> altnames;
+  std::string kind;       // "" for physical links
+  std::string port_kind;  // IFLA_INFO_SLAVE_KIND: "bridge" for a bridge's port
+  bool up = false;        // IFF_UP
+  bool lower_up = false;  // IFF_LOWER_UP: carrier
+  bool loopback = false;
+  std::uint32_t mtu = 0;
+  std::optional<MacAddress> mac;
+  int master = 0;         // ifindex, 0 = none
+  int parent = 0;         // IFLA_LINK: ifindex, of the parent or the veth peer
+  int parent_nsid = -1;   // IFLA_LINK_NETNSID: where `parent` lives, -1 = same namespace
+  std::uint32_t group = 0;
+  std::string alias;
+  Ipv6Addresses ipv6 = Ipv6Addresses::automatic;
+  std::optional<std::uint32_t> tap_owner;
+  std::optional<std::uint32_t> tap_group;
+  LinkAttrs attributes;
+  PortVlans vlans;        // read only for ports of bridges that filter VLANs
+  std::vector<AddressFact> addresses;
+  std::vector<RouteFact> routes;  // that leave through this link
+  bool operator==(const LinkFact&) const = default;
+};
+
+// The mark in a link's alias: "lanwright:UID" or "lanwright:UID/ROLE".
+struct Mark {
+  Uid uid;
+  std::string role;
+  auto operator<=>(const Mark&) const = default;
+  bool operator==(const Mark&) const = default;
+  std::string text() const;
+  static std::optional<Mark> parse(const std::string& alias);
+};
+
+}  // namespace lanwright

@@ -1,0 +1,58 @@
+// What is, as the sources of observed state last told it. Kept incrementally; read by the planner as a value.
+// Today's source is netlink (links of every namespace that matters); processes and databases join here as
+// further members, each with its own index.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "model/link.h"
+
+namespace lanwright {
+
+// The links of one network namespace, with the indexes that the planner needs. Invariant: the indexes agree
+// with `links`; only put() and erase() change them.
+class NamespaceFacts {
+ public:
+  bool present = false;     // the path names a network namespace now
+  std::uint64_t inode = 0;  // of the nsfs file: tells a namespace from its successor under the same path
+  int nsid = -1;            // as the managed namespace numbers it; -1 for the managed one itself
+
+  const LinkFact* find(int ifindex) const;
+  const LinkFact* find(const std::string& name) const;  // by name, then by alternative name
+  const LinkFact* find(const Mark& mark) const;
+  std::vector<const LinkFact*> marked(const Uid& uid) const;  // all links with this uid, whatever their role
+  std::vector<int> ports_of(int master) const;                // ifindexes, ascending; O(links)
+
+  void put(LinkFact fact);  // adds, or replaces the link with this ifindex
+  void erase(int ifindex);
+  void clear();
+  // Changes a link in place when only its addresses, routes or VLANs change; nullptr when it is not there.
+  LinkFact* edit(int ifindex);
+
+  const std::unordered_map<int, LinkFact>& links() const { return links_; }
+
+ private:
+  void index(const LinkFact& fact);
+  void unindex(const LinkFact& fact);
+
+  std::unordered_map<int, LinkFact> links_;
+  std::unordered_map<std::string, int> by_name_;
+  std::unordered_multimap<Uid, int> by_uid_;
+};
+
+struct Observed {
+  // By netns path; "" is the managed namespace, always there once the first dump is complete.
+  std::map<std::string, NamespaceFacts> namespaces;
+  // False after an overrun or an interrupted dump until a complete re-read: nothing is removed meanwhile.
+  bool complete = false;
+
+  const NamespaceFacts* find(const std::string& netns) const;
+  const LinkFact* find(const LinkName& where) const;
+};
+
+}  // namespace lanwright

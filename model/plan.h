@@ -1,0 +1,116 @@
+// The ordered list of actions that turns observed into desired, each with its reason and its disruption.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/ids.h"
+#include "model/link.h"
+#include "model/result.h"
+
+namespace lanwright {
+
+// What traffic through the object feels.
+enum class Disruption : std::uint8_t {
+  none,      // nothing
+  flap,      // the link goes down and up
+  recreate,  // the link is removed and made again
+};
+const char* name_of(Disruption disruption);
+
+// Makes a link, with its mark. For a veth both ends are made; `peer` then says what the other end is.
+struct CreateLink {
+  LinkSpec link;
+  Mark mark;
+  std::optional<LinkSpec> peer;
+  std::optional<Mark> peer_mark;
+  bool operator==(const CreateLink&) const = default;
+};
+
+// Sets what differs on a link that is there. Only what is present is set.
+struct ChangeLink {
+  LinkName where;        // as it is named now
+  std::string kind;      // of the link; needed where kind-specific attributes are set
+  std::string port_kind; // "bridge" where port attributes are set
+  int ifindex = 0;
+  std::optional<std::string> rename;
+  std::optional<std::string> master;  // a name; "" takes it off its master
+  std::optional<bool> up;
+  std::optional<std::uint32_t> mtu;
+  std::optional<MacAddress> mac;
+  std::optional<std::string> alias;
+  std::optional<std::uint32_t> group;
+  std::optional<Ipv6Addresses> ipv6;
+  std::optional<std::string> add_altname;
+  LinkAttrs attributes;
+  std::optional<PortVlans> add_vlans;
+  std::optional<PortVlans> remove_vlans;
+  std::optional<std::uint32_t> tap_owner;
+  std::optional<std::uint32_t> tap_group;
+  bool operator==(const ChangeLink&) const = default;
+};
+
+// Removes an owned link. The executor looks at it again right before, and leaves it if it is not `mark`'s.
+struct RemoveLink {
+  LinkName where;
+  int ifindex = 0;
+  std::string kind;
+  Mark mark;
+  bool operator==(const RemoveLink&) const = default;
+};
+
+struct AddAddress {
+  LinkName where;
+  IpPrefix address;
+  bool operator==(const AddAddress&) const = default;
+};
+struct RemoveAddress {
+  LinkName where;
+  IpPrefix address;
+  bool operator==(const RemoveAddress&) const = default;
+};
+struct AddRoute {
+  LinkName where;
+  RouteSpec route;
+  bool operator==(const AddRoute&) const = default;
+};
+struct RemoveRoute {
+  LinkName where;
+  RouteSpec route;
+  bool operator==(const RemoveRoute&) const = default;
+};
+
+using Step = std::variant<CreateLink, ChangeLink, RemoveLink, AddAddress, RemoveAddress, AddRoute, RemoveRoute>;
+
+struct Action {
+  ResourceId object;
+  int stage = 0;  // actions of one stage do not depend on each other; stages run in ascending order
+  Step step;
+  std::string reason;                    // "missing", "mtu is 1400, wanted 1500"
+  std::vector<std::string> differences;  // names of the attributes that drifted: "mtu", "mac", "addresses"
+  Disruption disruption = Disruption::none;
+  bool operator==(const Action&) const = default;
+
+  const char* verb() const;        // "create", "change", "remove", "add address", ...
+  const LinkName& target() const;  // the link that it is about
+  std::string text() const;        // "create bridge br0", for people
+};
+
+// An object that cannot be made to match now, and why: it waits (kind `waiting`), or somebody else owns a link
+// that it wants (kind `conflict`).
+struct Blocked {
+  ResourceId object;
+  Error why;
+  bool operator==(const Blocked&) const = default;
+};
+
+struct Plan {
+  std::vector<Action> actions;
+  std::vector<Blocked> blocked;
+  bool empty() const { return actions.empty(); }
+  bool operator==(const Plan&) const = default;
+};
+
+}  // namespace lanwright

@@ -1,0 +1,99 @@
+// The durable desired state: one SQLite file. Owned and called by the loop thread only. Every method that
+// changes something has committed (WAL, synchronous=FULL) when it returns success, and changed nothing when it
+// returns an error.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/desired.h"
+#include "model/ids.h"
+#include "model/result.h"
+#include "model/status.h"
+
+namespace lanwright {
+
+// An object as stored. The spec is its JSON (model/json.h).
+struct StoredObject {
+  ResourceId id;
+  std::string set;
+  Uid uid;
+  std::uint64_t generation = 0;  // of the store when the spec last changed
+  bool deleting = false;         // no longer wanted; kept until nothing of it is left in the kernel
+  bool adopt = false;            // may take over foreign links with its names
+  WallTime created{};
+  std::string spec;
+};
+
+struct StoredSet {
+  std::string name;
+  std::uint64_t generation = 0;  // of the store when the set was last changed
+  WallTime applied{};
+};
+
+// A link that is not ours but that we made a port of ours: remembered before it is done, so that it is given
+// back even when the declaration is long gone.
+struct Claim {
+  Uid uid;           // of the network
+  std::string link;  // name in the managed namespace
+  auto operator<=>(const Claim&) const = default;
+  bool operator==(const Claim&) const = default;
+};
+
+// One commit. Everything in it happens or nothing does. The store raises its generation by one and stamps it on
+// the sets and objects in `put_*` whose content differs from what is stored.
+struct StoreChange {
+  std::vector<std::string> put_sets;
+  std::vector<std::string> drop_sets;
+  std::vector<StoredObject> put_objects;  // an empty uid is given by the store; generation is set by the store
+  std::vector<ResourceId> mark_deleting;
+  std::vector<Event> events;              // history that must not be lost (who applied what)
+};
+
+class Store {
+ public:
+  struct Opened;
+
+  // Opens DIR/lanwright.db, creating or migrating it (all in one transaction with user_version), after
+  // PRAGMA integrity_check. A damaged file is moved to DIR/lanwright.db.damaged-TIME together with its -wal and
+  // -shm, a new one is begun, and Opened::set_aside says where the old one is: its kernel links then carry uids
+  // that the new store does not know, so nothing of them is ever removed. A file from a newer version of the
+  // program is an error. So are a directory that cannot be written and a lock held by somebody else.
+  static Result<Opened> open(const std::filesystem::path& directory);
+
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  std::uint64_t generation() const;
+  std::vector<StoredSet> sets() const;
+  Result<std::vector<StoredObject>> objects() const;
+  Result<std::vector<Claim>> claims() const;
+
+  // Returns the objects of `put_objects` as they are stored now (uid and generation filled in).
+  Result<std::vector<StoredObject>> commit(StoreChange change);
+  Result<void> forget(const std::vector<ResourceId>& objects);  // deleting objects of which nothing is left
+  Result<void> add_claims(const std::vector<Claim>& claims);
+  Result<void> drop_claims(const std::vector<Claim>& claims);
+
+  // History that may lose its last second in a power failure (drift, repairs). The newest 10,000 are kept.
+  Result<void> record(const std::vector<Event>& events);
+  Result<std::vector<Event>> history(std::optional<ResourceId> object, std::size_t limit) const;  // newest first
+  std::uint64_t last_event_id() const;  // 0 when there is none
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+struct Store::Opened {
+  std::unique_ptr<Store> store;
+  std::optional<std::filesystem::path> set_aside;
+};
+
+}  // namespace lanwright
