@@ -1,6 +1,7 @@
 // The REST server on a Unix socket. Starts threads of its own; all calls into the agent go through AgentPort.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -18,6 +19,8 @@ struct ServerOptions {
   std::size_t body_limit = 16U << 20U;  // bytes
   std::size_t threads = 8;
   std::size_t event_streams = 4;        // more answer 503
+  std::chrono::milliseconds patience{10'000};   // for a client that is silent in the middle of something
+  std::chrono::milliseconds heartbeat{15'000};  // between comments on an idle event stream
 };
 
 class Server {

@@ -21,7 +21,7 @@ std::optional<Kind> kind_from(std::string_view text);  // accepts "network", "ne
 struct ResourceId {
   Kind kind = Kind::network;
   std::string name;
-  auto operator<=>(const ResourceId&) const = default;
+  auto operator<=>(const ResourceId&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 sees a 0
   bool operator==(const ResourceId&) const = default;
   std::string text() const { return std::string(name_of(kind)) + " " + name; }  // "network lab"
 };

@@ -67,7 +67,7 @@ struct LinkSpec {
   bool by_peer = false;  // made by the creation of `peer`, the other end of a veth
   std::optional<LinkName> peer;
   std::string altname;  // the full name, where `where.name` is a shortened one
-  std::string master;   // name, same namespace; "" = wanted without a master
+  std::string master;   // name, same namespace; "" = whoever uses the link says
   std::string parent;   // IFLA_LINK by name in the managed namespace, for vlan, macvlan, ipvlan
   bool up = true;
   std::optional<std::uint32_t> mtu;

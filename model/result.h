@@ -52,15 +52,15 @@ class [[nodiscard]] Result {
 
   explicit operator bool() const { return content_.index() == 0; }
   bool ok() const { return content_.index() == 0; }
-  T& value() & { assert(ok()); return *std::get_if<0>(&content_); }
-  const T& value() const& { assert(ok()); return *std::get_if<0>(&content_); }
-  T&& value() && { assert(ok()); return std::move(*std::get_if<0>(&content_)); }
+  T& value() & { assert(ok()); return std::get<0>(content_); }
+  const T& value() const& { assert(ok()); return std::get<0>(content_); }
+  T&& value() && { assert(ok()); return std::move(std::get<0>(content_)); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
-  const Error& error() const { assert(!ok()); return *std::get_if<1>(&content_); }
+  const Error& error() const { assert(!ok()); return std::get<1>(content_); }
 
  private:
   std::variant<T, Error> content_;

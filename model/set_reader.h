@@ -20,14 +20,16 @@ struct Diagnostic {
   std::string message;
   std::string suggestion;   // the nearest known word, empty when there is none near
   std::string source_line;  // at most 200 bytes of it, cut around the column
+  int caret = 0;            // 1-based place of `column` within `source_line`, in characters; 0 = none
   bool operator==(const Diagnostic&) const = default;
-  // "lab.yaml:4:13: unknown key `stpp`; did you mean `stp`?\n    bridge: {stpp: true}\n             ^~~~\n"
+  // "lab.yaml:4:14: unknown key `stpp`; did you mean `stp`?\n    bridge: {stpp: true}\n             ^~~~\n"
   std::string text() const;
 };
 
 struct ReadLimits {
-  std::size_t bytes = 16U << 20U;     // of a file
-  std::size_t nodes = 2'000'000;      // scalars, sequences and mappings
+  // What yaml-cpp reads in about a second, and room for some 40,000 objects.
+  std::size_t bytes = 8U << 20U;      // of a file
+  std::size_t nodes = 1'000'000;      // scalars, sequences and mappings
   std::size_t depth = 32;
   std::size_t diagnostics = 100;      // further mistakes are counted, not told
 };

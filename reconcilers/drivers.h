@@ -1,9 +1,15 @@
 // The drivers that exist. Adding one is a file in drivers/ and a line in drivers.cpp.
 #pragma once
 
+#include <string>
+
 #include "model/grammar.h"
+#include "reconcilers/driver.h"
 
 namespace lanwright {
+
+// nullptr when there is none of that name.
+const Driver* find_driver(const std::string& name);
 
 // What the YAML reader needs of all drivers. Immutable, any thread.
 const Grammar& driver_grammar();

@@ -45,12 +45,16 @@ struct Claim {
 };
 
 // One commit. Everything in it happens or nothing does. The store raises its generation by one and stamps it on
-// the sets and objects in `put_*` whose content differs from what is stored.
+// the sets and objects in `put_*` whose content differs from what is stored, and on every other set that an
+// object joined, left or began to leave. Objects are put before objects are marked, both before sets are dropped.
+// An object whose set does not exist afterwards, and a dropped set with an object that stays, are errors.
 struct StoreChange {
-  std::vector<std::string> put_sets;
-  std::vector<std::string> drop_sets;
-  std::vector<StoredObject> put_objects;  // an empty uid is given by the store; generation is set by the store
-  std::vector<ResourceId> mark_deleting;
+  std::vector<std::string> put_sets;   // made when missing; `applied` becomes now
+  std::vector<std::string> drop_sets;  // unknown ones are ignored; its deleting objects stay until forget()
+  // An object that exists keeps its uid and its time of creation; one that was deleting is wanted again, with its
+  // old uid. A new one is given a uid when it has none, and now as its time of creation when it has none.
+  std::vector<StoredObject> put_objects;
+  std::vector<ResourceId> mark_deleting;  // unknown ones are ignored
   std::vector<Event> events;              // history that must not be lost (who applied what)
 };
 
@@ -71,16 +75,19 @@ class Store {
 
   std::uint64_t generation() const;
   std::vector<StoredSet> sets() const;
-  Result<std::vector<StoredObject>> objects() const;
+  Result<std::vector<StoredObject>> objects() const;  // ascending by id
   Result<std::vector<Claim>> claims() const;
 
   // Returns the objects of `put_objects` as they are stored now (uid and generation filled in).
   Result<std::vector<StoredObject>> commit(StoreChange change);
-  Result<void> forget(const std::vector<ResourceId>& objects);  // deleting objects of which nothing is left
+  // Deleting objects of which nothing is left. One that is wanted again meanwhile stays.
+  Result<void> forget(const std::vector<ResourceId>& objects);
   Result<void> add_claims(const std::vector<Claim>& claims);
   Result<void> drop_claims(const std::vector<Claim>& claims);
 
-  // History that may lose its last second in a power failure (drift, repairs). The newest 10,000 are kept.
+  // History that may lose its last second in a power failure (drift, repairs). The newest 10,000 are kept. Here
+  // and in commit() the store gives the ids, one after the other, so that the last one is last_event_id()
+  // afterwards, and now as the time of an event that has none.
   Result<void> record(const std::vector<Event>& events);
   Result<std::vector<Event>> history(std::optional<ResourceId> object, std::size_t limit) const;  // newest first
   std::uint64_t last_event_id() const;  // 0 when there is none
@@ -94,6 +101,7 @@ class Store {
 struct Store::Opened {
   std::unique_ptr<Store> store;
   std::optional<std::filesystem::path> set_aside;
+  std::string damage;  // what was wrong with it, in SQLite's words; empty when it was set aside by an earlier start
 };
 
 }  // namespace lanwright

@@ -1,0 +1,964 @@
+#include "agent/engine.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cstring>
+#include <future>
+#include <utility>
+
+#include "agent/log.h"
+#include "model/json.h"
+#include "reconcilers/drivers.h"
+#include "reconcilers/planner.h"
+
+namespace lanwright {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kActionsPerTurn = 512;   // between looks at requests
+constexpr auto kSlice = 30ms;                  // of one turn of the loop
+constexpr std::size_t kBurst = 256;            // messages in one look: more will follow, wait for quiet
+constexpr auto kQuiet = 5ms;
+constexpr auto kQuietAfterLoss = 20ms;
+constexpr auto kFirstRetry = 100ms;
+constexpr auto kLongestRetry = 30s;
+constexpr std::uint32_t kRoundsUntilStuck = 5;
+constexpr auto kContestWindow = 10s;
+constexpr std::size_t kContestedAfter = 6;     // repairs of one attribute within the window
+constexpr auto kLongestContest = 60s;
+constexpr auto kSaveDelay = 1s;
+constexpr auto kAbsentPoll = 1s;
+constexpr std::size_t kHistoryShown = 20;
+constexpr std::size_t kEventsRemembered = 1000;
+
+Uid new_uid() {
+  std::uint64_t bits = 0;
+  while (getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits)) {
+  }
+  Uid uid(16, '0');
+  for (std::size_t i = uid.size(); i-- > 0; bits >>= 4U) uid[i] = "0123456789abcdef"[bits & 0xfU];
+  return uid;
+}
+
+std::map<ResourceId, ObjectSpec> objects_of(const SetSpec& set) {
+  std::map<ResourceId, ObjectSpec> objects;
+  for (const auto& [name, spec] : set.vlans) objects.emplace(ResourceId{Kind::vlan, name}, spec);
+  for (const auto& [name, spec] : set.networks) objects.emplace(ResourceId{Kind::network, name}, spec);
+  for (const auto& [name, spec] : set.attachments) objects.emplace(ResourceId{Kind::attachment, name}, spec);
+  return objects;
+}
+
+std::set<std::string> uplinks_of(const ObjectSpec& spec) {
+  std::set<std::string> names;
+  if (const auto* network = std::get_if<NetworkSpec>(&spec)) {
+    for (const Uplink& uplink : network->uplinks) names.insert(uplink.interface);
+  }
+  return names;
+}
+
+std::string join(const std::vector<std::string>& words, const char* between = ", ") {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
+  return text;
+}
+
+std::string reasons_of(const std::vector<const Action*>& actions) {
+  std::vector<std::string> texts;
+  for (const Action* action : actions) {
+    if (texts.size() == 4) {
+      texts.push_back("and " + std::to_string(actions.size() - 4) + " more");
+      break;
+    }
+    texts.push_back(action->text() + " (" + action->reason + ")");
+  }
+  return join(texts, "; ");
+}
+
+Error generation_moved(const std::string& set, std::uint64_t is, std::uint64_t expected) {
+  return {ErrorKind::conflict, "change", "set " + set, 0,
+          "it is at generation " + std::to_string(is) + ", not " + std::to_string(expected),
+          "somebody changed it meanwhile: get it again and repeat"};
+}
+
+// Only part of the removals was done, so that the loop can turn (see LinkPort::execute).
+bool is_rest(const Result<void>& result) {
+  return !result && result.error().kind == ErrorKind::busy && result.error().number == 0;
+}
+
+}  // namespace
+
+struct Engine::Waiter {
+  std::optional<std::string> set;
+  std::uint64_t generation = 0;
+  std::promise<bool> answer;
+  bool abandoned = false;  // loop thread only
+};
+
+struct Engine::Verdict {
+  Blueprint candidate;
+  StoreChange change;
+  std::string set;
+  std::vector<WantedObject> put;
+  std::vector<ResourceId> removed;
+  std::vector<ObjectOutcome> outcomes;
+};
+
+Engine::Engine(boost::asio::io_context& io, std::unique_ptr<Store> store, std::unique_ptr<LinkPort> links,
+               std::string store_notice)
+    : io_(io),
+      store_(std::move(store)),
+      links_(std::move(links)),
+      log_(store_->last_event_id(),
+           [&] {
+             std::vector<Event> earlier;
+             if (auto history = store_->history(std::nullopt, kEventsRemembered)) earlier = std::move(*history);
+             std::reverse(earlier.begin(), earlier.end());
+             return earlier;
+           }()),
+      netlink_events_(io),
+      mounts_(io),
+      quiet_timer_(io),
+      retry_timer_(io),
+      save_timer_(io),
+      absent_timer_(io),
+      random_(std::random_device{}()),
+      store_notice_(std::move(store_notice)),
+      start_time_(wall_now()) {}
+
+Engine::~Engine() {
+  // The descriptor is the port's: asio must not close it.
+  if (netlink_events_.is_open()) netlink_events_.release();
+}
+
+Result<void> Engine::start() {
+  auto objects = store_->objects();
+  if (!objects) return objects.error();
+  for (const StoredObject& stored : *objects) {
+    WantedObject object{stored.id, stored.set, stored.uid, stored.generation, stored.deleting, false, nullptr};
+    auto spec = spec_from_json(stored.id.kind, stored.id.name, stored.spec, driver_grammar());
+    if (spec)
+      object.spec = std::make_shared<const ObjectSpec>(std::move(*spec));
+    else
+      log::error("stored declaration cannot be read", {{"object", stored.id.text()}, {"error", spec.error().text()}});
+    tracked_[stored.id].status.since = stored.created;
+    desired_.put(std::move(object));
+    look_at(stored.id);
+  }
+  auto claims = store_->claims();
+  if (!claims) return claims.error();
+  std::map<Uid, std::set<std::string>> by_uid;
+  std::vector<Claim> idle;
+  for (const Claim& claim : *claims) {
+    if (desired_.find_uid(claim.uid) == nullptr)
+      idle.push_back(claim);
+    else
+      by_uid[claim.uid].insert(claim.link);
+  }
+  if (auto dropped = store_->drop_claims(idle); !dropped) return dropped.error();
+  for (auto& [uid, links] : by_uid) desired_.set_claims(uid, std::move(links));
+
+  const int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+  if (mounts < 0) return error_from_errno(errno, "open", "/proc/self/mountinfo");
+  mounts_.assign(mounts);
+  netlink_events_.assign(links_->event_fd());
+  watch_namespaces();
+  if (auto first = links_->resync(observed_); !first) return first.error();
+  started_ = true;
+  emit({0, {}, "Started", std::nullopt, {}, "lanwrightd " LANWRIGHT_VERSION " keeps " +
+        std::to_string(desired_.entries().size()) + " objects", std::nullopt});
+  listen();
+  on_mounts_changed();
+  run();
+  return {};
+}
+
+void Engine::stop() {
+  stopping_ = true;
+  log_.close();
+  for (auto& waiter : waiters_) waiter->answer.set_value(false);
+  waiters_.clear();
+  save_events();
+}
+
+void Engine::look_again() {
+  observed_.complete = false;
+  resync();
+}
+
+// ---- events ------------------------------------------------------------------------------------------------
+
+void Engine::listen() {
+  netlink_events_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                             [this](const boost::system::error_code& error) {
+                               if (error || stopping_) return;
+                               on_readable();
+                               listen();
+                             });
+}
+
+void Engine::on_readable() {
+  const Touched touched = links_->drain(observed_);
+  note(touched);
+  if (touched.messages < kBurst) return run();
+  quiet_timer_.expires_after(kQuiet);
+  quiet_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && !stopping_) run();
+  });
+}
+
+// An event says only "look again": at whose link it is, at who uses it, and at whose mark it carries.
+void Engine::note(const Touched& touched) {
+  counters_["netlink_messages_total"] += touched.messages;
+  if (touched.lost_events) {
+    ++counters_["netlink_overruns_total"];
+    emit({0, {}, "Resync", std::nullopt, {}, "kernel events were lost; nothing is removed until everything is read again",
+          std::nullopt});
+    resync_later(kQuietAfterLoss);
+  }
+  if (touched.everything) {
+    for (const auto& [id, entry] : desired_.entries()) look_at(id);
+    return;
+  }
+  for (const LinkName& link : touched.links) {
+    if (const auto* owner = desired_.owner_of(link)) look_at(owner->object.id);
+    if (const auto* users = desired_.users_of(link)) dirty_.insert(users->begin(), users->end());
+  }
+  for (const Uid& uid : touched.uids) {
+    if (const auto* entry = desired_.find_uid(uid)) look_at(entry->object.id);
+  }
+  for (const std::string& netns : touched.namespaces) {
+    if (const auto* objects = desired_.in_namespace(netns)) dirty_.insert(objects->begin(), objects->end());
+  }
+}
+
+void Engine::resync_later(std::chrono::milliseconds delay) {
+  quiet_timer_.expires_after(delay);
+  quiet_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && !stopping_) resync();
+  });
+}
+
+void Engine::resync() {
+  ++counters_["resyncs_total"];
+  auto touched = links_->resync(observed_);
+  if (!touched) {
+    log::warning("reading the kernel failed; trying again", {{"error", touched.error().text()}});
+    return resync_later(kFirstRetry);
+  }
+  plan_ = {};
+  next_action_ = 0;
+  note(*touched);
+  run();
+}
+
+void Engine::watch_namespaces() { note(links_->watch(desired_.namespaces(), observed_)); }
+
+// `ip netns add`, Docker and others make a namespace visible by a mount: /proc/self/mountinfo polls as an
+// exceptional condition whenever the mounts change (proc_pid_mountinfo(5)). Paths under /proc appear without one.
+void Engine::on_mounts_changed() {
+  for (const std::string& path : desired_.namespaces()) note(links_->recheck(path, observed_));
+  mounts_.async_wait(boost::asio::posix::stream_descriptor::wait_error, [this](const boost::system::error_code& error) {
+    if (error || stopping_) return;
+    on_mounts_changed();
+    run();
+  });
+}
+
+// ---- the loop ----------------------------------------------------------------------------------------------
+
+void Engine::schedule() {
+  if (scheduled_ || stopping_) return;
+  scheduled_ = true;
+  boost::asio::post(io_, [this] {
+    scheduled_ = false;
+    if (!stopping_) run();
+  });
+}
+
+void Engine::run() {
+  const auto end = Clock::now() + kSlice;
+  while (round()) {
+    if (Clock::now() < end) continue;
+    schedule();
+    return;
+  }
+  forget_removed();
+  arm_retry_timer();
+  wake_waiters();
+  const bool converged = is_converged(std::nullopt, 0);
+  if (on_converged && (!announced_ || converged != was_converged_)) on_converged(converged);
+  announced_ = true;
+  was_converged_ = converged;
+}
+
+// One piece of work; false when there is none left to do now.
+bool Engine::round() {
+  if (!observed_.complete || stopping_) return false;
+  if (next_action_ < plan_.actions.size()) {
+    act();
+    return true;
+  }
+  const std::set<ResourceId> scope = due();
+  if (scope.empty()) return false;
+  begin(plan(desired_, observed_, &scope), scope);
+  return true;
+}
+
+std::set<ResourceId> Engine::due() {
+  std::set<ResourceId> scope;
+  const auto now = Clock::now();
+  for (auto at = dirty_.begin(); at != dirty_.end();) {
+    if (desired_.find(*at) == nullptr) {
+      at = dirty_.erase(at);
+      continue;
+    }
+    const auto& not_before = tracked_[*at].not_before;
+    if (!not_before || *not_before <= now) scope.insert(scope.end(), *at);
+    ++at;
+  }
+  return scope;
+}
+
+void Engine::begin(Plan plan, const std::set<ResourceId>& scope) {
+  ++counters_["plans_total"];
+  plan_ = std::move(plan);
+  next_action_ = 0;
+  failed_.clear();
+  settle(scope, plan_);
+}
+
+// Everything in scope that needs no action is done with; what needs some stays to be looked at again after.
+void Engine::settle(const std::set<ResourceId>& scope, const Plan& plan) {
+  std::map<ResourceId, std::vector<const Action*>> actions;
+  for (const Action& action : plan.actions) actions[action.object].push_back(&action);
+  std::map<ResourceId, const Error*> blocks;
+  for (const Blocked& block : plan.blocked) blocks.emplace(block.object, &block.why);
+  for (const ResourceId& id : scope) {
+    Tracked& tracked = tracked_[id];
+    tracked.not_before.reset();
+    const auto found = actions.find(id);
+    if (found != actions.end()) {
+      differs(id, tracked, found->second);
+    } else if (const auto block = blocks.find(id); block != blocks.end()) {
+      dirty_.erase(id);
+      blocked(id, tracked, *block->second);
+    } else {
+      dirty_.erase(id);
+      verified(id, tracked);
+    }
+  }
+}
+
+// Carries out the next actions of one stage, and takes in what the kernel said about them meanwhile.
+void Engine::act() {
+  auto& actions = plan_.actions;
+  const int stage = actions[next_action_].stage;
+  std::size_t end = next_action_;
+  std::vector<const Action*> batch;
+  std::vector<std::size_t> places;
+  for (; end < actions.size() && actions[end].stage == stage && batch.size() < kActionsPerTurn; ++end) {
+    if (failed_.contains(actions[end].object)) continue;
+    batch.push_back(&actions[end]);
+    places.push_back(end);
+  }
+  const auto results = links_->execute(batch, observed_);
+  note(links_->drain(observed_));
+  counters_["actions_total"] += batch.size();
+
+  std::vector<Action> rest;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i]) continue;
+    const Action& action = actions[places[i]];
+    if (is_rest(results[i])) {
+      rest.push_back(action);
+      continue;
+    }
+    if (failed_.insert(action.object).second) failed(action.object, results[i].error());
+  }
+  next_action_ = end - rest.size();
+  std::move(rest.begin(), rest.end(), actions.begin() + static_cast<std::ptrdiff_t>(next_action_));
+  if (!observed_.complete) {  // events were lost under way: what is left rests on what may not be so
+    plan_ = {};
+    next_action_ = 0;
+  }
+}
+
+void Engine::arm_retry_timer() {
+  std::optional<SteadyTime> next;
+  for (const ResourceId& id : dirty_) {
+    const auto& not_before = tracked_[id].not_before;
+    if (not_before && (!next || *not_before < *next)) next = not_before;
+  }
+  if (!next) {
+    retry_timer_.cancel();
+    return;
+  }
+  retry_timer_.expires_at(*next);
+  retry_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && !stopping_) run();
+  });
+}
+
+// ---- what becomes of one object ----------------------------------------------------------------------------
+
+void Engine::set_phase(Tracked& tracked, Phase phase, std::string message) {
+  if (tracked.status.phase != phase) tracked.status.since = wall_now();
+  tracked.status.phase = phase;
+  tracked.status.message = std::move(message);
+  if (phase != Phase::retrying && phase != Phase::contested) tracked.status.next_try.reset();
+  tracked.view.reset();
+}
+
+void Engine::verified(const ResourceId& id, Tracked& tracked) {
+  const auto* entry = desired_.find(id);
+  drop_settled_claims(id);
+  if (entry->object.deleting) {
+    removed_.push_back(id);
+    return;
+  }
+  if (entry->object.adopt) {  // once: what is taken over carries our mark now
+    WantedObject object = entry->object;
+    object.adopt = false;
+    desired_.put(std::move(object));
+    entry = desired_.find(id);
+  }
+  const bool worked = tracked.rounds > 0 || tracked.failures > 0 || tracked.status.phase == Phase::conflict;
+  tracked.failures = 0;
+  tracked.rounds = 0;
+  tracked.status.observed_generation = entry->object.generation;
+  if (tracked.drifting) {
+    tracked.drifting = false;
+    ++tracked.status.repairs;
+    ++counters_["repairs_total"];
+    emit("Repaired", id, "as declared again");
+  } else if (worked) {
+    emit("Ready", id, "as declared");
+  }
+  if (tracked.contested_until && *tracked.contested_until > Clock::now()) {
+    tracked.not_before = tracked.contested_until;  // to see whether it holds
+    dirty_.insert(id);
+    tracked.view.reset();
+    return;
+  }
+  tracked.contested_until.reset();
+  tracked.contests = 0;
+  set_phase(tracked, Phase::ready, {});
+}
+
+void Engine::blocked(const ResourceId& id, Tracked& tracked, const Error& why) {
+  const bool conflict = why.kind != ErrorKind::waiting;
+  const Phase phase = conflict ? Phase::conflict : Phase::pending;
+  const std::string text = why.text();
+  const bool news = tracked.status.phase != phase || tracked.status.message != text;
+  tracked.rounds = 0;
+  tracked.drifting = false;
+  tracked.status.observed_generation = desired_.find(id)->object.generation;
+  if (conflict) tracked.status.last_error = why;
+  set_phase(tracked, phase, text);
+  if (news) emit(conflict ? "Conflict" : "Pending", id, text);
+  const auto* entry = desired_.find(id);
+  const bool under_proc = std::any_of(entry->parts.links.begin(), entry->parts.links.end(), [](const LinkSpec& link) {
+    return link.where.netns.starts_with("/proc/");
+  });
+  if (!under_proc) return;
+  absent_timer_.expires_after(kAbsentPoll);
+  absent_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || stopping_) return;
+    for (const std::string& path : desired_.namespaces()) {
+      if (path.starts_with("/proc/")) note(links_->recheck(path, observed_));
+    }
+    for (const auto& [waiting, state] : tracked_) {
+      if (state.status.phase == Phase::pending) look_at(waiting);
+    }
+    run();
+  });
+}
+
+void Engine::differs(const ResourceId& id, Tracked& tracked, const std::vector<const Action*>& actions) {
+  const auto* entry = desired_.find(id);
+  const bool was_ready =
+      tracked.status.phase == Phase::ready && tracked.status.observed_generation == entry->object.generation;
+  if (was_ready || tracked.contested_until) {
+    if (tracked.rounds == 0 && contest(id, tracked, actions)) {
+      failed_.insert(id);
+      return;
+    }
+    if (!tracked.drifting) emit("DriftSeen", id, reasons_of(actions));
+    tracked.drifting = true;
+  }
+  if (++tracked.rounds > kRoundsUntilStuck) {
+    failed_.insert(id);
+    return failed(id, {ErrorKind::internal, "reconcile", id.text(), 0,
+                       "the change does not hold: " + reasons_of(actions),
+                       "somebody else may be changing it, or this kernel ignores the attribute"});
+  }
+  if (entry->object.deleting)
+    set_phase(tracked, Phase::deleting, {});
+  else if (tracked.status.phase != Phase::contested)
+    set_phase(tracked, Phase::applying, {});
+}
+
+// Counts how often each attribute had to be repaired lately. True when somebody keeps changing one back: the
+// repair is then put off, longer each time, so that two writers do not wear each other out.
+bool Engine::contest(const ResourceId& id, Tracked& tracked, const std::vector<const Action*>& actions) {
+  const auto now = Clock::now();
+  std::set<std::string> attributes;
+  for (const Action* action : actions) {
+    if (action->differences.empty()) attributes.insert(std::string(action->verb()));
+    attributes.insert(action->differences.begin(), action->differences.end());
+  }
+  std::vector<std::string> fought;
+  for (const std::string& attribute : attributes) {
+    auto& times = tracked.drifts[attribute];
+    times.push_back(now);
+    const auto window = kContestWindow * (1U << std::min(tracked.contests, 4U));
+    while (!times.empty() && times.front() < now - window) times.pop_front();
+    if (times.size() >= kContestedAfter) fought.push_back(attribute);
+  }
+  if (fought.empty()) return false;
+  for (const std::string& attribute : fought) tracked.drifts[attribute].clear();
+  const auto delay = std::min<std::chrono::milliseconds>(1s * (1U << std::min(tracked.contests, 6U)), kLongestContest);
+  ++tracked.contests;
+  tracked.not_before = now + delay;
+  tracked.contested_until = now + delay + kContestWindow;
+  set_phase(tracked, Phase::contested,
+            join(fought) + " is changed back by somebody else as often as it is repaired; next repair in " +
+                std::to_string(delay.count() / 1000) + " s: " + reasons_of(actions));
+  tracked.status.next_try = wall_now() + delay;
+  emit("Contested", id, tracked.status.message);
+  return true;
+}
+
+void Engine::failed(const ResourceId& id, const Error& error) {
+  Tracked& tracked = tracked_[id];
+  const bool news = !tracked.status.last_error || *tracked.status.last_error != error || tracked.failures == 0;
+  const auto doubled = kFirstRetry * (1U << std::min(tracked.failures, 12U));
+  const auto longest = std::min<std::chrono::milliseconds>(doubled, kLongestRetry);
+  const auto delay = std::chrono::milliseconds(
+      std::uniform_int_distribution<std::int64_t>(longest.count() / 2, longest.count())(random_));
+  ++tracked.failures;
+  tracked.rounds = 0;
+  tracked.not_before = Clock::now() + delay;
+  tracked.status.last_error = error;
+  set_phase(tracked, Phase::retrying, error.text());
+  tracked.status.next_try = wall_now() + delay;
+  dirty_.insert(id);
+  ++counters_["action_failures_total"];
+  if (!news) return;
+  emit("Failed", id, error.text());
+  log::warning("object failed", {{"object", id.text()}, {"error", error.text()}});
+}
+
+void Engine::drop_settled_claims(const ResourceId& id) {
+  const auto* entry = desired_.find(id);
+  const auto settled = settled_claims(*entry, desired_, observed_);
+  if (settled.empty()) return;
+  std::vector<Claim> claims;
+  std::set<std::string> rest = desired_.claims_of(entry->object.uid);
+  for (const std::string& link : settled) {
+    claims.push_back({entry->object.uid, link});
+    rest.erase(link);
+  }
+  if (auto dropped = store_->drop_claims(claims); !dropped) {
+    log::warning("store", {{"error", dropped.error().text()}});
+    return;
+  }
+  desired_.set_claims(entry->object.uid, std::move(rest));
+}
+
+void Engine::forget_removed() {
+  if (removed_.empty()) return;
+  if (auto forgotten = store_->forget(removed_); !forgotten) {
+    log::warning("store", {{"error", forgotten.error().text()}});
+    for (const ResourceId& id : removed_) {
+      tracked_[id].not_before = Clock::now() + 1s;
+      look_at(id);
+    }
+    removed_.clear();
+    return;
+  }
+  for (const ResourceId& id : removed_) {
+    emit("Removed", id, "nothing of it is left");
+    desired_.erase(id);
+    tracked_.erase(id);
+  }
+  removed_.clear();
+  watch_namespaces();
+}
+
+// ---- events to tell ----------------------------------------------------------------------------------------
+
+std::string Engine::set_of(const ResourceId& id) const {
+  const auto* entry = desired_.find(id);
+  return entry != nullptr ? entry->object.set : std::string{};
+}
+
+void Engine::emit(std::string type, const ResourceId& id, std::string message) {
+  emit({0, {}, std::move(type), id, set_of(id), std::move(message), std::nullopt});
+}
+
+void Engine::emit(Event event) {
+  ++counters_["events_total"];
+  Event told = log_.append(std::move(event));
+  log::debug(told.message, {{"event", told.type}, {"object", told.object ? told.object->text() : "-"}});
+  unsaved_.push_back(std::move(told));
+  save_events_later();
+}
+
+void Engine::save_events_later() {
+  if (saving_ || stopping_) return;
+  saving_ = true;
+  save_timer_.expires_after(kSaveDelay);
+  save_timer_.async_wait([this](const boost::system::error_code& error) {
+    saving_ = false;
+    if (!error) save_events();
+  });
+}
+
+void Engine::save_events() {
+  if (unsaved_.empty()) return;
+  auto saved = store_->record(unsaved_);
+  if (!saved) log::warning("history is not written", {{"error", saved.error().text()}});
+  if (saved || unsaved_.size() > kEventsRemembered) unsaved_.clear();
+}
+
+// ---- requests ----------------------------------------------------------------------------------------------
+
+template <class T>
+Result<T> Engine::on_loop(Deadline deadline, const char* what, std::function<Result<T>()> work) {
+  auto task = std::make_shared<std::packaged_task<Result<T>()>>(std::move(work));
+  auto answer = task->get_future();
+  boost::asio::post(io_, [task] { (*task)(); });
+  if (answer.wait_until(deadline) != std::future_status::ready)
+    return Error{ErrorKind::timeout, what, "the agent", 0, "the agent is busy and did not answer in time",
+                 "it may still happen: look at `lanwright status`"};
+  return answer.get();
+}
+
+Result<ApplyOutcome> Engine::apply(const ApplyRequest& request, Deadline deadline) {
+  return on_loop<ApplyOutcome>(deadline, "apply", [this, request] { return do_apply(request); });
+}
+
+Result<ApplyOutcome> Engine::remove(const DeleteRequest& request, Deadline deadline) {
+  return on_loop<ApplyOutcome>(deadline, "delete", [this, request] { return do_remove(request); });
+}
+
+Result<Plan> Engine::difference(const std::optional<std::string>& set, Deadline deadline) {
+  return on_loop<Plan>(deadline, "compare", [this, set]() -> Result<Plan> {
+    if (!observed_.complete)
+      return Error{ErrorKind::busy, "compare", "the kernel", 0, "it is being read anew", "try again in a moment"};
+    std::set<ResourceId> scope;
+    bool known = !set;
+    for (const StoredSet& stored : store_->sets()) known = known || stored.name == *set;
+    for (const auto& [id, entry] : desired_.entries()) {
+      if (!set || entry->object.set == *set) scope.insert(scope.end(), id);
+    }
+    if (!known && scope.empty())
+      return Error{ErrorKind::not_found, "compare", "set " + *set, 0, "there is no such set", "see `lanwright get sets`"};
+    return plan(desired_, observed_, &scope);
+  });
+}
+
+Result<Description> Engine::describe(const ResourceId& id, Deadline deadline) {
+  return on_loop<Description>(deadline, "describe", [this, id] { return do_describe(id); });
+}
+
+Result<std::shared_ptr<const Snapshot>> Engine::snapshot(Deadline deadline) {
+  using Published = std::shared_ptr<const Snapshot>;
+  return on_loop<Published>(deadline, "read", [this]() -> Result<Published> { return do_snapshot(); });
+}
+
+bool Engine::wait_converged(const std::optional<std::string>& set, std::uint64_t generation, Deadline deadline) {
+  auto waiter = std::make_shared<Waiter>();
+  waiter->set = set;
+  waiter->generation = generation;
+  auto answer = waiter->answer.get_future();
+  boost::asio::post(io_, [this, waiter] {
+    if (stopping_) return waiter->answer.set_value(false);
+    waiters_.push_back(waiter);
+    wake_waiters();
+  });
+  if (answer.wait_until(deadline) == std::future_status::ready) return answer.get();
+  boost::asio::post(io_, [this, waiter] { std::erase(waiters_, waiter); });
+  return false;
+}
+
+std::vector<Event> Engine::events_after(std::uint64_t after, std::size_t limit, Deadline deadline) {
+  return log_.after(after, limit, deadline);
+}
+
+std::vector<Event> Engine::recent_events(std::size_t limit) { return log_.recent(limit); }
+
+void Engine::wake_waiters() {
+  std::erase_if(waiters_, [this](const std::shared_ptr<Waiter>& waiter) {
+    if (!is_converged(waiter->set, waiter->generation)) return false;
+    waiter->answer.set_value(true);
+    return true;
+  });
+}
+
+bool Engine::is_converged(const std::optional<std::string>& set, std::uint64_t generation) const {
+  if (!observed_.complete || (!set && !dirty_.empty())) return false;
+  if (set) {
+    for (const StoredSet& stored : store_->sets()) {
+      if (stored.name == *set && stored.generation < generation) return false;
+    }
+  }
+  for (const auto& [id, entry] : desired_.entries()) {
+    if (set && entry->object.set != *set) continue;
+    const auto found = tracked_.find(id);
+    if (found == tracked_.end() || entry->object.deleting) return false;
+    const ObjectStatus& status = found->second.status;
+    const bool settled = status.phase == Phase::ready || (!set && status.phase == Phase::pending);
+    if (!settled || status.observed_generation != entry->object.generation) return false;
+  }
+  return true;
+}
+
+Result<ApplyOutcome> Engine::do_apply(const ApplyRequest& request) {
+  const std::string& name = request.set.name;
+  std::uint64_t current = 0;
+  for (const StoredSet& set : store_->sets()) {
+    if (set.name == name) current = set.generation;
+  }
+  if (request.if_generation && *request.if_generation != current)
+    return generation_moved(name, current, *request.if_generation);
+
+  Verdict verdict;
+  verdict.candidate = desired_;
+  verdict.set = name;
+  std::map<ResourceId, ObjectSpec> declared = objects_of(request.set);
+  for (auto& [id, spec] : declared) {
+    const auto* entry = desired_.find(id);
+    if (entry != nullptr && entry->object.set != name)
+      return Error{ErrorKind::conflict, "apply", id.text(), 0, "it belongs to set " + entry->object.set,
+                   "give it another name, or remove it there first"};
+    const bool same = entry != nullptr && !entry->object.deleting && entry->object.spec && *entry->object.spec == spec;
+    const bool adopt = request.adopt && !(same && tracked_[id].status.phase == Phase::ready);
+    verdict.outcomes.push_back({id, same ? "unchanged" : entry != nullptr ? "changed" : "created"});
+    if (same && !adopt) continue;
+    WantedObject object;
+    object.id = id;
+    object.set = name;
+    object.uid = entry != nullptr ? entry->object.uid : new_uid();
+    object.generation = entry != nullptr ? entry->object.generation : 0;
+    object.adopt = adopt;
+    object.spec = std::make_shared<const ObjectSpec>(std::move(spec));
+    verdict.put.push_back(std::move(object));
+  }
+  for (const auto& [id, entry] : desired_.entries()) {
+    if (!request.prune || entry->object.set != name || entry->object.deleting || declared.contains(id)) continue;
+    verdict.removed.push_back(id);
+    verdict.outcomes.push_back({id, "removed"});
+  }
+  if (current == 0 || !verdict.put.empty() || !verdict.removed.empty()) {
+    verdict.change.put_sets.push_back(name);
+    verdict.change.events.push_back({0, wall_now(), "Applied", std::nullopt, name,
+                                     std::to_string(verdict.put.size()) + " objects declared, " +
+                                         std::to_string(verdict.removed.size()) + " removed",
+                                     request.peer});
+  }
+  return carry_out(std::move(verdict), request.dry_run);
+}
+
+Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
+  Verdict verdict;
+  verdict.candidate = desired_;
+  const std::string what = request.object ? request.object->text() : "set " + request.set.value_or("");
+  std::set<ResourceId> leaving;
+  std::optional<std::uint64_t> current;
+  if (request.object) {
+    const auto* entry = desired_.find(*request.object);
+    if (entry == nullptr)
+      return Error{ErrorKind::not_found, "delete", what, 0, "there is no such object",
+                   std::string("see `lanwright get ") + plural_of(request.object->kind) + "`"};
+    verdict.set = entry->object.set;
+    leaving.insert(*request.object);
+  } else {
+    verdict.set = *request.set;
+    for (const auto& [id, entry] : desired_.entries()) {
+      if (entry->object.set == *request.set) leaving.insert(id);
+    }
+    verdict.change.drop_sets.push_back(*request.set);
+  }
+  for (const StoredSet& set : store_->sets()) {
+    if (set.name == verdict.set) current = set.generation;
+  }
+  if (!request.object && !current && leaving.empty())
+    return Error{ErrorKind::not_found, "delete", what, 0, "there is no such set", "see `lanwright get sets`"};
+  if (request.if_generation && current.value_or(0) != *request.if_generation)
+    return generation_moved(verdict.set, current.value_or(0), *request.if_generation);
+
+  for (const ResourceId& id : leaving) {
+    const auto* entry = desired_.find(id);
+    std::set<ResourceId> users;
+    for (const LinkSpec& link : entry->parts.links) {
+      const auto* found = link.owned ? desired_.users_of(link.where) : nullptr;
+      if (found != nullptr) users.insert(found->begin(), found->end());
+    }
+    for (const ResourceId& user : users) {
+      if (leaving.contains(user) || desired_.find(user)->object.deleting) continue;
+      return Error{ErrorKind::conflict, "delete", id.text(), 0, "it is in use by " + user.text(),
+                   "remove that first, or both together with their set"};
+    }
+    verdict.outcomes.push_back({id, "removed"});
+    if (!entry->object.deleting) verdict.removed.push_back(id);
+  }
+  if (request.object && !verdict.removed.empty()) verdict.change.put_sets.push_back(verdict.set);
+  verdict.change.events.push_back(
+      {0, wall_now(), "Deleted", request.object, verdict.set, what + " is to be removed", request.peer});
+  return carry_out(std::move(verdict), false);
+}
+
+// The one way in which what is wanted changes: tried on a copy, committed, and only then taken over.
+Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
+  std::set<ResourceId> scope;
+  for (const WantedObject& object : verdict.put) {
+    verdict.candidate.put(object);
+    scope.insert(object.id);
+    if (object.id.kind != Kind::network) continue;
+    for (const ResourceId& id : verdict.candidate.attachments_of(object.id.name)) scope.insert(id);
+  }
+  for (const ResourceId& id : verdict.removed) {
+    WantedObject object = verdict.candidate.find(id)->object;
+    object.deleting = true;
+    verdict.candidate.put(std::move(object));
+    scope.insert(id);
+  }
+  if (auto checked = verdict.candidate.check(); !checked) return checked.error();
+
+  ApplyOutcome outcome;
+  outcome.objects = std::move(verdict.outcomes);
+  outcome.plan = plan(verdict.candidate, observed_, &scope);
+  if (dry_run) return outcome;
+
+  std::map<ResourceId, const WantedObject*> put;
+  std::vector<Claim> claims;
+  for (const WantedObject& object : verdict.put) {
+    put.emplace(object.id, &object);
+    StoredObject stored;
+    stored.id = object.id;
+    stored.set = object.set;
+    stored.uid = object.uid;
+    stored.spec = to_json(*object.spec).dump();
+    for (const std::string& link : uplinks_of(*object.spec)) claims.push_back({object.uid, link});
+    verdict.change.put_objects.push_back(std::move(stored));
+  }
+  verdict.change.mark_deleting = verdict.removed;
+  const bool nothing = verdict.change.put_sets.empty() && verdict.change.drop_sets.empty() && put.empty() &&
+                       verdict.removed.empty();
+  if (!nothing) {
+    // Before anything is made a port of ours; a claim that nothing came of is dropped at the next start.
+    if (auto claimed = store_->add_claims(claims); !claimed) return claimed.error();
+    save_events();  // in the order in which things happened
+    const std::vector<Event> events = verdict.change.events;
+    auto committed = store_->commit(std::move(verdict.change));
+    if (!committed) return committed.error();
+    for (const Event& event : events) log_.append(event);
+    for (const StoredObject& stored : *committed) {
+      WantedObject object = *put.at(stored.id);
+      object.generation = stored.generation;
+      verdict.candidate.put(std::move(object));
+      auto& tracked = tracked_[stored.id];
+      tracked.view.reset();
+      tracked.rounds = 0;
+      tracked.failures = 0;
+      tracked.not_before.reset();
+    }
+    for (const Claim& claim : claims) {
+      std::set<std::string> links = verdict.candidate.claims_of(claim.uid);
+      links.insert(claim.link);
+      verdict.candidate.set_claims(claim.uid, std::move(links));
+    }
+    for (const ResourceId& id : verdict.removed) set_phase(tracked_[id], Phase::deleting, {});
+    desired_ = std::move(verdict.candidate);
+    dirty_.insert(scope.begin(), scope.end());
+    plan_ = {};  // it was made for what was wanted before
+    next_action_ = 0;
+    watch_namespaces();
+    schedule();
+  }
+  for (const StoredSet& set : store_->sets()) {
+    if (set.name == verdict.set) outcome.generation = set.generation;
+  }
+  return outcome;
+}
+
+Result<Description> Engine::do_describe(const ResourceId& id) {
+  const auto* entry = desired_.find(id);
+  if (entry == nullptr)
+    return Error{ErrorKind::not_found, "describe", id.text(), 0, "there is no such object",
+                 std::string("see `lanwright get ") + plural_of(id.kind) + "`"};
+  Description description;
+  description.object = view_of(*entry, tracked_[id]);
+  const auto name_of = [&](const std::string& netns, int ifindex) -> std::string {
+    const NamespaceFacts* facts = observed_.find(netns);
+    const LinkFact* fact = facts != nullptr ? facts->find(ifindex) : nullptr;
+    return fact != nullptr ? fact->name : std::string{};
+  };
+  for (const LinkSpec& link : entry->parts.links) {
+    LinkReport report{link, std::nullopt, {}, {}};
+    const NamespaceFacts* facts = observed_.find(link.where.netns);
+    const LinkFact* found = facts != nullptr ? facts->find(Mark{entry->object.uid, link.role}) : nullptr;
+    if (found == nullptr) found = observed_.find(link.where);
+    if (found != nullptr) {
+      report.found = *found;
+      report.master = name_of(link.where.netns, found->master);
+      if (found->parent_nsid < 0) report.parent = name_of(link.where.netns, found->parent);
+      if (id.kind == Kind::network && link.owned) {
+        for (const int port : facts->ports_of(found->ifindex)) description.ports.push_back(name_of(link.where.netns, port));
+      }
+    }
+    description.links.push_back(std::move(report));
+  }
+  const std::set<ResourceId> scope = {id};
+  description.differences = plan(desired_, observed_, &scope).actions;
+  save_events();
+  auto history = store_->history(id, kHistoryShown);
+  if (!history) return history.error();
+  description.history = std::move(*history);
+  return description;
+}
+
+std::shared_ptr<const ObjectView> Engine::view_of(const Blueprint::Entry& entry, Tracked& tracked) const {
+  if (tracked.view) return tracked.view;
+  auto view = std::make_shared<ObjectView>();
+  view->id = entry.object.id;
+  view->set = entry.object.set;
+  view->uid = entry.object.uid;
+  view->generation = entry.object.generation;
+  view->deleting = entry.object.deleting;
+  view->spec = entry.object.spec;
+  view->status = tracked.status;
+  for (const LinkSpec& link : entry.parts.links) {
+    if (link.owned) view->links.push_back(link.where);
+  }
+  tracked.view = std::move(view);
+  return tracked.view;
+}
+
+std::shared_ptr<const Snapshot> Engine::do_snapshot() {
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->generation = store_->generation();
+  snapshot->objects.reserve(desired_.entries().size());
+  for (const auto& [id, entry] : desired_.entries()) snapshot->objects.push_back(view_of(*entry, tracked_[id]));
+  for (const StoredSet& set : store_->sets()) snapshot->sets.push_back({set.name, set.generation, set.applied});
+  std::sort(snapshot->sets.begin(), snapshot->sets.end(),
+            [](const SetView& a, const SetView& b) { return a.name < b.name; });
+  snapshot->counters = counters_;
+  snapshot->counters["netlink_writes_total"] = links_->writes();
+  snapshot->orphans = count_orphans(desired_, observed_);
+  snapshot->ready = started_ && observed_.complete;
+  snapshot->converged = is_converged(std::nullopt, 0);
+  snapshot->store_notice = store_notice_;
+  snapshot->started = start_time_;
+  return snapshot;
+}
+
+}  // namespace lanwright

@@ -1,0 +1,160 @@
+// The reconcile loop: owns what is desired, what is observed, the plan and the store, all on one thread (the one
+// that runs the io_context). Level-triggered: an event, a request, a retry and the start all do the same thing:
+// mark objects as to be looked at, plan, act, look again.
+//
+// The methods of AgentPort may be called from any thread but the loop's; all others from the loop's only.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/event_log.h"
+#include "api/agent_port.h"
+#include "model/observed.h"
+#include "reconcilers/blueprint.h"
+#include "reconcilers/link_port.h"
+#include "state/store.h"
+
+namespace lanwright {
+
+class Engine final : public AgentPort {
+ public:
+  Engine(boost::asio::io_context& io, std::unique_ptr<Store> store, std::unique_ptr<LinkPort> links,
+         std::string store_notice);
+  ~Engine() override;
+
+  // Loads the store, reads the kernel for the first time and begins. Fails when either cannot be read.
+  Result<void> start();
+  // Reads the kernel anew and looks at everything (SIGHUP, the slow audit).
+  void look_again();
+  // Ends waiting requests and saves history. The data path is left as it is.
+  void stop();
+
+  // Called whenever the number of objects that are not settled changes to or from 0.
+  std::function<void(bool converged)> on_converged;
+
+  // AgentPort
+  Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline deadline) override;
+  Result<ApplyOutcome> remove(const DeleteRequest& request, Deadline deadline) override;
+  Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline) override;
+  Result<Description> describe(const ResourceId& id, Deadline deadline) override;
+  Result<std::shared_ptr<const Snapshot>> snapshot(Deadline deadline) override;
+  bool wait_converged(const std::optional<std::string>& set, std::uint64_t generation, Deadline deadline) override;
+  std::vector<Event> events_after(std::uint64_t after, std::size_t limit, Deadline deadline) override;
+  std::vector<Event> recent_events(std::size_t limit) override;
+
+ private:
+  using SteadyTime = std::chrono::steady_clock::time_point;
+
+  // What the loop remembers of an object between looks.
+  struct Tracked {
+    ObjectStatus status;
+    std::uint32_t failures = 0;        // in a row
+    std::uint32_t rounds = 0;          // in a row that acted and found it wanting again
+    std::optional<SteadyTime> not_before;  // not looked at earlier (backoff)
+    bool drifting = false;             // was Ready when the difference was seen
+    std::map<std::string, std::deque<SteadyTime>> drifts;  // by attribute, the recent ones
+    std::optional<SteadyTime> contested_until;
+    std::uint32_t contests = 0;
+    std::shared_ptr<const ObjectView> view;  // empty when it has to be made anew
+  };
+
+  struct Waiter;
+  struct Verdict;  // what a request would change (engine.cpp)
+
+  // Requests, on the loop.
+  Result<ApplyOutcome> do_apply(const ApplyRequest& request);
+  Result<ApplyOutcome> do_remove(const DeleteRequest& request);
+  Result<Description> do_describe(const ResourceId& id);
+  std::shared_ptr<const Snapshot> do_snapshot();
+  Result<ApplyOutcome> carry_out(Verdict verdict, bool dry_run);
+
+  // The loop.
+  void listen();
+  void on_readable();
+  void note(const Touched& touched);
+  void look_at(const ResourceId& id) { dirty_.insert(id); }
+  void watch_namespaces();
+  void on_mounts_changed();
+  void schedule();
+  void run();
+  bool round();
+  void begin(Plan plan, const std::set<ResourceId>& scope);
+  void act();
+  void settle(const std::set<ResourceId>& scope, const Plan& plan);
+  void resync_later(std::chrono::milliseconds delay);
+  void resync();
+  std::set<ResourceId> due();
+  void arm_retry_timer();
+
+  // Outcomes for one object.
+  void verified(const ResourceId& id, Tracked& tracked);
+  void blocked(const ResourceId& id, Tracked& tracked, const Error& why);
+  void differs(const ResourceId& id, Tracked& tracked, const std::vector<const Action*>& actions);
+  void failed(const ResourceId& id, const Error& error);
+  void set_phase(Tracked& tracked, Phase phase, std::string message);
+  bool contest(const ResourceId& id, Tracked& tracked, const std::vector<const Action*>& actions);
+  void forget_removed();
+  void drop_settled_claims(const ResourceId& id);
+
+  void emit(std::string type, const ResourceId& id, std::string message);
+  void emit(Event event);
+  void save_events_later();
+  void save_events();
+  void wake_waiters();
+  bool is_converged(const std::optional<std::string>& set, std::uint64_t generation) const;
+  std::string set_of(const ResourceId& id) const;
+  std::shared_ptr<const ObjectView> view_of(const Blueprint::Entry& entry, Tracked& tracked) const;
+
+  template <class T>
+  Result<T> on_loop(Deadline deadline, const char* what, std::function<Result<T>()> work);
+
+  boost::asio::io_context& io_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<LinkPort> links_;
+  EventLog log_;
+
+  Blueprint desired_;
+  Observed observed_;
+  std::map<ResourceId, Tracked> tracked_;
+  std::set<ResourceId> dirty_;
+  std::vector<ResourceId> removed_;  // nothing of them is left; forgotten together at the end of a round
+
+  Plan plan_;                      // being carried out
+  std::size_t next_action_ = 0;    // of plan_
+  std::set<ResourceId> in_plan_;   // objects that plan_ compared
+  std::set<ResourceId> failed_;    // objects of plan_ with a failed action: the rest of theirs is skipped
+
+  boost::asio::posix::stream_descriptor netlink_events_;
+  boost::asio::posix::stream_descriptor mounts_;
+  boost::asio::steady_timer quiet_timer_;
+  boost::asio::steady_timer retry_timer_;
+  boost::asio::steady_timer save_timer_;
+  boost::asio::steady_timer absent_timer_;
+  bool scheduled_ = false;
+  bool saving_ = false;
+  bool stopping_ = false;
+  bool was_converged_ = false;
+  bool started_ = false;
+  bool announced_ = false;  // unsettled objects were told to on_converged
+
+  std::vector<Event> unsaved_;
+  std::vector<std::shared_ptr<Waiter>> waiters_;
+  std::mt19937_64 random_;
+  std::map<std::string, std::uint64_t> counters_;
+  std::string store_notice_;
+  WallTime start_time_{};
+};
+
+}  // namespace lanwright

@@ -1,0 +1,22 @@
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "agent/cli.h"
+
+int main(int argc, char** argv) {
+  // A reader that went away is an error to report, not a silent end.
+  if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return lanwright::kFailed;
+  const char* no_colour = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe): before any thread
+  lanwright::CliIo io{.in = std::cin,
+                      .out = std::cout,
+                      .err = std::cerr,
+                      .err_is_terminal = ::isatty(STDERR_FILENO) != 0,
+                      .colour = ::isatty(STDOUT_FILENO) != 0 && (no_colour == nullptr || *no_colour == '\0'),
+                      .now = {}};
+  return lanwright::run_cli({argv + 1, argv + argc}, io);
+}

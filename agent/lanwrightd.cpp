@@ -1,0 +1,210 @@
+// lanwrightd: wires the store, the kernel, the loop and the REST server together.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "agent/engine.h"
+#include "agent/instance_lock.h"
+#include "agent/log.h"
+#include "agent/service.h"
+#include "api/server.h"
+#include "reconcilers/drivers.h"
+#include "reconcilers/netlink/netlink_port.h"
+#include "state/store.h"
+
+namespace {
+
+using namespace lanwright;
+namespace asio = boost::asio;
+
+struct Options {
+  std::filesystem::path state_dir = "/var/lib/lanwright";
+  std::filesystem::path run_dir = "/run/lanwright";
+  std::filesystem::path api_socket;  // RUN_DIR/api.sock when empty
+  std::filesystem::path docker_socket_dir = "/run/docker/plugins";
+  std::string group = "lanwright";
+  std::string netns;
+  std::string log_level = "info";
+  unsigned audit_minutes = 10;
+  int receive_buffer = 32 << 20;
+};
+
+void declare(CLI::App& app, Options& options) {
+  app.set_version_flag("--version", "lanwrightd " LANWRIGHT_VERSION);
+  app.add_option("--state-dir", options.state_dir, "directory of the database")->capture_default_str();
+  app.add_option("--run-dir", options.run_dir, "directory of sockets")->capture_default_str();
+  app.add_option("--api-socket", options.api_socket, "path of the REST socket (default RUN_DIR/api.sock)");
+  app.add_option("--docker-socket-dir", options.docker_socket_dir, "where Docker looks for plugins")
+      ->capture_default_str();
+  app.add_option("--group", options.group, "group that may use the REST socket")->capture_default_str();
+  app.add_option("--netns", options.netns, "manage this network namespace (a path) instead of the current one");
+  app.add_option("--log-level", options.log_level, "debug, info, warning or error")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  app.add_option("--audit-minutes", options.audit_minutes,
+                 "read the whole kernel state anew this often (on a beat of the watchdog; 0: never)")
+      ->capture_default_str();
+  app.add_option("--netlink-buffer", options.receive_buffer, "bytes of kernel events that may wait")
+      ->capture_default_str()
+      ->check(CLI::Range(4096, 1 << 30));
+  app.set_config("--config", "", "file with any of these options as `name = value` lines");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+}
+
+[[noreturn]] void die(const Error& error) {
+  log::error("cannot start: " + error.text());
+  std::exit(1);  // NOLINT(concurrency-mt-unsafe): before any thread
+}
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) die(result.error());
+  return std::move(*result);
+}
+
+Result<void> enter_namespace(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return error_from_errno(errno, "open network namespace", path);
+  const int entered = setns(descriptor, CLONE_NEWNET);
+  const int number = errno;
+  close(descriptor);
+  if (entered == 0) return {};
+  Error error = error_from_errno(number, "enter network namespace", path);
+  error.hint = "the path must name a network namespace (ip netns list), and CAP_SYS_ADMIN is needed";
+  return error;
+}
+
+std::string summary(bool converged) { return converged ? "converged" : "working"; }
+
+// Rereads what can change while running: only the log level so far; everything else needs a restart, and says so.
+void reload(int argc, char** argv, const Options& running) {
+  CLI::App app;
+  Options fresh;
+  declare(app, fresh);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    log::error("the configuration cannot be read again; the old one stays", {{"error", error.what()}});
+    return;
+  }
+  log::Level level{};
+  if (log::parse_level(fresh.log_level, level)) log::set_level(level);
+  if (fresh.state_dir != running.state_dir || fresh.run_dir != running.run_dir ||
+      fresh.api_socket != running.api_socket || fresh.group != running.group || fresh.netns != running.netns)
+    log::warning("directories, sockets, group and namespace change with a restart only");
+}
+
+int serve(const Options& options, int argc, char** argv) {
+  if (!options.netns.empty()) must([&]() -> Result<bool> {
+    if (auto entered = enter_namespace(options.netns); !entered) return entered.error();
+    return true;
+  }());
+  const InstanceLock lock = must(InstanceLock::take(options.state_dir));
+  std::error_code failed;
+  std::filesystem::create_directories(options.run_dir, failed);
+  if (failed) die(error_from_errno(failed.value(), "create directory", options.run_dir));
+
+  Store::Opened opened = must(Store::open(options.state_dir));
+  std::string notice;
+  if (opened.set_aside) {
+    notice = "the database was damaged and is kept as " + opened.set_aside->string() +
+             "; this one began empty. Nothing in the kernel was removed: apply your files again with --adopt";
+    log::error(notice);
+  }
+  NetlinkOptions netlink;
+  netlink.receive_buffer = options.receive_buffer;
+  auto links = must(open_netlink_port(netlink));
+
+  asio::io_context io(1);
+  Service service(io);
+  Engine engine(io, std::move(opened.store), std::move(links), notice);
+  engine.on_converged = [&](bool converged) { service.status(summary(converged)); };
+  if (auto started = engine.start(); !started) die(started.error());
+
+  ServerOptions server_options;
+  server_options.socket = options.api_socket.empty() ? options.run_dir / "api.sock" : options.api_socket;
+  server_options.group = options.group;
+  std::unique_ptr<Server> server = must(Server::start(engine, driver_grammar(), server_options));
+  if (!server->notice().empty()) log::warning(server->notice());
+
+  asio::signal_set reload_signal(io, SIGHUP);
+  std::function<void()> await_reload = [&] {
+    reload_signal.async_wait([&](const boost::system::error_code& error, int) {
+      if (error) return;
+      service.reloading();
+      log::info("reloading");
+      reload(argc, argv, options);
+      engine.look_again();
+      service.ready("reloaded");
+      await_reload();
+    });
+  };
+  await_reload();
+
+  std::thread stopper;
+  asio::signal_set stop_signals(io, SIGTERM, SIGINT);
+  stop_signals.async_wait([&](const boost::system::error_code& error, int signal) {
+    if (error) return;
+    log::info("stopping; the data path stays as it is", {{"signal", strsignal(signal)}});
+    service.stopping();
+    service.cancel();
+    engine.stop();
+    // The server's threads may be waiting for this loop: it turns until they are joined.
+    stopper = std::thread([&] {
+      server->stop();
+      asio::post(io, [&] { io.stop(); });
+    });
+  });
+
+  auto last_audit = std::chrono::steady_clock::now();
+  service.keep_alive([&] {
+    const auto now = std::chrono::steady_clock::now();
+    if (options.audit_minutes == 0 || now - last_audit < std::chrono::minutes(options.audit_minutes)) return;
+    last_audit = now;
+    engine.look_again();
+  });
+  log::info("ready", {{"socket", server_options.socket.string()}, {"state", options.state_dir.string()}});
+  service.ready("ready");
+  io.run();
+  stopper.join();
+  log::info("stopped");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Keeps the networks that are declared on this host as they are declared.", "lanwrightd");
+  Options options;
+  declare(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  }
+  log::Level level = log::Level::info;
+  log::parse_level(options.log_level, level);
+  log::set_level(level);
+  try {
+    return serve(options, argc, argv);
+  } catch (const std::exception& error) {
+    log::error(std::string("stopping after an unexpected error: ") + error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,34 @@
+// What systemd wants to know (sd_notify(3)): ready, reloading, stopping, alive, and a line of status.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace lanwright {
+
+// Loop thread only. Does nothing where there is no NOTIFY_SOCKET.
+class Service {
+ public:
+  explicit Service(boost::asio::io_context& io);
+
+  void ready(const std::string& status);
+  void status(const std::string& status);
+  void reloading();
+  void stopping();
+  // Feeds the watchdog from the loop, twice per interval that systemd asks for, so that a loop that hangs is
+  // restarted. `each_time` is called with every beat, which saves the agent timers of its own.
+  void keep_alive(std::function<void()> each_time);
+  void cancel() { timer_.cancel(); }
+
+ private:
+  void beat();
+
+  boost::asio::steady_timer timer_;
+  std::optional<std::chrono::microseconds> interval_;
+  std::function<void()> each_time_;
+};
+
+}  // namespace lanwright

@@ -1,0 +1,30 @@
+// One connection's requests, through httplib: it frames and writes the answers.
+#pragma once
+
+#include <httplib.h>
+
+#include <functional>
+
+#include "api/answer.h"
+#include "api/connection.h"
+
+namespace lanwright::rest {
+
+class Exchange final : private httplib::Server {
+ public:
+  // Answers the request whose head the connection holds. What it throws becomes a 500.
+  using Responder = std::function<Answer(Connection&)>;
+
+  Exchange(Connection& connection, Responder responder);
+
+  // Answers the request that the connection holds, be it accepted or refused; whether another may follow.
+  bool run();
+
+ private:
+  void fill(httplib::Response& response);
+
+  Connection& connection_;
+  Responder responder_;
+};
+
+}  // namespace lanwright::rest

@@ -1,0 +1,96 @@
+#include "api/server.h"
+
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include "api/acceptor.h"
+#include "api/exchange.h"
+#include "api/routes.h"
+#include "api/unix_socket.h"
+
+namespace lanwright {
+namespace {
+
+rest::AcceptorOptions acceptor_options(const ServerOptions& options) {
+  rest::AcceptorOptions out;
+  // Each event stream holds a worker; the others are left for everything else.
+  out.workers = options.threads + options.event_streams;
+  out.limits.body = options.body_limit;
+  out.patience = options.patience;
+  return out;
+}
+
+rest::RoutesOptions routes_options(const ServerOptions& options) {
+  rest::RoutesOptions out;
+  out.event_streams = options.event_streams;
+  // One worker stays for those that do not wait, so that the health of the agent can always be asked for.
+  out.waiting = options.threads - 1;
+  out.heartbeat = options.heartbeat;
+  return out;
+}
+
+}  // namespace
+
+struct Server::Impl {
+  // In this order: what is last is stopped first.
+  rest::UnixSocket socket;
+  rest::Routes routes;
+  std::optional<rest::Acceptor> acceptor;
+
+  Impl(rest::UnixSocket listening, AgentPort& agent, const Grammar& grammar, const ServerOptions& options)
+      : socket(std::move(listening)), routes(agent, grammar, routes_options(options)) {
+    acceptor.emplace(socket.descriptor(), acceptor_options(options),
+                     [this](rest::Connection& connection) { return serve(connection); });
+  }
+
+  // Everything that has arrived. True when the connection may go back to being idle.
+  bool serve(rest::Connection& connection) {
+    do {
+      if (connection.read_head() == rest::Connection::Intake::closed) return false;
+      rest::Exchange exchange(connection, [this](rest::Connection& each) { return routes.respond(each); });
+      if (!exchange.run()) return false;
+    } while (connection.has_buffered() && !connection.cancelled());
+    return !connection.has_buffered();
+  }
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Server::~Server() {
+  stop();
+}
+
+Result<std::unique_ptr<Server>> Server::start(AgentPort& agent, const Grammar& grammar,
+                                              ServerOptions options) {
+  if (options.threads < 2) {
+    return Error{.kind = ErrorKind::invalid,
+                 .tried = "start the REST server",
+                 .object = options.socket.string(),
+                 .words = "it needs at least 2 threads",
+                 .hint = {}};
+  }
+  auto socket = rest::UnixSocket::listen(options.socket, options.group, options.mode);
+  if (!socket) return socket.error();
+  try {
+    auto impl = std::make_unique<Impl>(*std::move(socket), agent, grammar, options);
+    return std::unique_ptr<Server>(new Server(std::move(impl)));
+  } catch (const std::exception& exception) {
+    return Error{.kind = ErrorKind::exhausted,
+                 .tried = "start the REST server",
+                 .object = options.socket.string(),
+                 .words = exception.what(),
+                 .hint = {}};
+  }
+}
+
+void Server::stop() {
+  impl_->acceptor.reset();
+  impl_->socket.close();
+}
+
+const std::string& Server::notice() const {
+  return impl_->socket.notice();
+}
+
+}  // namespace lanwright

@@ -1,0 +1,113 @@
+#include "model/plan.h"
+
+namespace lanwright {
+
+namespace {
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+// The kernel calls taps "tun"; people do not.
+std::string kind_text(const std::string& kind) {
+  if (kind.empty()) return "link ";
+  return (kind == "tun" ? "tap" : kind) + " ";
+}
+
+std::string route_text(const RouteSpec& route) {
+  std::string text = route.to.length == 0 ? "default" : route.to.text();
+  if (route.via) text += " via " + route.via->text();
+  if (route.metric) text += " metric " + std::to_string(*route.metric);
+  return text;
+}
+
+std::string vlans_text(const PortVlans& vlans) {
+  std::string text;
+  if (vlans.pvid) text = std::to_string(*vlans.pvid) + " (untagged)";
+  for (const std::uint16_t id : vlans.tagged) text += (text.empty() ? "" : " ") + std::to_string(id);
+  return text;
+}
+
+std::string create_text(const CreateLink& step) {
+  std::string text = "create " + kind_text(step.link.kind) + step.link.where.text();
+  if (step.peer) text += " with peer " + step.peer->where.text();
+  return text;
+}
+
+std::string change_text(const ChangeLink& step) {
+  std::string text = "change " + kind_text(step.kind) + step.where.text();
+  const char* separator = ": ";
+  const auto add = [&](const std::string& what) {
+    text += separator + what;
+    separator = ", ";
+  };
+  if (step.rename) add("name " + *step.rename);
+  if (step.master) add(step.master->empty() ? "no master" : "master " + *step.master);
+  if (step.up) add(*step.up ? "up" : "down");
+  if (step.mtu) add("mtu " + std::to_string(*step.mtu));
+  if (step.mac) add("mac " + step.mac->text());
+  if (step.alias) add("alias " + *step.alias);
+  if (step.group) add("group " + std::to_string(*step.group));
+  if (step.ipv6) add(*step.ipv6 == Ipv6Addresses::none ? "no IPv6 addresses" : "automatic IPv6 addresses");
+  if (step.add_altname) add("alternative name " + *step.add_altname);
+  for (const auto& [attribute, value] : step.attributes) {
+    add(std::string(name_of(attribute)) + " " + std::to_string(value));
+  }
+  if (step.add_vlans) add("add VLANs " + vlans_text(*step.add_vlans));
+  if (step.remove_vlans) add("remove VLANs " + vlans_text(*step.remove_vlans));
+  if (step.tap_owner) add("owner " + std::to_string(*step.tap_owner));
+  if (step.tap_group) add("tap group " + std::to_string(*step.tap_group));
+  return text;
+}
+
+}  // namespace
+
+const char* name_of(Disruption disruption) {
+  switch (disruption) {
+    case Disruption::none:
+      return "none";
+    case Disruption::flap:
+      return "flap";
+    case Disruption::recreate:
+      break;
+  }
+  return "recreate";
+}
+
+const char* Action::verb() const {
+  return std::visit(
+      Overloaded{[](const CreateLink&) { return "create"; }, [](const ChangeLink&) { return "change"; },
+                 [](const RemoveLink&) { return "remove"; }, [](const AddAddress&) { return "add address"; },
+                 [](const RemoveAddress&) { return "remove address"; },
+                 [](const AddRoute&) { return "add route"; },
+                 [](const RemoveRoute&) { return "remove route"; }},
+      step);
+}
+
+const LinkName& Action::target() const {
+  return std::visit(Overloaded{[](const CreateLink& create) -> const LinkName& { return create.link.where; },
+                               [](const auto& other) -> const LinkName& { return other.where; }},
+                    step);
+}
+
+std::string Action::text() const {
+  const auto on = [](const char* preposition, const LinkName& where) { return preposition + where.text(); };
+  return std::visit(
+      Overloaded{[](const CreateLink& s) { return create_text(s); },
+                 [](const ChangeLink& s) { return change_text(s); },
+                 [](const RemoveLink& s) { return "remove " + kind_text(s.kind) + s.where.text(); },
+                 [&](const AddAddress& s) { return "add address " + s.address.text() + on(" to ", s.where); },
+                 [&](const RemoveAddress& s) {
+                   return "remove address " + s.address.text() + on(" from ", s.where);
+                 },
+                 [&](const AddRoute& s) { return "add route " + route_text(s.route) + on(" to ", s.where); },
+                 [&](const RemoveRoute& s) {
+                   return "remove route " + route_text(s.route) + on(" from ", s.where);
+                 }},
+      step);
+}
+
+}  // namespace lanwright

@@ -1,0 +1,61 @@
+// A driver turns a declared network, and what is plugged into it, into parts that the planner compares with what
+// is observed. Drivers are pure: no I/O, no state, any thread. Everything they have in common (matching, diffing,
+// ordering, acting, marks) is the planner's and the executor's, so that a driver is one short file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/desired.h"
+#include "model/grammar.h"
+#include "model/link.h"
+
+namespace lanwright {
+
+// An object with its name and identity, as drivers see it.
+template <class Spec>
+struct Named {
+  const std::string& name;
+  const Uid& uid;
+  const Spec& spec;
+};
+
+// What an object wants to exist, in the order of creation. Links today; switch processes and database rows are
+// further members, each with a source of observed facts and a planner of its own beside the links'.
+struct Parts {
+  std::vector<LinkSpec> links;
+  bool operator==(const Parts&) const = default;
+};
+
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  virtual const DriverGrammar& grammar() const = 0;
+  virtual Parts network(const Named<NetworkSpec>& network) const = 0;
+  virtual Parts attachment(const Named<AttachmentSpec>& attachment, const Named<NetworkSpec>& network) const = 0;
+};
+
+// Names and addresses that every driver gives in the same way.
+
+// "lw-NAME", or when that exceeds the kernel's 15 characters a shortened form with a hash of the whole name.
+std::string link_name(const std::string& object_name);
+// The full "lw-NAME" when link_name() had to shorten it, otherwise empty.
+std::string link_altname(const std::string& object_name);
+// A locally administered unicast address that stays the same as long as the object lives, and differs between
+// hosts: derived from the uid and the role of the link.
+MacAddress stable_mac(const Uid& uid, const std::string& role);
+
+inline constexpr std::uint32_t kDefaultMtu = 1500;
+// Role of an attachment's end inside its namespace.
+inline constexpr const char* kInnerRole = "inner";
+
+// A veth pair or a tap between `attachment` and a switch: the first link is the switch's side, without a master
+// or port attributes (the caller adds these). Used by every driver whose networks have ports in the kernel.
+Parts cable(const Named<AttachmentSpec>& attachment, std::uint32_t mtu);
+
+// Typed access to decoded settings; `fallback` when the user did not say.
+bool setting(const Settings& settings, const std::string& name, bool fallback);
+std::int64_t setting(const Settings& settings, const std::string& name, std::int64_t fallback);
+std::string setting(const Settings& settings, const std::string& name, const char* fallback);
+
+}  // namespace lanwright

@@ -1,0 +1,171 @@
+// Driver `bridge`: a Linux bridge, its uplinks, and a veth or tap port per attachment.
+// Sources: ip-link(8) "BRIDGE Type Support", bridge(8), net/bridge/br_private.h for the limits.
+#include <algorithm>
+
+#include "reconcilers/driver.h"
+
+namespace lanwright {
+namespace {
+
+// Link-local group addresses 01:80:c2:00:00:0X that are forwarded. The kernel keeps bits 0 to 2 (STP, pause,
+// LACP) from the bridge's own mask; a port's mask may have all but pause (BR_GROUPFWD_MACPAUSE).
+constexpr std::uint64_t kForwardAllBridge = 0xfff8;
+constexpr std::uint64_t kForwardAllPort = 0xfffd;
+
+constexpr std::int64_t kDefaultAgeing = 300;       // s
+constexpr std::int64_t kDefaultForwardDelay = 15;  // s
+constexpr std::int64_t kDefaultHelloTime = 2;      // s
+constexpr std::int64_t kDefaultMaxAge = 20;        // s
+constexpr std::int64_t kDefaultPriority = 32768;
+constexpr std::uint64_t kCentiseconds = 100;
+
+bool is_hub(const NetworkSpec& spec) { return setting(spec.settings, "flooding", "learn") == "hub"; }
+bool filters_vlans(const NetworkSpec& spec) { return setting(spec.settings, "vlan_filtering", false); }
+
+std::string bridge_name(const Named<NetworkSpec>& network) {
+  const std::string given = setting(network.spec.settings, "name", "");
+  return given.empty() ? link_name(network.name) : given;
+}
+
+std::uint64_t number(const NetworkSpec& spec, const char* name, std::int64_t fallback) {
+  return static_cast<std::uint64_t>(setting(spec.settings, name, fallback));
+}
+
+LinkAttrs bridge_attributes(const NetworkSpec& spec) {
+  const bool hub = is_hub(spec);
+  LinkAttrs attrs = {
+      {LinkAttr::bridge_stp_state, setting(spec.settings, "stp", false) ? 1U : 0U},
+      {LinkAttr::bridge_ageing_time,
+       hub ? 0U : number(spec, "ageing_time", kDefaultAgeing) * kCentiseconds},
+      {LinkAttr::bridge_group_fwd_mask, hub ? kForwardAllBridge : 0U},
+      {LinkAttr::bridge_mcast_snooping, hub ? 0U : 1U},
+      {LinkAttr::bridge_forward_delay, number(spec, "forward_delay", kDefaultForwardDelay) * kCentiseconds},
+      {LinkAttr::bridge_hello_time, number(spec, "hello_time", kDefaultHelloTime) * kCentiseconds},
+      {LinkAttr::bridge_max_age, number(spec, "max_age", kDefaultMaxAge) * kCentiseconds},
+      {LinkAttr::bridge_priority, number(spec, "priority", kDefaultPriority)},
+  };
+  // A kernel without VLAN filtering knows neither attribute: ask only when the user does, or it could not make
+  // any bridge at all.
+  if (filters_vlans(spec)) {
+    attrs.emplace_back(LinkAttr::bridge_vlan_filtering, 1);
+    attrs.emplace_back(LinkAttr::bridge_vlan_default_pvid, 0);  // a port is in the VLANs that it declares, no other
+  }
+  std::sort(attrs.begin(), attrs.end());
+  return attrs;
+}
+
+// What being a port of this network means, for attachments and uplinks alike.
+void plug_in(LinkSpec& port, const Named<NetworkSpec>& network, const PortVlans& vlans, bool isolated) {
+  const bool hub = is_hub(network.spec);
+  port.master = bridge_name(network);
+  port.attributes = {
+      {LinkAttr::port_isolated, isolated ? 1U : 0U},
+      {LinkAttr::port_learning, hub ? 0U : 1U},
+      {LinkAttr::port_unicast_flood, 1U},
+      {LinkAttr::port_group_fwd_mask, hub ? kForwardAllPort : 0U},
+  };
+  if (filters_vlans(network.spec)) port.vlans = vlans;
+}
+
+DriverGrammar make_grammar();
+
+class Bridge final : public Driver {
+ public:
+  const DriverGrammar& grammar() const override {
+    static const DriverGrammar grammar = make_grammar();
+    return grammar;
+  }
+
+  Parts network(const Named<NetworkSpec>& network) const override {
+    LinkSpec bridge;
+    bridge.where = {"", bridge_name(network)};
+    if (bridge.where.name == link_name(network.name)) bridge.altname = link_altname(network.name);
+    bridge.kind = "bridge";
+    bridge.mtu = network.spec.mtu.value_or(kDefaultMtu);
+    bridge.mac = stable_mac(network.uid, "");  // otherwise it follows the ports and changes with them
+    bridge.ipv6 = Ipv6Addresses::none;         // the host is not a member of a flat network
+    bridge.attributes = bridge_attributes(network.spec);
+
+    Parts parts{{bridge}};
+    for (const Uplink& uplink : network.spec.uplinks) {
+      LinkSpec port;
+      port.where = {"", uplink.interface};
+      port.owned = false;
+      plug_in(port, network, uplink.vlans, false);
+      parts.links.push_back(std::move(port));
+    }
+    return parts;
+  }
+
+  Parts attachment(const Named<AttachmentSpec>& attachment, const Named<NetworkSpec>& network) const override {
+    const std::uint32_t mtu = attachment.spec.mtu.value_or(network.spec.mtu.value_or(kDefaultMtu));
+    Parts parts = cable(attachment, mtu);
+    plug_in(parts.links.front(), network, attachment.spec.vlans, attachment.spec.isolated);
+    return parts;
+  }
+};
+
+void check_network(const std::string& /*name*/, const NetworkSpec& spec, const Complain& complain) {
+  if (spec.mode != NetworkMode::flat) complain("mode", "driver bridge has only mode flat so far");
+  if (!spec.parent.empty()) complain("parent", "a bridge has no parent; plug host interfaces in with `uplinks`");
+  if (spec.host_interface) complain("host_interface", "host_interface is for networks of driver macvlan or ipvlan");
+  if (spec.internal) complain("internal", "a flat bridge has no way out to close; leave `internal` away");
+  if (is_hub(spec) && setting(spec.settings, "stp", false))
+    complain("bridge.stp", "a hub forwards STP frames and cannot take part in STP: choose one of both");
+  if (is_hub(spec) && spec.settings.contains("ageing_time"))
+    complain("bridge.ageing_time", "a hub learns nothing, so that nothing ages: leave `ageing_time` away");
+  for (std::size_t i = 0; i < spec.uplinks.size(); ++i) {
+    const std::string path = "uplinks[" + std::to_string(i) + "]";
+    if (spec.uplinks[i].ofport) complain(path + ".ofport", "OpenFlow ports exist with driver ovs only");
+    if (!spec.uplinks[i].vlans.empty() && !filters_vlans(spec))
+      complain(path, "VLANs of a port need `bridge: {vlan_filtering: true}`");
+  }
+}
+
+void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, const NetworkSpec& network,
+                      const Complain& complain) {
+  if (!spec.vlans.empty() && !filters_vlans(network))
+    complain(spec.vlans.pvid ? "vlan" : "trunk", "VLANs of a port need `bridge: {vlan_filtering: true}`");
+  const std::uint32_t fabric = network.mtu.value_or(kDefaultMtu);
+  if (spec.mtu && *spec.mtu > fabric)
+    complain("mtu", "mtu " + std::to_string(*spec.mtu) + " is above the network's " + std::to_string(fabric) +
+                        ": its longest frames would be dropped");
+}
+
+DriverGrammar make_grammar() {
+  using Type = SettingField::Type;
+  const auto seconds = [](const char* name, std::int64_t min, std::int64_t max, const char* help) {
+    return SettingField{name, Type::integer, help, min, max, {}};
+  };
+  const auto flag = [](const char* name, const char* help) {
+    return SettingField{name, Type::boolean, help, 0, 0, {}};
+  };
+  DriverGrammar grammar;
+  grammar.name = "bridge";
+  grammar.settings = {
+      flag("stp", "take part in the spanning tree protocol (default false)"),
+      // Limits of net/bridge: BR_MIN/MAX_FORWARD_DELAY, HELLO_TIME, MAX_AGE.
+      seconds("ageing_time", 0, 1'000'000, "seconds until a silent address is forgotten (default 300)"),
+      seconds("forward_delay", 2, 30, "seconds in listening and in learning state (default 15)"),
+      seconds("hello_time", 1, 10, "seconds between BPDUs of a root bridge (default 2)"),
+      seconds("max_age", 6, 40, "seconds until a BPDU is too old (default 20)"),
+      seconds("priority", 0, 65535, "of this bridge in the election of the root (default 32768)"),
+      flag("vlan_filtering", "ports are members of the VLANs that they declare, and of no other (default false)"),
+      SettingField{"flooding", Type::choice,
+                   "learn addresses, or forward every frame to every port as a hub does, STP frames included", 0, 0,
+                   {"learn", "hub"}},
+      SettingField{"name", Type::text, "name of the bridge link (default lw-NETWORK)", 0, 0, {}},
+  };
+  grammar.check_network = check_network;
+  grammar.check_attachment = check_attachment;
+  return grammar;
+}
+
+}  // namespace
+
+const Driver& bridge_driver() {
+  static const Bridge driver;
+  return driver;
+}
+
+}  // namespace lanwright

@@ -1,0 +1,22 @@
+// VLAN links (802.1Q, 802.1ad) on a host interface. Source: ip-link(8) "VLAN Type Support", IEEE 802.1Q-2018 9.6.
+#include "reconcilers/links.h"
+
+namespace lanwright {
+
+Parts vlan_parts(const Named<VlanSpec>& vlan) {
+  constexpr std::uint64_t kTpid8021q = 0x8100;
+  constexpr std::uint64_t kTpid8021ad = 0x88a8;
+  LinkSpec link;
+  link.where = {"", vlan.name};
+  link.kind = "vlan";
+  link.parent = vlan.spec.parent;
+  link.mtu = vlan.spec.mtu;
+  link.mac = vlan.spec.mac;
+  link.attributes = {
+      {LinkAttr::vlan_id, vlan.spec.id},
+      {LinkAttr::vlan_protocol, vlan.spec.protocol == VlanProtocol::dot1ad ? kTpid8021ad : kTpid8021q},
+  };
+  return {{link}};
+}
+
+}  // namespace lanwright

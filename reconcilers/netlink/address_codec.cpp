@@ -1,0 +1,64 @@
+#include "reconcilers/netlink/address_codec.h"
+
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+namespace lanwright {
+
+namespace {
+
+Message change(int type, int flags, int ifindex, const IpPrefix& prefix) {
+  ifaddrmsg head{};
+  head.ifa_family = prefix.address.family;
+  head.ifa_prefixlen = prefix.length;
+  head.ifa_index = static_cast<unsigned>(ifindex);
+  const bool loopback = prefix.address.family == AF_INET && prefix.address.bytes[0] == 127;
+  head.ifa_scope = loopback ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE;
+  Message message(type, NLM_F_REQUEST | NLM_F_ACK | flags, head);
+  const std::span<const std::uint8_t> bytes(prefix.address.bytes.data(), prefix.address.size());
+  message.put_bytes(IFA_LOCAL, bytes);
+  message.put_bytes(IFA_ADDRESS, bytes);
+  return message;
+}
+
+}  // namespace
+
+std::optional<LinkAddress> decode_address(const nlmsghdr& message) {
+  const auto* head = fixed_part<ifaddrmsg>(message);
+  if (head == nullptr) return std::nullopt;
+  const Attributes attributes(message, sizeof *head);
+  // With a point-to-point peer IFA_ADDRESS is the peer; IPv6 without one has IFA_ADDRESS alone.
+  const auto bytes = attributes.bytes(attributes.has(IFA_LOCAL) ? IFA_LOCAL : IFA_ADDRESS);
+  LinkAddress result;
+  IpPrefix& prefix = result.fact.prefix;
+  prefix.address.family = head->ifa_family;
+  prefix.length = head->ifa_prefixlen;
+  if ((head->ifa_family != AF_INET && head->ifa_family != AF_INET6) ||
+      bytes.size() != prefix.address.size()) {
+    return std::nullopt;
+  }
+  std::copy(bytes.begin(), bytes.end(), prefix.address.bytes.begin());
+  result.ifindex = static_cast<int>(head->ifa_index);
+  result.fact.protocol = attributes.u8(IFA_PROTO).value_or(0);
+  return result;
+}
+
+Message list_addresses() {
+  return {RTM_GETADDR, NLM_F_REQUEST, ifaddrmsg{}};
+}
+
+Message add_address(int ifindex, const IpPrefix& address) {
+  Message message = change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, address);
+  message.put_u8(IFA_PROTO, kOwnProtocol);  // since Linux 5.18, ignored before
+  if (address.address.family == AF_INET6) message.put_u32(IFA_FLAGS, IFA_F_NODAD);
+  return message;
+}
+
+Message remove_address(int ifindex, const IpPrefix& address) {
+  return change(RTM_DELADDR, 0, ifindex, address);
+}
+
+}  // namespace lanwright

@@ -1,0 +1,491 @@
+#include "reconcilers/netlink/executor.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "reconcilers/netlink/address_codec.h"
+#include "reconcilers/netlink/errors.h"
+#include "reconcilers/netlink/link_codec.h"
+#include "reconcilers/netlink/netlink_port.h"
+#include "reconcilers/netlink/request.h"
+#include "reconcilers/netlink/route_codec.h"
+#include "reconcilers/netlink/tap.h"
+
+namespace lanwright {
+
+namespace {
+
+constexpr std::chrono::milliseconds kRemovalTime{300};  // after which execute() returns
+
+bool same_key(const RouteSpec& a, const RouteSpec& b) {
+  return a.to.network() == b.to.network() && a.metric == b.metric;
+}
+
+bool has_own_route(const NamespaceFacts& facts, const RouteSpec& route) {
+  return std::any_of(facts.links().begin(), facts.links().end(), [&](const auto& entry) {
+    const auto& routes = entry.second.routes;
+    return std::any_of(routes.begin(), routes.end(),
+                       [&](const RouteFact& fact) { return same_key(fact.route, route); });
+  });
+}
+
+// What an action wanted to reach is so already.
+bool is_done_already(const Step& step, int error) {
+  if (std::holds_alternative<RemoveAddress>(step)) return error == EADDRNOTAVAIL || error == ENODEV;
+  if (std::holds_alternative<RemoveRoute>(step)) return error == ESRCH || error == ENODEV;
+  return false;
+}
+
+// The messages for one namespace that go together, and the names that they make.
+struct Batch {
+  struct Name {
+    std::string name;
+    std::size_t owner = 0;
+  };
+  std::vector<Request> requests;
+  std::vector<Name> names;  // of links that are made and then addressed by name in the same buffer
+
+  void add(std::size_t owner, Message message) { requests.push_back({std::move(message), owner}); }
+  void add(std::size_t owner, std::vector<Message> messages) {
+    for (Message& message : messages) add(owner, std::move(message));
+  }
+  void drop(const std::set<std::size_t>& owners) {
+    std::erase_if(requests, [&](const Request& request) { return owners.count(request.owner) > 0; });
+  }
+};
+
+using Batches = std::map<std::string, Batch>;  // by netns path; "" comes first
+
+// One call of execute(), but for the removals.
+class Stage {
+ public:
+  Stage(Observer& observer, std::span<const Action* const> actions, const Observed& observed,
+        std::vector<Result<void>>& results)
+      : observer_(observer), actions_(actions), observed_(observed), results_(results) {}
+
+  void prepare(std::size_t owner) {
+    std::visit([&](const auto& step) { prepare(owner, step); }, actions_[owner]->step);
+  }
+
+  void run() {
+    for (auto& [netns, batch] : first_) send(netns, batch);
+    finish_ports();
+    for (auto& [netns, batch] : second_) {
+      batch.drop(failed());
+      if (!batch.requests.empty()) send(netns, batch);
+    }
+  }
+
+  std::uint64_t writes() const { return writes_; }
+
+ private:
+  struct PortToFinish {
+    std::size_t owner = 0;
+    const LinkSpec* link = nullptr;
+  };
+
+  void prepare(std::size_t owner, const CreateLink& step);
+  void prepare(std::size_t owner, const ChangeLink& step);
+  void prepare(std::size_t, const RemoveLink&) {}  // see Remover
+  void prepare(std::size_t owner, const AddAddress& step) {
+    if (const LinkFact* link = find(owner, step.where)) {
+      first_[step.where.netns].add(owner, add_address(link->ifindex, step.address));
+    }
+  }
+  void prepare(std::size_t owner, const RemoveAddress& step) {
+    if (const LinkFact* link = observed_.find(step.where)) {
+      first_[step.where.netns].add(owner, remove_address(link->ifindex, step.address));
+    }
+  }
+  void prepare(std::size_t owner, const AddRoute& step) {
+    if (const LinkFact* link = find(owner, step.where)) {
+      first_[step.where.netns].add(owner, add_route(link->ifindex, step.route, false));
+    }
+  }
+  void prepare(std::size_t owner, const RemoveRoute& step) {
+    if (const LinkFact* link = observed_.find(step.where)) {
+      first_[step.where.netns].add(owner, remove_route(link->ifindex, step.route));
+    }
+  }
+
+  void create_alone(std::size_t owner, const CreateLink& step);
+  void create_pair(std::size_t owner, const CreateLink& step);
+  void create_across(std::size_t owner, const LinkSpec& inner, const Mark& inner_mark, const LinkSpec& outer,
+                     const Mark& outer_mark);
+  void create_tap(std::size_t owner, const CreateLink& step);
+  void dress(Batch& batch, std::size_t owner, const LinkSpec& link, const Mark& mark,
+             std::optional<int> master);
+  void finish_ports();
+
+  std::optional<LinkPlace> place_of(std::size_t owner, const LinkSpec& link);
+  std::optional<int> index_of(std::size_t owner, const LinkName& name, const char* role);
+  const LinkFact* find(std::size_t owner, const LinkName& name);
+
+  void send(const std::string& netns, Batch& batch);
+  void send(Socket& socket, Batch& batch);
+  void refuse_taken_names(Socket& socket, Batch& batch);
+  void judge(Socket& socket, std::size_t owner, std::span<const Reply> replies);
+  bool has_other_length(const AddAddress& step) const;
+  Reply replace_own_route(Socket& socket, const AddRoute& step, const Reply& refused);
+  void undo_creation(Socket& socket, const CreateLink& step);
+  Reply change_while_down(Socket& socket, const ChangeLink& step);
+  Reply perform_in_order(Socket& socket, std::vector<Message> messages);
+
+  void fail(std::size_t owner, Error error) {
+    if (results_[owner].ok()) results_[owner] = std::move(error);
+  }
+  std::set<std::size_t> failed() const {
+    std::set<std::size_t> owners;
+    for (std::size_t i = 0; i < results_.size(); ++i) {
+      if (!results_[i].ok()) owners.insert(i);
+    }
+    return owners;
+  }
+
+  Observer& observer_;
+  std::span<const Action* const> actions_;
+  const Observed& observed_;
+  std::vector<Result<void>>& results_;
+  Batches first_;
+  Batches second_;  // what needs the first to have been done: inside other namespaces, by index
+  std::vector<PortToFinish> ports_;  // that wait for their VLANs before they go up
+  std::uint64_t writes_ = 0;
+};
+
+const LinkFact* Stage::find(std::size_t owner, const LinkName& name) {
+  const LinkFact* link = observed_.find(name);
+  if (link == nullptr)
+    fail(owner, action_error(*actions_[owner], ErrorKind::waiting, name.text() + " does not exist"));
+  return link;
+}
+
+std::optional<int> Stage::index_of(std::size_t owner, const LinkName& name, const char* role) {
+  if (name.name.empty()) return 0;
+  if (const LinkFact* link = observed_.find(name)) return link->ifindex;
+  fail(owner, action_error(*actions_[owner], ErrorKind::waiting,
+                           std::string("its ") + role + " " + name.text() + " does not exist"));
+  return std::nullopt;
+}
+
+std::optional<LinkPlace> Stage::place_of(std::size_t owner, const LinkSpec& link) {
+  const NamespaceFacts* facts = observed_.find(link.where.netns);
+  if (facts == nullptr || !facts->present) {
+    fail(owner, action_error(*actions_[owner], ErrorKind::waiting,
+                             "the network namespace " + link.where.netns + " does not exist"));
+    return std::nullopt;
+  }
+  const auto master = index_of(owner, {link.where.netns, link.master}, "master");
+  const auto parent = index_of(owner, {"", link.parent}, "parent");
+  if (!master || !parent) return std::nullopt;
+  return LinkPlace{*master, *parent, facts->nsid};
+}
+
+void Stage::prepare(std::size_t owner, const CreateLink& step) {
+  if (step.link.kind == "tun") return create_tap(owner, step);
+  if (step.peer) return create_pair(owner, step);
+  create_alone(owner, step);
+}
+
+void Stage::create_alone(std::size_t owner, const CreateLink& step) {
+  const LinkSpec& link = step.link;
+  auto place = place_of(owner, link);
+  if (!place) return;
+  const std::string& netns = link.where.netns;
+  if (netns.empty() || place->parent == 0) {
+    place->nsid = -1;  // made by a socket that is there
+    Batch& batch = first_[netns];
+    batch.add(owner, create_link(link, *place, nullptr));
+    batch.names.push_back({link.where.name, owner});
+    return dress(batch, owner, link, step.mark, std::nullopt);
+  }
+  // Made from where its parent is, into where it belongs.
+  const int master = std::exchange(place->master, 0);
+  first_[""].add(owner, create_link(link, *place, nullptr));
+  dress(second_[netns], owner, link, step.mark, master);
+}
+
+void Stage::create_pair(std::size_t owner, const CreateLink& step) {
+  const LinkSpec& link = step.link;
+  const LinkSpec& peer = *step.peer;
+  const Mark peer_mark = step.peer_mark.value_or(step.mark);
+  const std::string& netns = link.where.netns;
+  if (netns != peer.where.netns) {
+    if (netns.empty()) return create_across(owner, peer, peer_mark, link, step.mark);
+    if (peer.where.netns.empty()) return create_across(owner, link, step.mark, peer, peer_mark);
+    return fail(owner, action_error(*actions_[owner], ErrorKind::invalid,
+                                    "one end of a veth pair must be in the managed namespace"));
+  }
+  auto place = place_of(owner, link);
+  const auto peer_place = place_of(owner, peer);
+  if (!place || !peer_place) return;
+  place->nsid = -1;
+  Batch& batch = first_[netns];
+  batch.add(owner, create_link(link, *place, &peer));
+  batch.names.push_back({link.where.name, owner});
+  batch.names.push_back({peer.where.name, owner});
+  dress(batch, owner, link, step.mark, std::nullopt);
+  dress(batch, owner, peer, peer_mark, peer_place->master);
+}
+
+// The end that goes elsewhere leads, since only the leading one can be sent to a namespace by its number,
+// which is exactly the namespace that was observed; no descriptor is held, and no path can change in between.
+void Stage::create_across(std::size_t owner, const LinkSpec& inner, const Mark& inner_mark,
+                          const LinkSpec& outer, const Mark& outer_mark) {
+  auto inner_place = place_of(owner, inner);
+  const auto outer_place = place_of(owner, outer);
+  if (!inner_place || !outer_place) return;
+  const int inner_master = std::exchange(inner_place->master, 0);
+  Batch& batch = first_[""];
+  batch.add(owner, create_link(inner, *inner_place, &outer));
+  batch.names.push_back({outer.where.name, owner});
+  dress(batch, owner, outer, outer_mark, outer_place->master);
+  dress(second_[inner.where.netns], owner, inner, inner_mark, inner_master);
+}
+
+// A tap needs an ioctl, and has a recognisable name until one netlink message makes it what it is to be.
+void Stage::create_tap(std::size_t owner, const CreateLink& step) {
+  const LinkSpec& link = step.link;
+  const auto place = place_of(owner, link);
+  if (!place) return;
+  auto netns = observer_.reopen(link.where.netns);
+  auto socket = observer_.enter(link.where.netns);
+  if (!netns || !socket) return fail(owner, netns ? socket.error() : netns.error());
+  const std::string temporary = temporary_tap_name(step.mark.uid);
+  const TapUsers users{link.tap_owner, link.tap_group};
+  ++writes_;
+  int error = make_tap(*netns, temporary, users);
+  if (error == EBUSY) {  // left behind by a crash
+    ++writes_;
+    perform_one(**socket, delete_link(temporary));
+    error = make_tap(*netns, temporary, users);
+  }
+  if (error == ENOENT || error == ENODEV || error == ENXIO) {
+    return fail(owner, action_error(*actions_[owner], Reply{EOPNOTSUPP, "there is no /dev/net/tun"}));
+  }
+  if (error != 0) return fail(owner, action_error(*actions_[owner], Reply{error, {}}));
+  const int ifindex = (*socket)->ifindex(temporary);
+  const bool wait_for_vlans = link.vlans && !link.vlans->empty();
+  first_[link.where.netns].add(
+      owner, dress_tap(ifindex, link, step.mark, place->master, link.up && !wait_for_vlans));
+  if (wait_for_vlans) ports_.push_back({owner, &link});
+}
+
+void Stage::dress(Batch& batch, std::size_t owner, const LinkSpec& link, const Mark& mark,
+                  std::optional<int> master) {
+  const bool wait_for_vlans = link.vlans && !link.vlans->empty();
+  if (master == 0) master.reset();  // a new link has none
+  batch.add(owner, dress_link(link, mark, master, link.up && !wait_for_vlans));
+  if (wait_for_vlans) ports_.push_back({owner, &link});
+}
+
+// A port's VLANs are addressed by index, which is known once the link is there.
+void Stage::finish_ports() {
+  for (const auto& [owner, link] : ports_) {
+    if (!results_[owner].ok()) continue;
+    auto socket = observer_.enter(link->where.netns);
+    if (!socket) {
+      fail(owner, socket.error());
+      continue;
+    }
+    const int ifindex = (*socket)->ifindex(link->where.name);
+    Batch& batch = second_[link->where.netns];
+    batch.add(owner, add_vlans(ifindex, *link->vlans));
+    if (link->up) batch.add(owner, set_up(ifindex, true));
+  }
+}
+
+void Stage::prepare(std::size_t owner, const ChangeLink& step) {
+  const std::string& netns = step.where.netns;
+  const auto master = step.master ? index_of(owner, {netns, *step.master}, "master") : std::optional<int>(0);
+  if (!master) return;
+  if (step.tap_owner || step.tap_group) {
+    auto place = observer_.reopen(netns);
+    if (!place) return fail(owner, place.error());
+    ++writes_;
+    if (const int error = set_tap_users(*place, step.where.name, {step.tap_owner, step.tap_group})) {
+      return fail(owner, action_error(*actions_[owner],
+                                      Reply{error, error == EBUSY ? "a program has this tap open" : ""}));
+    }
+    observer_.look_again(netns, step.ifindex);
+  }
+  Batch& batch = first_[netns];
+  if (step.remove_vlans && !step.remove_vlans->empty()) {
+    batch.add(owner, remove_vlans(step.ifindex, *step.remove_vlans));
+  }
+  std::vector<Message> messages = change_link(step, *master);
+  const bool vlans = step.add_vlans && !step.add_vlans->empty();
+  batch.add(owner, std::move(messages));
+  if (vlans) batch.add(owner, add_vlans(step.ifindex, *step.add_vlans));
+  const LinkFact* link = observed_.find(step.where);
+  if (link == nullptr || !link->up) observer_.look_again(netns, step.ifindex);
+}
+
+void Stage::send(const std::string& netns, Batch& batch) {
+  auto socket = observer_.enter(netns);
+  if (socket) return send(**socket, batch);
+  for (const Request& request : batch.requests) fail(request.owner, socket.error());
+}
+
+void Stage::send(Socket& socket, Batch& batch) {
+  refuse_taken_names(socket, batch);
+  std::vector<Request>& requests = batch.requests;
+  writes_ += requests.size();
+  const std::vector<Reply> replies = perform(socket, requests);
+  for (std::size_t begin = 0; begin < requests.size();) {
+    std::size_t end = begin + 1;
+    while (end < requests.size() && requests[end].owner == requests[begin].owner) ++end;
+    judge(socket, requests[begin].owner, std::span(replies).subspan(begin, end - begin));
+    begin = end;
+  }
+}
+
+// What follows on a creation goes to the name, and would go to a stranger's link of that name.
+void Stage::refuse_taken_names(Socket& socket, Batch& batch) {
+  std::vector<Request> questions;
+  for (const Batch::Name& name : batch.names) {
+    if (results_[name.owner].ok()) questions.push_back({get_link(name.name), name.owner});
+  }
+  if (questions.empty()) return;
+  const std::vector<Reply> replies = perform(socket, questions);
+  std::set<std::size_t> taken;
+  for (std::size_t i = 0; i < replies.size(); ++i) {
+    if (replies[i].error == ENODEV) continue;
+    const std::size_t owner = questions[i].owner;
+    const int error = replies[i].ok() ? EEXIST : replies[i].error;
+    fail(owner, action_error(*actions_[owner], Reply{error, replies[i].words}));
+    taken.insert(owner);
+  }
+  if (!taken.empty()) batch.drop(taken);
+}
+
+// The first failure of an action's messages is its result.
+void Stage::judge(Socket& socket, std::size_t owner, std::span<const Reply> replies) {
+  const Step& step = actions_[owner]->step;
+  const auto bad =
+      std::find_if(replies.begin(), replies.end(), [](const Reply& reply) { return !reply.ok(); });
+  if (bad == replies.end() || is_done_already(step, bad->error)) return;
+  Reply reply = *bad;
+  if (const auto* change = std::get_if<ChangeLink>(&step)) {
+    if (reply.error == EBUSY && (change->rename || change->mac)) reply = change_while_down(socket, *change);
+  } else if (const auto* address = std::get_if<AddAddress>(&step)) {
+    if (reply.error == EEXIST && !has_other_length(*address)) reply = {};
+  } else if (const auto* route = std::get_if<AddRoute>(&step)) {
+    if (reply.error == EEXIST) reply = replace_own_route(socket, *route, reply);
+  } else if (const auto* create = std::get_if<CreateLink>(&step)) {
+    if (bad == replies.begin()) undo_creation(socket, *create);
+  }
+  if (!reply.ok()) fail(owner, action_error(*actions_[owner], reply));
+}
+
+// IPv6 refuses an address that is there with another prefix length by the same number.
+bool Stage::has_other_length(const AddAddress& step) const {
+  const LinkFact* link = observed_.find(step.where);
+  return link != nullptr &&
+         std::any_of(link->addresses.begin(), link->addresses.end(), [&](const AddressFact& fact) {
+           return fact.prefix.address == step.address.address && fact.prefix.length != step.address.length;
+         });
+}
+
+// The agent's own route gives way to its successor; a stranger's stays.
+Reply Stage::replace_own_route(Socket& socket, const AddRoute& step, const Reply& refused) {
+  const NamespaceFacts* facts = observed_.find(step.where.netns);
+  const LinkFact* link = observed_.find(step.where);
+  if (link == nullptr || !has_own_route(*facts, step.route)) return refused;
+  ++writes_;
+  return perform_one(socket, add_route(link->ifindex, step.route, true));
+}
+
+// The creating message was refused. A tap has been made before; and where a stranger's link took the name
+// after it was asked for, the mark went to that one.
+void Stage::undo_creation(Socket& socket, const CreateLink& step) {
+  if (step.link.kind == "tun") {
+    ++writes_;
+    perform_one(socket, delete_link(temporary_tap_name(step.mark.uid)));
+    return;
+  }
+  const auto unmark = [&](const LinkSpec& link, const Mark& mark) {
+    std::optional<LinkFact> fact;
+    perform_one(socket, get_link(link.where.name),
+                [&](const nlmsghdr& message) { fact = decode_link(message); });
+    if (!fact || fact->alias != mark.text()) return;
+    ++writes_;
+    perform_one(socket, set_alias(link.where.name, ""));
+  };
+  unmark(step.link, step.mark);
+  if (step.peer) unmark(*step.peer, step.peer_mark.value_or(step.mark));
+}
+
+// Before Linux 6.2 no link was renamed while up; some drivers change their MAC only when down.
+Reply Stage::change_while_down(Socket& socket, const ChangeLink& step) {
+  const LinkFact* master = step.master ? observed_.find({step.where.netns, *step.master}) : nullptr;
+  std::vector<Message> messages;
+  messages.push_back(set_up(step.ifindex, false));
+  for (Message& message : change_link(step, master == nullptr ? 0 : master->ifindex)) {
+    messages.push_back(std::move(message));
+  }
+  if (!step.up) messages.push_back(set_up(step.ifindex, true));
+  return perform_in_order(socket, std::move(messages));
+}
+
+Reply Stage::perform_in_order(Socket& socket, std::vector<Message> messages) {
+  std::vector<Request> requests;
+  for (Message& message : messages) requests.push_back({std::move(message), 0});
+  writes_ += requests.size();
+  const std::vector<Reply> replies = perform(socket, requests);
+  const auto bad =
+      std::find_if(replies.begin(), replies.end(), [](const Reply& reply) { return !reply.ok(); });
+  return bad == replies.end() ? Reply{} : *bad;
+}
+
+}  // namespace
+
+std::vector<Result<void>> Executor::execute(std::span<const Action* const> actions,
+                                            const Observed& observed) {
+  std::vector<Result<void>> results(actions.size());
+  Stage stage(observer_, actions, observed, results);
+  std::map<std::string, std::vector<Remover::Item>>
+      removals;  // "" first: with one end of a veth the other goes
+  for (std::size_t i = 0; i < actions.size(); ++i) {
+    if (const auto* step = std::get_if<RemoveLink>(&actions[i]->step)) {
+      removals[step->where.netns].push_back({i, step});
+    } else {
+      stage.prepare(i);
+    }
+  }
+  stage.run();
+  writes_ += stage.writes();
+
+  const auto deadline = Remover::Clock::now() + kRemovalTime;
+  const auto on_outcome = [&](const Remover::Item& item, Remover::Outcome outcome, const Reply& reply) {
+    const Action& action = *actions[item.owner];
+    if (outcome == Remover::Outcome::postponed) {
+      results[item.owner] = action_error(action, ErrorKind::busy, "others use the link lock first");
+    } else if (outcome == Remover::Outcome::refused) {
+      results[item.owner] =
+          action_error(action, ErrorKind::conflict, "the link does not carry the agent's mark any more",
+                       "it is left alone");
+    } else if (!reply.ok()) {
+      results[item.owner] = action_error(action, reply);
+    }
+  };
+  for (auto& [netns, items] : removals) {
+    const NamespaceFacts* facts = observed.find(netns);
+    if (facts == nullptr || !facts->present) continue;  // its links went with it
+    auto socket = observer_.enter(netns);
+    if (socket) {
+      remover_.run(**socket, std::move(items), *facts, deadline, on_outcome);
+      continue;
+    }
+    for (const Remover::Item& item : items) results[item.owner] = socket.error();
+  }
+  return results;
+}
+
+}  // namespace lanwright

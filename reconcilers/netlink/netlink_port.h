@@ -1,0 +1,26 @@
+// The kernel's links over rtnetlink: the LinkPort of the running agent.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "model/result.h"
+#include "reconcilers/link_port.h"
+
+namespace lanwright {
+
+struct NetlinkOptions {
+  std::string netns;              // path of the managed namespace; "" = the calling thread's
+  int receive_buffer = 32 << 20;  // bytes, of the event socket; taken from memory only while events wait
+};
+
+// Opens the sockets; nothing is read yet: the first call is resync(). Needs CAP_NET_ADMIN. The port must be
+// used by the thread that opened it, and from the network namespace that this thread was in.
+Result<std::unique_ptr<LinkPort>> open_netlink_port(const NetlinkOptions& options);
+
+// What a tap is called until it has its mark: a crash in between leaves this name behind, so that it can be
+// found and removed. 15 characters, of which "lw!" is nobody else's prefix.
+std::string temporary_tap_name(const Uid& uid);
+
+}  // namespace lanwright

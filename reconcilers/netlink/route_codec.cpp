@@ -1,0 +1,97 @@
+#include "reconcilers/netlink/route_codec.h"
+
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+namespace lanwright {
+
+namespace {
+
+constexpr std::uint32_t kIpv6DefaultMetric = 1024;  // IP6_RT_PRIO_USER
+
+bool read_address(std::span<const std::uint8_t> bytes, std::uint8_t family, IpAddress& address) {
+  address.family = family;
+  if (bytes.size() != address.size()) return false;
+  std::copy(bytes.begin(), bytes.end(), address.bytes.begin());
+  return true;
+}
+
+std::optional<std::uint32_t> read_metric(const Attributes& attributes, std::uint8_t family) {
+  const auto metric = attributes.u32(RTA_PRIORITY);
+  const std::uint32_t usual = family == AF_INET6 ? kIpv6DefaultMetric : 0;
+  return metric == usual ? std::nullopt : metric;
+}
+
+std::span<const std::uint8_t> bytes_of(const IpAddress& address) {
+  return {address.bytes.data(), address.size()};
+}
+
+rtmsg head_of(const RouteSpec& route) {
+  rtmsg head{};
+  head.rtm_family = route.to.address.family;
+  head.rtm_dst_len = route.to.length;
+  head.rtm_table = RT_TABLE_MAIN;
+  head.rtm_protocol = kOwnProtocol;
+  return head;
+}
+
+void put_route(Message& message, int ifindex, const RouteSpec& route) {
+  const IpPrefix to = route.to.network();
+  if (to.length > 0) message.put_bytes(RTA_DST, bytes_of(to.address));
+  if (route.via) message.put_bytes(RTA_GATEWAY, bytes_of(*route.via));
+  if (route.metric) message.put_u32(RTA_PRIORITY, *route.metric);
+  message.put_s32(RTA_OIF, ifindex);
+}
+
+}  // namespace
+
+std::optional<LinkRoute> decode_own_route(const nlmsghdr& message) {
+  const auto* head = fixed_part<rtmsg>(message);
+  if (head == nullptr || head->rtm_protocol != kOwnProtocol || head->rtm_type != RTN_UNICAST)
+    return std::nullopt;
+  if (head->rtm_family != AF_INET && head->rtm_family != AF_INET6) return std::nullopt;
+  const Attributes attributes(message, sizeof *head);
+  const auto ifindex = attributes.s32(RTA_OIF);
+  if (!ifindex || attributes.u32(RTA_TABLE).value_or(head->rtm_table) != RT_TABLE_MAIN) return std::nullopt;
+  LinkRoute result;
+  result.ifindex = *ifindex;
+  RouteSpec& route = result.fact.route;
+  route.to.address.family = head->rtm_family;
+  route.to.length = head->rtm_dst_len;
+  if (head->rtm_dst_len > 0 && !read_address(attributes.bytes(RTA_DST), head->rtm_family, route.to.address)) {
+    return std::nullopt;
+  }
+  IpAddress via;
+  if (read_address(attributes.bytes(RTA_GATEWAY), head->rtm_family, via)) route.via = via;
+  route.metric = read_metric(attributes, head->rtm_family);
+  return result;
+}
+
+Message list_own_routes() {
+  rtmsg head{};
+  head.rtm_table = RT_TABLE_MAIN;
+  head.rtm_protocol = kOwnProtocol;
+  return {RTM_GETROUTE, NLM_F_REQUEST, head};
+}
+
+Message add_route(int ifindex, const RouteSpec& route, bool replace) {
+  rtmsg head = head_of(route);
+  head.rtm_type = RTN_UNICAST;
+  head.rtm_scope = route.via ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+  const int flags = NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL);
+  Message message(RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_ACK | flags, head);
+  put_route(message, ifindex, route);
+  return message;
+}
+
+Message remove_route(int ifindex, const RouteSpec& route) {
+  rtmsg head = head_of(route);
+  head.rtm_scope = RT_SCOPE_NOWHERE;  // any
+  Message message(RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, head);
+  put_route(message, ifindex, route);
+  return message;
+}
+
+}  // namespace lanwright

@@ -1,0 +1,59 @@
+#include "reconcilers/netlink/tap.h"
+
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "reconcilers/netlink/namespace.h"
+#include "reconcilers/netlink/netlink_port.h"
+
+namespace lanwright {
+
+namespace {
+
+// The namespace of a tap is the one in which the device file was opened.
+int open_tap(const Descriptor& netns, const std::string& name, int more_flags, Descriptor& tap) {
+  ifreq request{};
+  if (name.size() >= sizeof request.ifr_name) return ENAMETOOLONG;
+  std::memcpy(request.ifr_name, name.data(), name.size());
+  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | more_flags);
+  const NamespaceVisit visit(netns);
+  if (visit.error() != 0) return visit.error();
+  tap = Descriptor(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
+  if (!tap || ::ioctl(tap.get(), TUNSETIFF, &request) != 0) return errno;
+  return 0;
+}
+
+int set_users(const Descriptor& tap, const TapUsers& users) {
+  if (users.owner && ::ioctl(tap.get(), TUNSETOWNER, static_cast<unsigned long>(*users.owner)) != 0)
+    return errno;
+  if (users.group && ::ioctl(tap.get(), TUNSETGROUP, static_cast<unsigned long>(*users.group)) != 0)
+    return errno;
+  return 0;
+}
+
+}  // namespace
+
+std::string temporary_tap_name(const Uid& uid) {
+  constexpr std::size_t kDigits = IFNAMSIZ - 1 - 3;
+  return "lw!" + uid.substr(0, kDigits);
+}
+
+int make_tap(const Descriptor& netns, const std::string& name, const TapUsers& users) {
+  Descriptor tap;
+  if (const int error = open_tap(netns, name, IFF_TUN_EXCL, tap)) return error;
+  if (const int error = set_users(tap, users)) return error;  // not persistent yet: closing takes it away
+  return ::ioctl(tap.get(), TUNSETPERSIST, 1UL) == 0 ? 0 : errno;
+}
+
+int set_tap_users(const Descriptor& netns, const std::string& name, const TapUsers& users) {
+  Descriptor tap;
+  if (const int error = open_tap(netns, name, 0, tap)) return error;
+  return set_users(tap, users);
+}
+
+}  // namespace lanwright

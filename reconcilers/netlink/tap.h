@@ -1,0 +1,24 @@
+// Taps are made and changed by ioctl, not by netlink. Source: Documentation/networking/tuntap.rst,
+// <linux/if_tun.h>.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "reconcilers/netlink/descriptor.h"
+
+namespace lanwright {
+
+struct TapUsers {
+  std::optional<std::uint32_t> owner;  // uid that may open it
+  std::optional<std::uint32_t> group;  // gid that may open it
+};
+
+// Both answer errno, 0 when done. `netns` is where the tap is.
+// Makes a persistent tap; EBUSY or EEXIST when a link of that name exists.
+int make_tap(const Descriptor& netns, const std::string& name, const TapUsers& users);
+// Sets whose the tap is. EBUSY while a program has it open. Makes no event.
+int set_tap_users(const Descriptor& netns, const std::string& name, const TapUsers& users);
+
+}  // namespace lanwright

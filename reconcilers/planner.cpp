@@ -1,0 +1,669 @@
+#include "reconcilers/planner.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "reconcilers/netlink/netlink_port.h"
+
+namespace lanwright {
+namespace {
+
+using Entry = Blueprint::Entry;
+
+// Stages of what one object needs, relative to its depth; removals come before all of them, and before those the
+// marks of links that lost theirs: nothing is removed that is not marked.
+constexpr int kMarks = -1;
+constexpr int kRemovals = 0;
+constexpr int kStagesPerDepth = 10;
+enum Within : int { kLinks = 0, kInnerLinks = 1, kAddresses = 2, kRoutes = 3 };
+
+constexpr std::uint32_t kIpv6DefaultMetric = 1024;  // IP6_RT_PRIO_USER
+
+std::string quoted(const std::string& text) { return text.empty() ? std::string("none") : text; }
+
+// How ours a link is that was found under a wanted name or mark.
+enum class Ownership { ours, adoptable, foreign, other_object, unknown_mark };
+
+bool same_metric(const RouteSpec& wanted, const RouteSpec& found) {
+  if (wanted.metric) return found.metric == wanted.metric;
+  return !found.metric || *found.metric == 0 || *found.metric == kIpv6DefaultMetric;
+}
+
+bool same_route(const RouteSpec& wanted, const RouteSpec& found) {
+  return wanted.to == found.to && wanted.via == found.via && same_metric(wanted, found);
+}
+
+// Kind attributes that the kernel takes at creation only.
+bool fixed_at_creation(LinkAttr attribute) {
+  return attribute == LinkAttr::vlan_id || attribute == LinkAttr::vlan_protocol;
+}
+
+bool is_port_attribute(LinkAttr attribute) {
+  return attribute >= LinkAttr::port_isolated && attribute <= LinkAttr::port_guard;
+}
+
+// What is in `from` and not in `other`.
+PortVlans minus(const PortVlans& from, const PortVlans& other) {
+  PortVlans rest;
+  if (from.pvid && from.pvid != other.pvid) rest.pvid = from.pvid;
+  std::set_difference(from.tagged.begin(), from.tagged.end(), other.tagged.begin(), other.tagged.end(),
+                      std::back_inserter(rest.tagged));
+  return rest;
+}
+
+class Planner {
+ public:
+  Planner(const Blueprint& desired, const Observed& observed) : desired_(desired), observed_(observed) {}
+
+  void look_at(const Entry& entry);
+  Plan take() &&;
+
+ private:
+  struct Cursor {  // the object at hand
+    const Entry& entry;
+    int stage;
+  };
+
+  void remove_all(const Cursor& at);
+  void release_claims(const Cursor& at);
+  void remove_strays(const Cursor& at);
+  void compare(const Cursor& at, const LinkSpec& link);
+  void compare_existing(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership);
+  void use_host_link(const Cursor& at, const LinkSpec& link);
+  void create(const Cursor& at, const LinkSpec& link, std::string reason, Disruption disruption);
+  void recreate(const Cursor& at, const LinkSpec& link, const LinkFact& found, std::string reason);
+  void compare_addresses(const Cursor& at, const LinkSpec& link, const LinkFact* found);
+  void compare_routes(const Cursor& at, const LinkSpec& link, const LinkFact* found);
+
+  const LinkFact* locate(const Entry& entry, const LinkSpec& link) const;
+  Ownership ownership_of(const Entry& entry, const LinkSpec& link, const LinkFact& found) const;
+  std::optional<Error> missing_base(const Entry& entry, const LinkSpec& link) const;
+  std::optional<std::string> must_recreate(const LinkSpec& link, const LinkFact& found) const;
+  bool peer_is_wrong(const LinkSpec& link, const LinkFact& found) const;
+  std::string name_of_index(const std::string& netns, int ifindex) const;
+  bool will_be_gone(const LinkName& where, int ifindex) const { return removed_.contains({where.netns, ifindex}); }
+
+  void block(const Cursor& at, Error why) { plan_.blocked.push_back({at.entry.object.id, std::move(why)}); }
+  void act(const Cursor& at, int stage, Step step, std::string reason, std::vector<std::string> differences,
+           Disruption disruption);
+  void remove(const Cursor& at, const std::string& netns, const LinkFact& fact, const Mark& mark, std::string reason);
+
+  const Blueprint& desired_;
+  const Observed& observed_;
+  Plan plan_;
+  std::set<std::pair<std::string, int>> removed_;  // ifindexes by netns that this plan removes
+  std::set<LinkName> created_;                     // that this plan makes
+  std::set<const LinkSpec*> satisfied_by_peer_;    // inner ends made together with their outer end
+};
+
+Mark mark_of(const Entry& entry, const LinkSpec& link) { return {entry.object.uid, link.role}; }
+
+std::string label(const Entry& entry, const LinkName& link) {
+  return link.text() + " of " + entry.object.id.text();
+}
+
+Error waiting(const Entry& entry, const LinkName& link, std::string words, std::string hint) {
+  return {ErrorKind::waiting, "make", label(entry, link), 0, std::move(words), std::move(hint)};
+}
+
+Error conflict(const Entry& entry, const LinkName& link, std::string words, std::string hint) {
+  return {ErrorKind::conflict, "make", label(entry, link), 0, std::move(words), std::move(hint)};
+}
+
+void Planner::act(const Cursor& at, int stage, Step step, std::string reason, std::vector<std::string> differences,
+                  Disruption disruption) {
+  plan_.actions.push_back(
+      {at.entry.object.id, stage, std::move(step), std::move(reason), std::move(differences), disruption});
+}
+
+void Planner::remove(const Cursor& at, const std::string& netns, const LinkFact& fact, const Mark& mark,
+                     std::string reason) {
+  if (!removed_.insert({netns, fact.ifindex}).second) return;
+  const LinkName where{netns, fact.name};
+  if (Mark::parse(fact.alias) != mark && fact.name != temporary_tap_name(mark.uid)) {
+    ChangeLink change;
+    change.where = where;
+    change.kind = fact.kind;
+    change.ifindex = fact.ifindex;
+    change.alias = mark.text();
+    act(at, kMarks, std::move(change), reason, {"alias"}, Disruption::none);
+  }
+  act(at, kRemovals, RemoveLink{where, fact.ifindex, fact.kind, mark}, std::move(reason), {}, Disruption::none);
+}
+
+void Planner::look_at(const Entry& entry) {
+  const Cursor at{entry, kStagesPerDepth * (1 + desired_.depth_of(entry.object.id))};
+  if (entry.object.spec || entry.object.deleting) release_claims(at);
+  if (entry.object.deleting) return remove_all(at);
+  if (!entry.object.spec)
+    return block(at, {ErrorKind::internal, "read from the store", entry.object.id.text(), 0,
+                      "its declaration cannot be read by this version", "apply it again"});
+  // An object is whole or not at all: one absent namespace holds up all of its links.
+  for (const LinkSpec& link : entry.parts.links) {
+    const NamespaceFacts* place = observed_.find(link.where.netns);
+    if (place != nullptr && place->present) continue;
+    return block(at, waiting(entry, link.where, "there is no network namespace " + link.where.netns,
+                             "it is plugged in as soon as the namespace appears"));
+  }
+  remove_strays(at);
+  const std::size_t blocked = plan_.blocked.size();
+  for (const LinkSpec& link : entry.parts.links) {
+    compare(at, link);
+    if (plan_.blocked.size() != blocked) return;  // one reason is enough, and the rest would build on it
+  }
+}
+
+void Planner::remove_all(const Cursor& at) {
+  for (const auto& [netns, facts] : observed_.namespaces) {
+    for (const LinkFact* fact : facts.marked(at.entry.object.uid))
+      remove(at, netns, *fact, *Mark::parse(fact->alias), "no longer declared");
+    const LinkFact* half_made = facts.find(temporary_tap_name(at.entry.object.uid));
+    if (half_made != nullptr && half_made->kind == "tun")
+      remove(at, netns, *half_made, {at.entry.object.uid, {}}, "half made");
+  }
+  for (const LinkSpec& link : at.entry.parts.links) {  // that lost their marks
+    const LinkFact* fact = link.owned ? locate(at.entry, link) : nullptr;
+    if (fact != nullptr && ownership_of(at.entry, link, *fact) == Ownership::ours)
+      remove(at, link.where.netns, *fact, mark_of(at.entry, link), "no longer declared");
+  }
+}
+
+// A link of ours that the object does not want any more, or that somebody copied our mark to: gone, if it is
+// really marked as ours on both counts (alias and group).
+void Planner::remove_strays(const Cursor& at) {
+  const auto& links = at.entry.parts.links;
+  const auto wanted = [&](const std::string& netns, const LinkFact& fact) {
+    return std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
+      return link.owned && link.where.netns == netns && locate(at.entry, link) == &fact;
+    });
+  };
+  std::set<std::string> places = {""};
+  for (const LinkSpec& link : links) places.insert(link.where.netns);
+  for (const std::string& netns : places) {
+    const NamespaceFacts* facts = observed_.find(netns);
+    if (facts == nullptr) continue;
+    for (const LinkFact* fact : facts->marked(at.entry.object.uid)) {
+      if (!wanted(netns, *fact) && fact->group == kOwnGroup)
+        remove(at, netns, *fact, *Mark::parse(fact->alias), "no longer declared");
+    }
+  }
+}
+
+void Planner::release_claims(const Cursor& at) {
+  for (const std::string& name : desired_.claims_of(at.entry.object.uid)) {
+    const auto& links = at.entry.parts.links;
+    const bool declared = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
+      return !link.owned && link.where == LinkName{"", name};
+    });
+    if (declared) continue;
+    const NamespaceFacts* host = observed_.find(std::string{});
+    const LinkFact* link = host != nullptr ? host->find(name) : nullptr;
+    const LinkFact* master = link != nullptr && link->master != 0 ? host->find(link->master) : nullptr;
+    const auto mark = master != nullptr ? Mark::parse(master->alias) : std::nullopt;
+    if (!mark || mark->uid != at.entry.object.uid) continue;
+    ChangeLink change;
+    change.where = {"", link->name};
+    change.kind = link->kind;
+    change.ifindex = link->ifindex;
+    change.master = "";
+    act(at, kRemovals, std::move(change), "no longer an uplink", {"master"}, Disruption::none);
+  }
+}
+
+// By mark first, so that a renamed link is found; then by name.
+const LinkFact* Planner::locate(const Entry& entry, const LinkSpec& link) const {
+  const NamespaceFacts* place = observed_.find(link.where.netns);
+  if (place == nullptr) return nullptr;
+  if (const LinkFact* marked = place->find(mark_of(entry, link))) return marked;
+  return place->find(link.where.name);
+}
+
+Ownership Planner::ownership_of(const Entry& entry, const LinkSpec& link, const LinkFact& found) const {
+  const auto mark = Mark::parse(found.alias);
+  if (mark && mark->uid == entry.object.uid) return mark->role == link.role ? Ownership::ours : Ownership::other_object;
+  if (mark && desired_.find_uid(mark->uid) != nullptr) return Ownership::other_object;
+  // The moment between creation and mark, or somebody rewrote the alias: the group, the kind and the stored name
+  // still say that it is ours.
+  if (!mark && found.group == kOwnGroup && found.kind == link.kind) return Ownership::ours;
+  if (entry.object.adopt && found.kind == link.kind) return Ownership::adoptable;
+  return mark ? Ownership::unknown_mark : Ownership::foreign;
+}
+
+// Why this link cannot be made or compared now: its master or parent is not there, or is not what we think.
+std::optional<Error> Planner::missing_base(const Entry& entry, const LinkSpec& link) const {
+  const auto check = [&](const LinkName& base, const char* role) -> std::optional<Error> {
+    const Entry* owner = desired_.owner_of(base);
+    const std::string who = owner != nullptr ? " (" + owner->object.id.text() + ")" : std::string{};
+    if (created_.contains(base)) return std::nullopt;
+    const LinkFact* found = observed_.find(base);
+    if (found == nullptr || will_be_gone(base, found->ifindex))
+      return waiting(entry, link.where, std::string("its ") + role + " " + base.text() + who + " does not exist",
+                     "it is made as soon as " + base.name + " appears");
+    if (owner == nullptr) return std::nullopt;
+    const auto mark = Mark::parse(found->alias);
+    const bool usable = (mark && mark->uid == owner->object.uid) || (!mark && found->group == kOwnGroup);
+    if (usable || owner->object.adopt) return std::nullopt;
+    return waiting(entry, link.where, std::string("the link ") + base.text() + who + " is not ours",
+                   "see the condition of " + owner->object.id.text());
+  };
+  if (!link.parent.empty()) {
+    if (auto error = check({"", link.parent}, "parent")) return error;
+  }
+  if (!link.master.empty()) return check({link.where.netns, link.master}, "bridge");
+  return std::nullopt;
+}
+
+void Planner::compare(const Cursor& at, const LinkSpec& link) {
+  if (satisfied_by_peer_.contains(&link)) return;
+  if (auto error = missing_base(at.entry, link)) return block(at, std::move(*error));
+  if (!link.owned) return use_host_link(at, link);
+
+  const LinkFact* found = locate(at.entry, link);
+  if (found == nullptr || will_be_gone(link.where, found->ifindex)) {
+    const bool again = found != nullptr;
+    if (!link.by_peer) return create(at, link, "missing", again ? Disruption::recreate : Disruption::none);
+    // An inner end without its outer end's knowledge: the pair is made anew through the outer end, which was
+    // compared before and found its peer wrong; nothing to do here.
+    return;
+  }
+  const Ownership ownership = ownership_of(at.entry, link, *found);
+  switch (ownership) {
+    case Ownership::ours:
+    case Ownership::adoptable:
+      return compare_existing(at, link, *found, ownership);
+    case Ownership::other_object: {
+      const auto mark = Mark::parse(found->alias);
+      const Entry* other = desired_.find_uid(mark->uid);
+      return block(at, waiting(at.entry, link.where,
+                               "the name is still held by a link of " +
+                                   (other != nullptr ? other->object.id.text() : std::string("another object")),
+                               "it is made as soon as the name is free"));
+    }
+    case Ownership::unknown_mark:
+      return block(at, conflict(at.entry, link.where,
+                                "the link carries the mark of an agent with another store (" + found->alias + ")",
+                                "apply with --adopt to take it over, or remove it: ip link del " + found->name));
+    case Ownership::foreign:
+      return block(at, conflict(at.entry, link.where,
+                                "there is a link of this name that is not ours (" +
+                                    (found->kind.empty() ? std::string("physical") : found->kind) + ", ifindex " +
+                                    std::to_string(found->ifindex) + ")",
+                                found->kind == link.kind
+                                    ? "apply with --adopt to take it over, choose another name, or remove it"
+                                    : "choose another name, or remove it"));
+  }
+}
+
+bool Planner::peer_is_wrong(const LinkSpec& link, const LinkFact& found) const {
+  if (!link.peer || link.by_peer) return false;
+  const Entry* owner = desired_.owner_of(*link.peer);
+  const NamespaceFacts* place = observed_.find(link.peer->netns);
+  if (owner == nullptr || place == nullptr || !place->present) return false;
+  const auto inner = std::find_if(owner->parts.links.begin(), owner->parts.links.end(),
+                                  [&](const LinkSpec& other) { return other.where == *link.peer; });
+  if (inner == owner->parts.links.end()) return false;
+  const LinkFact* end = locate(*owner, *inner);
+  if (end == nullptr || end->kind != link.kind) return true;
+  // Two ends of one cable name each other by ifindex. (A pair with both ends in one namespace does too.)
+  return found.parent != end->ifindex || end->parent != found.ifindex;
+}
+
+std::optional<std::string> Planner::must_recreate(const LinkSpec& link, const LinkFact& found) const {
+  if (found.kind != link.kind) return "kind is " + quoted(found.kind) + ", wanted " + link.kind;
+  if (!link.parent.empty()) {
+    const LinkFact* parent = observed_.find(LinkName{"", link.parent});
+    const bool same = parent != nullptr && !created_.contains({"", link.parent}) && found.parent == parent->ifindex;
+    if (!same) return "parent is " + quoted(name_of_index("", found.parent)) + ", wanted " + link.parent;
+  }
+  for (const auto& [attribute, wanted] : link.attributes) {
+    if (!fixed_at_creation(attribute)) continue;
+    const auto value = find(found.attributes, attribute);
+    if (value != wanted)
+      return std::string(name_of(attribute)) + " is " + (value ? std::to_string(*value) : "unknown") + ", wanted " +
+             std::to_string(wanted);
+  }
+  if (peer_is_wrong(link, found)) return "its other end is not in " + link.peer->text();
+  return std::nullopt;
+}
+
+std::string Planner::name_of_index(const std::string& netns, int ifindex) const {
+  const NamespaceFacts* place = observed_.find(netns);
+  const LinkFact* fact = place != nullptr ? place->find(ifindex) : nullptr;
+  if (fact != nullptr) return fact->name;
+  return ifindex == 0 ? std::string{} : "ifindex " + std::to_string(ifindex);
+}
+
+void Planner::create(const Cursor& at, const LinkSpec& link, std::string reason, Disruption disruption) {
+  CreateLink step{link, mark_of(at.entry, link), std::nullopt, std::nullopt};
+  std::string target = link.kind + " " + link.where.text();
+  created_.insert(link.where);
+  const LinkSpec* inner = nullptr;
+  if (link.peer && !link.by_peer) {
+    for (const LinkSpec& other : at.entry.parts.links) {
+      if (other.where == *link.peer && other.by_peer) inner = &other;
+    }
+  }
+  if (inner != nullptr) {
+    const LinkFact* occupant = locate(at.entry, *inner);
+    if (occupant != nullptr && !will_be_gone(inner->where, occupant->ifindex)) {
+      const auto mark = Mark::parse(occupant->alias);
+      if (!mark || mark->uid != at.entry.object.uid) {
+        created_.erase(link.where);
+        return block(at, conflict(at.entry, inner->where,
+                                  "there is an interface of this name in the namespace that is not ours (" +
+                                      quoted(occupant->kind) + ", ifindex " + std::to_string(occupant->ifindex) + ")",
+                                  "choose another `interface`, or remove it there"));
+      }
+      // Our own end of a cable whose other end is lost or elsewhere.
+      remove(at, inner->where.netns, *occupant, *mark, "its other end is lost");
+    }
+    step.peer = *inner;
+    step.peer_mark = mark_of(at.entry, *inner);
+    created_.insert(inner->where);
+    satisfied_by_peer_.insert(inner);
+  }
+  act(at, at.stage + kLinks, std::move(step), std::move(reason), {}, disruption);
+  for (const LinkSpec* end : {&link, inner}) {
+    if (end == nullptr) continue;
+    compare_addresses(at, *end, nullptr);
+    compare_routes(at, *end, nullptr);
+  }
+}
+
+void Planner::recreate(const Cursor& at, const LinkSpec& link, const LinkFact& found, std::string reason) {
+  remove(at, link.where.netns, found, mark_of(at.entry, link), reason);
+  plan_.actions.back().disruption = Disruption::recreate;
+  create(at, link, std::move(reason), Disruption::recreate);
+}
+
+// Collects what differs on one link: the step, the words for people, and the names for machines.
+struct Differences {
+  std::string reason;
+  std::vector<std::string> names;
+  void add(const std::string& name, const std::string& is, const std::string& wanted) {
+    if (!reason.empty()) reason += "; ";
+    reason += name + " is " + quoted(is) + ", wanted " + quoted(wanted);
+    names.push_back(name);
+  }
+};
+
+void add_attributes(const LinkSpec& link, const LinkFact& found, bool ports, ChangeLink& change, Differences& differs) {
+  for (const auto& [attribute, wanted] : link.attributes) {
+    if (is_port_attribute(attribute) != ports || fixed_at_creation(attribute)) continue;
+    const auto value = find(found.attributes, attribute);
+    if (value == wanted) continue;
+    change.attributes.emplace_back(attribute, wanted);
+    differs.add(name_of(attribute), value ? std::to_string(*value) : "unknown", std::to_string(wanted));
+  }
+}
+
+std::string text_of(const PortVlans& vlans) {
+  std::string text = vlans.pvid ? "pvid " + std::to_string(*vlans.pvid) : std::string{};
+  for (const auto vid : vlans.tagged) text += (text.empty() ? "" : " ") + std::to_string(vid);
+  return text;
+}
+
+void add_vlans(const LinkSpec& link, const LinkFact& found, ChangeLink& change, Differences& differs) {
+  if (!link.vlans || *link.vlans == found.vlans) return;
+  const PortVlans add = minus(*link.vlans, found.vlans);
+  const PortVlans drop = minus(found.vlans, *link.vlans);
+  if (!add.empty()) change.add_vlans = add;
+  if (!drop.empty()) change.remove_vlans = drop;
+  differs.add("vlans", text_of(found.vlans), text_of(*link.vlans));
+}
+
+template <class T>
+std::string text_of(const std::optional<T>& value) {
+  return value ? std::to_string(*value) : std::string{};
+}
+
+void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership) {
+  if (auto reason = must_recreate(link, found)) {
+    if (ownership == Ownership::adoptable)
+      return block(at, conflict(at.entry, link.where, "it cannot be taken over: " + *reason,
+                                "choose another name, or remove it"));
+    if (link.by_peer) return;  // the outer end says the same and makes both
+    return recreate(at, link, found, std::move(*reason));
+  }
+  if (found.name != link.where.name) {
+    const LinkFact* holder = observed_.find(link.where);
+    if (holder != nullptr && holder != &found && !will_be_gone(link.where, holder->ifindex))
+      return block(at, conflict(at.entry, {link.where.netns, found.name},
+                                "its name " + link.where.name + " is taken by another link (ifindex " +
+                                    std::to_string(holder->ifindex) + ")",
+                                "rename or remove that link"));
+  }
+  const LinkFact* master = link.master.empty() ? nullptr : observed_.find(LinkName{link.where.netns, link.master});
+  const LinkFact* parent = link.parent.empty() ? nullptr : observed_.find(LinkName{"", link.parent});
+
+  ChangeLink change;
+  change.where = {link.where.netns, found.name};
+  change.kind = found.kind;
+  change.ifindex = found.ifindex;
+  Differences differs;
+  Disruption disruption = Disruption::none;
+
+  if (found.name != link.where.name) {
+    change.rename = link.where.name;
+    differs.add("name", found.name, link.where.name);
+  }
+  const std::string alias = mark_of(at.entry, link).text();
+  if (found.alias != alias) {
+    change.alias = alias;
+    if (ownership == Ownership::adoptable) differs.names.emplace_back("owner");
+    differs.add("alias", found.alias, alias);
+  }
+  if (found.group != kOwnGroup) {
+    change.group = kOwnGroup;
+    differs.add("group", std::to_string(found.group), std::to_string(kOwnGroup));
+  }
+  const bool master_is_new = created_.contains({link.where.netns, link.master});
+  const bool wrong_master =
+      !link.master.empty() && (master_is_new || master == nullptr || found.master != master->ifindex);
+  if (wrong_master) {
+    change.master = link.master;
+    change.port_kind = "bridge";
+    differs.add("master", name_of_index(link.where.netns, found.master), link.master);
+  }
+  // A VLAN link takes both from its parent unless told otherwise (and keeps them when somebody changes them).
+  const bool follows = link.kind == "vlan" && parent != nullptr;
+  const auto mtu = link.mtu ? link.mtu : follows ? std::optional(parent->mtu) : std::nullopt;
+  if (mtu && found.mtu != *mtu) {
+    change.mtu = mtu;
+    differs.add("mtu", std::to_string(found.mtu), std::to_string(*mtu));
+  }
+  const auto mac = link.mac ? link.mac : follows ? parent->mac : std::nullopt;
+  if (mac && found.mac != mac) {
+    change.mac = mac;
+    differs.add("mac", found.mac ? found.mac->text() : "", mac->text());
+  }
+  if (link.ipv6 == Ipv6Addresses::none && found.ipv6 != Ipv6Addresses::none) {
+    change.ipv6 = Ipv6Addresses::none;
+    differs.add("ipv6 address generation", "on", "off");
+  }
+  if (!link.altname.empty() &&
+      std::find(found.altnames.begin(), found.altnames.end(), link.altname) == found.altnames.end()) {
+    change.add_altname = link.altname;
+    differs.add("altname", "", link.altname);
+  }
+  if (link.tap_owner && found.tap_owner != link.tap_owner) {
+    change.tap_owner = link.tap_owner;
+    differs.add("tap owner", text_of(found.tap_owner), text_of(link.tap_owner));
+  }
+  if (link.tap_group && found.tap_group != link.tap_group) {
+    change.tap_group = link.tap_group;
+    differs.add("tap group", text_of(found.tap_group), text_of(link.tap_group));
+  }
+  add_attributes(link, found, false, change, differs);
+  if (!link.master.empty()) {
+    const bool is_port = !wrong_master && found.port_kind == "bridge";
+    const LinkFact as_port = is_port ? found : LinkFact{};
+    const std::size_t before = change.attributes.size();
+    if (is_port)
+      add_attributes(link, found, true, change, differs);
+    else
+      for (const auto& attribute : link.attributes)
+        if (is_port_attribute(attribute.first)) change.attributes.push_back(attribute);
+    if (change.attributes.size() != before) change.port_kind = "bridge";
+    add_vlans(link, as_port, change, differs);
+  }
+  if (found.up != link.up) {
+    change.up = link.up;
+    differs.add("state", found.up ? "up" : "down", link.up ? "up" : "down");
+  }
+  if (!differs.names.empty()) {
+    if (change.rename) disruption = Disruption::flap;  // an older kernel renames a link only while it is down
+    const std::string reason =
+        ownership == Ownership::adoptable ? "adopted; " + differs.reason : std::move(differs.reason);
+    const int stage = at.stage + (link.by_peer ? kInnerLinks : kLinks);
+    act(at, stage, std::move(change), reason, std::move(differs.names), disruption);
+  }
+  compare_addresses(at, link, &found);
+  compare_routes(at, link, &found);
+}
+
+// An uplink: only its membership, its port attributes and UP are ours to say.
+void Planner::use_host_link(const Cursor& at, const LinkSpec& link) {
+  const LinkFact* found = observed_.find(link.where);
+  const bool is_new = created_.contains(link.where);
+  if (found == nullptr && !is_new)
+    return block(at, waiting(at.entry, link.where, "there is no such link",
+                             "it is plugged in as soon as it appears"));
+  ChangeLink change;
+  change.where = link.where;
+  Differences differs;
+  const LinkFact nothing;
+  const LinkFact& fact = found != nullptr && !is_new ? *found : nothing;
+  change.kind = fact.kind;
+  change.ifindex = fact.ifindex;
+
+  if (fact.loopback)
+    return block(at, conflict(at.entry, link.where, "the loopback interface cannot be a port", "name another uplink"));
+  const LinkFact* master = observed_.find(LinkName{"", link.master});
+  const bool member = master != nullptr && !created_.contains({"", link.master}) && fact.master == master->ifindex;
+  if (!member) {
+    const bool elsewhere = fact.master != 0 && (master == nullptr || fact.master != master->ifindex);
+    const NamespaceFacts* host = observed_.find(std::string{});
+    const LinkFact* other = elsewhere ? host->find(fact.master) : nullptr;
+    const auto mark = other != nullptr ? Mark::parse(other->alias) : std::nullopt;
+    const bool foreign_master = other != nullptr && !will_be_gone({"", other->name}, other->ifindex);
+    const bool claimed = desired_.claims_of(at.entry.object.uid).contains(link.where.name);
+    const bool was_ours = claimed && !(mark && desired_.find_uid(mark->uid) != nullptr);
+    if (foreign_master && !at.entry.object.adopt && !was_ours)
+      return block(at, conflict(at.entry, link.where, "it is a port of " + other->name + " already",
+                                "take it off there (ip link set " + link.where.name +
+                                    " nomaster), or apply with --adopt to move it"));
+    change.master = link.master;
+    differs.add("master", name_of_index("", fact.master), link.master);
+    for (const auto& attribute : link.attributes) change.attributes.push_back(attribute);
+    if (link.vlans && !link.vlans->empty()) change.add_vlans = *link.vlans;
+  } else {
+    add_attributes(link, fact, true, change, differs);
+    add_vlans(link, fact, change, differs);
+  }
+  change.port_kind = "bridge";
+  if (!fact.up && link.up) {
+    change.up = true;
+    differs.add("state", "down", "up");
+  }
+  if (differs.names.empty()) return;
+  // After the bridge, which is a link of the same object.
+  act(at, at.stage + kInnerLinks, std::move(change), std::move(differs.reason), std::move(differs.names),
+      Disruption::none);
+}
+
+void Planner::compare_addresses(const Cursor& at, const LinkSpec& link, const LinkFact* found) {
+  const auto has = [](const LinkFact& fact, const IpPrefix& wanted) {
+    return std::any_of(fact.addresses.begin(), fact.addresses.end(),
+                       [&](const AddressFact& address) { return address.prefix == wanted; });
+  };
+  for (const IpPrefix& wanted : link.addresses) {
+    if (found != nullptr && has(*found, wanted)) continue;
+    act(at, at.stage + kAddresses, AddAddress{link.where, wanted}, "missing", {"addresses"}, Disruption::none);
+  }
+  if (found == nullptr) return;
+  for (const AddressFact& address : found->addresses) {
+    const bool wanted =
+        std::find(link.addresses.begin(), link.addresses.end(), address.prefix) != link.addresses.end();
+    if (!wanted && address.protocol == kOwnProtocol)
+      act(at, kRemovals, RemoveAddress{{link.where.netns, found->name}, address.prefix}, "no longer declared",
+          {"addresses"}, Disruption::none);
+  }
+}
+
+void Planner::compare_routes(const Cursor& at, const LinkSpec& link, const LinkFact* found) {
+  for (const RouteSpec& wanted : link.routes) {
+    const bool there = found != nullptr &&
+                       std::any_of(found->routes.begin(), found->routes.end(),
+                                   [&](const RouteFact& fact) { return same_route(wanted, fact.route); });
+    if (!there) act(at, at.stage + kRoutes, AddRoute{link.where, wanted}, "missing", {"routes"}, Disruption::none);
+  }
+  if (found == nullptr) return;
+  for (const RouteFact& fact : found->routes) {
+    const bool wanted = std::any_of(link.routes.begin(), link.routes.end(),
+                                    [&](const RouteSpec& spec) { return same_route(spec, fact.route); });
+    if (!wanted)
+      act(at, kRemovals, RemoveRoute{{link.where.netns, found->name}, fact.route}, "no longer declared", {"routes"},
+          Disruption::none);
+  }
+}
+
+Plan Planner::take() && {
+  std::stable_sort(plan_.actions.begin(), plan_.actions.end(),
+                   [](const Action& a, const Action& b) { return a.stage < b.stage; });
+  return std::move(plan_);
+}
+
+}  // namespace
+
+Plan plan(const Blueprint& desired, const Observed& observed, Scope scope) {
+  if (!observed.complete) return {};
+  // What is removed, then what others stand on, comes first: later objects see what this plan does to them.
+  std::vector<std::pair<int, const Entry*>> order;
+  const auto add = [&](const Entry& entry) {
+    order.emplace_back(entry.object.deleting ? -1 : desired.depth_of(entry.object.id), &entry);
+  };
+  if (scope == nullptr) {
+    for (const auto& [id, entry] : desired.entries()) add(*entry);
+  } else {
+    for (const ResourceId& id : *scope) {
+      if (const Entry* entry = desired.find(id)) add(*entry);
+    }
+  }
+  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  Planner planner(desired, observed);
+  for (const auto& [depth, entry] : order) planner.look_at(*entry);
+  return std::move(planner).take();
+}
+
+std::set<std::string> settled_claims(const Entry& entry, const Blueprint& desired, const Observed& observed) {
+  std::set<std::string> settled;
+  const NamespaceFacts* host = observed.find(std::string{});
+  for (const std::string& name : desired.claims_of(entry.object.uid)) {
+    const auto& links = entry.parts.links;
+    const bool declared = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
+      return !link.owned && link.where == LinkName{"", name};
+    });
+    if (declared || host == nullptr) continue;
+    const LinkFact* link = host->find(name);
+    const LinkFact* master = link != nullptr && link->master != 0 ? host->find(link->master) : nullptr;
+    const auto mark = master != nullptr ? Mark::parse(master->alias) : std::nullopt;
+    if (!mark || mark->uid != entry.object.uid) settled.insert(name);
+  }
+  return settled;
+}
+
+std::size_t count_orphans(const Blueprint& desired, const Observed& observed) {
+  std::size_t count = 0;
+  for (const auto& [netns, facts] : observed.namespaces) {
+    for (const auto& [ifindex, fact] : facts.links()) {
+      const auto mark = Mark::parse(fact.alias);
+      if (mark && desired.find_uid(mark->uid) == nullptr) ++count;
+    }
+  }
+  return count;
+}
+
+}  // namespace lanwright

@@ -1,0 +1,67 @@
+// What is measured, and how: one function a group of figures. Each works in a sandbox of its own, throws
+// HarnessError when something is functionally wrong, and says what it does on standard error.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/bench/report.h"
+#include "tests/integration/sandbox.h"
+
+namespace lanwright::bench {
+
+struct Options {
+  std::size_t size = 1000;  // networks, and attachments of F1 to F3
+  std::size_t plugs = 10;   // attachments per network of F6 and F7
+  std::size_t runs = 3;
+  std::size_t repairs = 100;      // of F5
+  std::size_t idle_seconds = 20;  // of F7
+  std::set<std::string> only;     // figures; all when empty
+
+  bool wants(const std::string& figure) const { return only.empty() || only.contains(figure); }
+  bool wants_any(const std::set<std::string>& figures) const;
+  std::vector<std::size_t> sizes() const;  // ascending; only `size` unless F10 is wanted
+};
+
+// One figure against the floor at one size.
+struct Pair {
+  Series floor;
+  Series ours;
+};
+using BySize = std::map<std::size_t, Pair>;
+
+// Everything that was measured. Times in seconds.
+struct Figures {
+  BySize create;          // F1, the client included
+  BySize create_by_post;  // F1, from sending the request until the agent says converged
+  BySize create_taps;
+  BySize again;                                // F2
+  BySize remove_links;                         // F3
+  BySize remove_bridges;                       // F4
+  BySize longest_wait;                         // F4: of the bystander
+  BySize repair;                               // F5
+  BySize start;                                // F6: no floor
+  std::map<std::size_t, Series> start_writes;  // F6: messages after a start with nothing to do
+  std::map<std::size_t, Series> lost;          // F6: packets
+  // F6 and F7 with many attachments.
+  std::string big;  // what there was
+  Pair big_start;
+  Series big_writes;
+  Series big_lost;
+  Series big_create;
+  Series memory;  // F7 at size + size: Pss, bytes
+  Series big_memory_after_apply;
+  Series big_memory;  // after a start
+  Series idle_switches;
+  Series idle_processor;  // seconds
+};
+
+void measure_lifecycle(const Options& options, Figures& figures);  // F1 to F4
+void measure_service(const Options& options, Figures& figures);    // F5 to F7
+
+void say(const std::string& what);  // progress
+
+}  // namespace lanwright::bench

@@ -1,0 +1,235 @@
+// Measures what lanwright costs against what the kernel itself costs, side by side in one run, in namespaces
+// of its own, and prints a table. Timing fails nothing; what is functionally wrong does.
+#include <sys/utsname.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/bench/figures.h"
+#include "tests/bench/report.h"
+
+namespace lanwright::bench {
+
+bool Options::wants_any(const std::set<std::string>& figures) const {
+  return std::ranges::any_of(figures, [this](const auto& figure) { return wants(figure); });
+}
+
+std::vector<std::size_t> Options::sizes() const {
+  std::vector<std::size_t> sizes;
+  if (wants("F10")) {
+    for (std::size_t each = 10; each < size; each *= 10) sizes.push_back(each);
+  }
+  sizes.push_back(size);
+  return sizes;
+}
+
+void say(const std::string& what) {
+  std::cerr << "# " << what << std::endl;
+}
+
+namespace {
+
+constexpr double kMebibyte = 1 << 20;
+
+Series one(double value) {
+  Series series;
+  series.add(value);
+  return series;
+}
+
+Row row(const char* figure, std::string what, std::optional<Series> floor, Series ours,
+        Unit unit = Unit::seconds) {
+  return {figure, std::move(what), unit, std::move(floor), std::move(ours), {}, std::nullopt};
+}
+
+const Pair* at(const BySize& by_size, std::size_t size) {
+  const auto found = by_size.find(size);
+  return found == by_size.end() || found->second.ours.empty() ? nullptr : &found->second;
+}
+
+void add_lifecycle(const Options& options, const Figures& figures, std::vector<Row>& rows) {
+  const std::size_t size = options.size;
+  const std::string n = std::to_string(size);
+  if (const Pair* pair = at(figures.create, size)) {
+    rows.push_back(with_ratio(
+        row("F1", "create " + n + " bridges + " + n + " veths, client included", pair->floor, pair->ours),
+        1.5));
+    if (const Pair* post = at(figures.create_by_post, size))
+      rows.push_back(row("F1", "the agent's share: POST until converged", pair->floor, post->ours));
+  }
+  if (const Pair* pair = at(figures.create_taps, size))
+    rows.push_back(row("F1", "add " + n + " taps to " + n + " bridges", pair->floor, pair->ours));
+  if (const Pair* pair = at(figures.again, size))
+    rows.push_back(
+        with_limit(row("F2", "apply the same file again, 0 netlink writes", std::nullopt, pair->ours), 0.1));
+  if (const Pair* pair = at(figures.remove_links, size))
+    rows.push_back(with_ratio(row("F3", "remove " + n + " veths", pair->floor, pair->ours), 1.5));
+  if (const Pair* pair = at(figures.remove_bridges, size)) {
+    rows.push_back(with_ratio(row("F4", "remove " + n + " bridges", pair->floor, pair->ours), 1.2));
+    const Pair& wait = figures.longest_wait.at(size);
+    Row longest =
+        with_limit(row("F4", "longest wait of another process meanwhile", wait.floor, wait.ours), 0.5);
+    longest.reached = wait.ours.max() <= 0.5;
+    rows.push_back(std::move(longest));
+  }
+}
+
+void add_repairs(const Options& options, const Figures& figures, std::vector<Row>& rows) {
+  const Pair* pair = at(figures.repair, options.size);
+  if (pair == nullptr) return;
+  const std::string what = std::to_string(options.repairs) + " repairs of a bridge with 3 ports, " +
+                           std::to_string(options.size) + " other networks";
+  Row p50 = with_ratio(row("F5", what + ": p50", pair->floor, pair->ours), 2);
+  const Row p99 =
+      with_ratio(row("F5", "p99", one(pair->floor.percentile(99)), one(pair->ours.percentile(99))), 3);
+  rows.push_back(std::move(p50));
+  rows.push_back(p99);
+}
+
+void add_starts(const Options& options, const Figures& figures, std::vector<Row>& rows) {
+  const std::string small = std::to_string(options.size) + " + " + std::to_string(options.size);
+  if (const Pair* pair = at(figures.start, options.size))
+    rows.push_back(row("F6", "start with " + small + ", to READY=1", std::nullopt, pair->ours));
+  if (!figures.big_start.ours.empty()) {
+    rows.push_back(row("F6", "apply until there are " + figures.big, std::nullopt, figures.big_create));
+    rows.push_back(
+        with_limit(row("F6", "start with those, to READY=1", std::nullopt, figures.big_start.ours), 1));
+    rows.push_back(
+        with_limit(row("F6", "netlink writes of that", std::nullopt, figures.big_writes, Unit::count), 0));
+    rows.push_back(with_limit(
+        row("F6", "packets lost over kill -9 and that", std::nullopt, figures.big_lost, Unit::count), 0));
+  }
+  if (!figures.memory.empty())
+    rows.push_back(row("F7", "memory (Pss) with " + small, std::nullopt, figures.memory, Unit::bytes));
+  if (!figures.big_memory.empty()) {
+    rows.push_back(with_limit(row("F7", "memory (Pss) at the size of F6, after apply", std::nullopt,
+                                  figures.big_memory_after_apply, Unit::bytes),
+                              64 * kMebibyte));
+    rows.push_back(with_limit(row("F7", "memory (Pss) at the size of F6, after start", std::nullopt,
+                                  figures.big_memory, Unit::bytes),
+                              64 * kMebibyte));
+  }
+  if (!figures.idle_switches.empty()) {
+    const std::string during = " in " + std::to_string(options.idle_seconds) + " s of idleness";
+    rows.push_back(with_limit(
+        row("F7", "wake-ups of all threads" + during, std::nullopt, figures.idle_switches, Unit::count), 0));
+    rows.push_back(with_limit(row("F7", "processor time" + during, std::nullopt, figures.idle_processor), 0));
+  }
+}
+
+// Cost against size: time grows with size to the power that is shown; 1 is linear.
+void add_growth(const Options& options, const char* figure, const std::string& what, const BySize& by_size,
+                bool per_object, std::vector<Row>& rows) {
+  constexpr double kNoise = 0.05;
+  const Pair* previous = nullptr;
+  std::size_t before = 0;
+  for (const std::size_t size : options.sizes()) {
+    const Pair* pair = at(by_size, size);
+    if (pair == nullptr) continue;
+    std::string text = std::string(figure) + " " + what + " at " + std::to_string(size);
+    if (per_object)
+      text += ": " + text_of(pair->ours.median() / static_cast<double>(size), Unit::seconds) + " each";
+    std::optional<Series> floor;
+    if (!pair->floor.empty()) floor = pair->floor;
+    Row line = row("F10", std::move(text), std::move(floor), pair->ours);
+    if (previous != nullptr) {
+      const double growth = std::log(pair->ours.median() / previous->ours.median()) /
+                            std::log(static_cast<double>(size) / static_cast<double>(before));
+      const long percent = std::lround(growth * 100);
+      line.target = "~ size^" + std::to_string(percent / 100) + "." +
+                    (std::labs(percent % 100) < 10 ? "0" : "") + std::to_string(std::labs(percent % 100)) +
+                    ", <= size^1";
+      line.reached = growth <= 1 + kNoise;
+    }
+    rows.push_back(std::move(line));
+    previous = pair;
+    before = size;
+  }
+}
+
+std::vector<Row> rows_of(const Options& options, const Figures& figures) {
+  std::vector<Row> rows;
+  add_lifecycle(options, figures, rows);
+  add_repairs(options, figures, rows);
+  add_starts(options, figures, rows);
+  if (options.wants("F10")) {
+    add_growth(options, "F1", "create", figures.create, true, rows);
+    add_growth(options, "F3", "remove veths", figures.remove_links, true, rows);
+    add_growth(options, "F5", "repair, p50", figures.repair, false, rows);
+    add_growth(options, "F6", "start", figures.start, true, rows);
+  }
+  std::erase_if(rows, [&](const Row& each) { return !options.wants(each.figure); });
+  return rows;
+}
+
+std::string machine() {
+  utsname name{};
+  uname(&name);
+  return std::string("Linux ") + name.release + ", " + std::to_string(std::thread::hardware_concurrency()) +
+         " processors";
+}
+
+// Figures of which something is functionally wrong do not keep the others from being shown.
+bool attempt(const std::string& what, const std::function<void()>& measure) {
+  try {
+    measure();
+    return true;
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << what << ": " << error.what() << std::endl;
+    return false;
+  }
+}
+
+int measure(const Options& options) {
+  Figures figures;
+  bool good = true;
+  if (options.wants_any({"F1", "F2", "F3", "F4", "F10"}))
+    good = attempt("F1 to F4", [&] { measure_lifecycle(options, figures); }) && good;
+  if (options.wants_any({"F5", "F6", "F7", "F10"}))
+    good = attempt("F5 to F7", [&] { measure_service(options, figures); }) && good;
+  std::cout << machine() << "; " << options.runs
+            << " runs; the floor is `ip -batch`, `ip link delete group` (F3, F4) "
+            << "and a bare netlink program (F5)\n\n";
+  print(std::cout, rows_of(options, figures));
+  return good ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace lanwright::bench
+
+int main(int argc, char** argv) {
+  using lanwright::bench::Options;
+  CLI::App app("Measures lanwright against the kernel's own cost, in namespaces of its own (as root).",
+               "lanwright_bench");
+  Options options;
+  std::vector<std::string> only;
+  bool quick = false;
+  app.add_option("--only", only, "Figures to measure, as F1,F5 (F1 to F7 and F10)")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"F1", "F2", "F3", "F4", "F5", "F6", "F7", "F10"}));
+  auto* runs =
+      app.add_option("--runs", options.runs, "Repetitions")->capture_default_str()->check(CLI::Range(1, 100));
+  auto* size = app.add_option("--size", options.size, "Networks, and attachments of F1 to F3")
+                   ->capture_default_str()
+                   ->check(CLI::Range(10, 10'000));
+  app.add_flag("--quick", quick, "Small sizes and few repetitions: whether everything works, not how fast");
+  CLI11_PARSE(app, argc, argv);
+  options.only = {only.begin(), only.end()};
+  if (quick) {
+    if (size->count() == 0) options.size = 100;
+    if (runs->count() == 0) options.runs = 2;
+    options.repairs = 20;
+    options.idle_seconds = 3;
+  }
+  try {
+    return lanwright::bench::measure(options);
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return 1;
+  }
+}

@@ -1,0 +1,133 @@
+// F1 to F4: from empty to everything, the same again, and back to empty. The floor is `ip`.
+#include <functional>
+
+#include "tests/bench/figures.h"
+#include "tests/bench/plant.h"
+#include "tests/bench/rtnetlink.h"
+#include "tests/bench/subject.h"
+
+namespace lanwright::bench {
+namespace {
+
+using namespace std::chrono_literals;
+using test::HarnessError;
+using test::Sandbox;
+
+constexpr auto kPatience = 600s;
+
+// A state of the sandbox in which nothing is declared.
+class Bench {
+ public:
+  explicit Bench(const Plant& plant) : plant_(plant) { add_namespaces(sandbox_, plant); }
+  const Sandbox& sandbox() const { return sandbox_; }
+  const Plant& plant() const { return plant_; }
+
+ private:
+  Plant plant_;
+  Sandbox sandbox_;
+};
+
+Plant bare(Plant plant) {
+  plant.attachments = 0;
+  plant.taps = 0;
+  return plant;
+}
+
+Plant with_taps(Plant plant, std::size_t taps) {
+  plant.taps = taps;
+  return plant;
+}
+
+// Runs the removal while somebody else changes a link; answers both times.
+void remove_bridges(Figures& figures, std::size_t size, Series Pair::*side,
+                    const std::function<void()>& removal) {
+  Bystander bystander;
+  (figures.remove_bridges[size].*side).add(seconds_of(removal));
+  (figures.longest_wait[size].*side).add(bystander.stop());
+}
+
+void run_ip(const std::vector<std::string>& arguments, const std::string& netns = {}) {
+  test::RunOptions options;
+  options.netns = netns;
+  options.limit = kPatience;
+  must(test::run(arguments, options), "ip");
+}
+
+void ip_batch(const std::filesystem::path& file, const std::string& netns = {}) {
+  run_ip({"ip", "-batch", file}, netns);
+}
+
+void delete_group(int group) {
+  run_ip({"ip", "link", "delete", "group", std::to_string(group)});
+}
+
+void run_floor(const Plant& plant, bool taps, Figures& figures) {
+  const Bench bench(plant);
+  const Sandbox& sandbox = bench.sandbox();
+  const std::size_t size = plant.networks;
+  const auto host = sandbox.write_file("host", batch_of_networks(plant) + batch_of_attachments(plant));
+  const auto inside = sandbox.write_file("inside", batch_of_inner_ends(plant));
+  figures.create[size].floor.add(seconds_of([&] {
+    ip_batch(host);
+    ip_batch(inside, "h0");
+  }));
+  check_kernel(sandbox, plant);
+  if (taps) {
+    const auto file = sandbox.write_file("taps", batch_of_taps(with_taps(plant, size)));
+    figures.create_taps[size].floor.add(seconds_of([&] { ip_batch(file); }));
+    check_kernel(sandbox, with_taps(plant, size));
+    delete_group(kTapGroup);
+  }
+  figures.remove_links[size].floor.add(seconds_of([] { delete_group(kVethGroup); }));
+  check_kernel(sandbox, bare(plant));
+  remove_bridges(figures, size, &Pair::floor, [] { delete_group(kBridgeGroup); });
+  check_kernel(sandbox, Plant{});
+}
+
+void apply_again(const Subject& agent, const Plant& plant, Figures& figures) {
+  const std::uint64_t before = agent.writes();
+  figures.again[plant.networks].ours.add(agent.apply(plant));
+  const std::uint64_t written = agent.writes() - before;
+  if (written != 0)
+    throw HarnessError("applying the same file wrote " + std::to_string(written) + " messages");
+}
+
+void run_ours(const Plant& plant, bool by_post, bool taps, Figures& figures) {
+  const Bench bench(plant);
+  const std::size_t size = plant.networks;
+  Subject agent(bench.sandbox());
+  if (by_post) {
+    figures.create_by_post[size].ours.add(agent.post(plant));
+  } else {
+    figures.create[size].ours.add(agent.apply(plant));
+  }
+  apply_again(agent, plant, figures);
+  if (taps) {
+    figures.create_taps[size].ours.add(agent.apply(with_taps(plant, size)));
+    agent.apply(plant);
+  }
+  figures.remove_links[size].ours.add(agent.apply(bare(plant)));
+  remove_bridges(figures, size, &Pair::ours, [&] { agent.remove(); });
+  agent.stop();
+}
+
+}  // namespace
+
+void measure_lifecycle(const Options& options, Figures& figures) {
+  for (const std::size_t size : options.sizes()) {
+    const Plant plant{.networks = size, .attachments = size, .namespaces = 1, .taps = 0, .targets = 0};
+    for (std::size_t run = 0; run < options.runs; ++run) {
+      const std::string what =
+          plant.text() + ", run " + std::to_string(run + 1) + " of " + std::to_string(options.runs);
+      const bool taps = run == 0 && size == options.size;
+      say("F1 to F4: " + what + ": ip");
+      run_floor(plant, taps, figures);
+      say("F1 to F4: " + what + ": lanwright");
+      run_ours(plant, false, taps, figures);
+    }
+    say("F1 to F4: " + plant.text() + ", by POST: lanwright");
+    run_ours(plant, true, false, figures);
+  }
+}
+
+}  // namespace lanwright::bench

@@ -1,0 +1,306 @@
+// The agent dies at any instant: nothing that it answered as done is lost, nothing of its own leaks, nothing
+// of others changes, and the data path does not notice.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <iostream>
+#include <map>
+#include <random>
+
+#include "tests/integration/event_stream.h"
+#include "tests/integration/harness.h"
+#include "tests/integration/kernel_facts.h"
+#include "tests/integration/product.h"
+
+namespace lanwright::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kBridges = 40;
+constexpr int kCables = 120;
+constexpr int kTaps = 40;
+constexpr int kNamespaces = 10;
+constexpr const char* kOwnGroup = "27767";
+
+std::string number(const char* prefix, int value) {
+  return prefix + std::to_string(value);
+}
+
+// 200 objects in two versions that differ in MTUs, and in a sixth of the attachments. Version 0 is nothing.
+struct Fleet {
+  int version = 0;
+
+  int mtu_of(int bridge) const { return version == 2 && bridge % 2 == 1 ? 1400 : 1500; }
+  int first_cable() const { return version == 2 ? kCables / 6 : 0; }
+  int first_tap() const { return version == 2 ? kTaps / 6 : 0; }
+
+  std::string yaml() const {
+    std::string text = "version: 1\nname: fleet\nnetworks:\n";
+    for (int i = 0; i < kBridges; ++i) {
+      text += number("  b", i) + ": {driver: bridge, mtu: " + std::to_string(mtu_of(i)) +
+              (i == 0 ? ", uplinks: [up0]" : "") + "}\n";
+    }
+    text += "attachments:\n";
+    for (int i = first_cable(); i < first_cable() + kCables; ++i) {
+      text += number("  a", i) + ": {network: " + number("b", i % kBridges) +
+              ", netns: " + number("c", i % kNamespaces) + ", interface: " + number("e", i) +
+              ", addresses: [10." + std::to_string(i) + ".0.1/24]}\n";
+    }
+    for (int i = first_tap(); i < first_tap() + kTaps; ++i) {
+      text += number("  t", i) + ": {network: " + number("b", i % kBridges) +
+              ", tap: {name: " + number("tap", i) + "}}\n";
+    }
+    return text;
+  }
+
+  // What has to be in the kernel: MTUs by link by namespace, and the bridge of the uplink.
+  Json expected() const {
+    Json all{{"host", Json::object()}, {"uplink", ""}};
+    for (int i = 0; i < kNamespaces; ++i) all[number("c", i)] = Json::object();
+    if (version == 0) return all;
+    all["uplink"] = "lw-b0";
+    for (int i = 0; i < kBridges; ++i) all["host"][number("lw-b", i)] = mtu_of(i);
+    for (int i = first_cable(); i < first_cable() + kCables; ++i) {
+      all["host"][number("lw-a", i)] = mtu_of(i % kBridges);
+      all[number("c", i % kNamespaces)][number("e", i)] = mtu_of(i % kBridges);
+    }
+    for (int i = first_tap(); i < first_tap() + kTaps; ++i)
+      all["host"][number("tap", i)] = mtu_of(i % kBridges);
+    return all;
+  }
+};
+
+// ordered_json compares members in their order.
+Json sorted(const Json& object) {
+  std::map<std::string, Json> members;
+  for (const auto& [key, value] : object.items()) members[key] = value.is_object() ? sorted(value) : value;
+  return members;
+}
+
+class Crash : public testing::Test {
+ protected:
+  Crash() {
+    sandbox_.ip("link add br-foreign up type bridge");
+    sandbox_.ip("addr add 192.168.7.1/24 dev br-foreign");
+    sandbox_.ip("link add fv0 master br-foreign up type veth peer name fv1");
+    sandbox_.ip("link add up0 up type veth peer name up1");
+    for (int i = 0; i < kNamespaces; ++i) sandbox_.add_netns(number("c", i));
+    sandbox_.ip("-n c0 link add br-foreign up type bridge");
+    for (int version = 0; version < 3; ++version) {
+      expected_[version] = sorted(Fleet{version}.expected());
+      files_[version] = sandbox_.write_file(number("v", version), Fleet{version}.yaml());
+    }
+    foreign_ = foreign_facts();
+  }
+
+  Json foreign_facts() const {
+    Json facts = Json::object();
+    for (const char* name : {"br-foreign", "fv0", "fv1"}) facts[name] = facts_of_link(name, "");
+    facts["inside"] = facts_of_link("br-foreign", "c0");
+    const Json uplink = *sandbox_.link("up0");
+    facts["uplink"] = {{"ifindex", uplink.at("ifindex")},
+                       {"mtu", uplink.at("mtu")},
+                       {"address", uplink.at("address")},
+                       {"group", uplink.at("group")}};
+    return facts;
+  }
+
+  Json facts_of_link(const std::string& name, const std::string& netns) const {
+    const auto link = sandbox_.link(name, netns);
+    if (!link) return "gone";
+    return {{"ifindex", link->at("ifindex")},     {"mtu", link->at("mtu")},
+            {"address", link->at("address")},     {"group", link->at("group")},
+            {"flags", link->at("flags")},         {"master", link->value("master", "")},
+            {"alias", link->value("ifalias", "")}};
+  }
+
+  // Everything that is there and not known as foreign, in the form of Fleet::expected().
+  Json actual() const {
+    Json all{{"uplink", sandbox_.link("up0")->value("master", "")}};
+    for (int i = -1; i < kNamespaces; ++i) {
+      const std::string netns = i < 0 ? "" : number("c", i);
+      Json& links = all[i < 0 ? "host" : netns] = Json::object();
+      for (const Json& link : sandbox_.ip_json((i < 0 ? "" : "-n " + netns + " ") + "link show")) {
+        const auto name = link.at("ifname").get<std::string>();
+        const bool foreign =
+            name == "lo" || name == "br-foreign" || name.starts_with("fv") || name.starts_with("up");
+        if (foreign) continue;
+        links[name] = link.at("mtu");
+        if (link.at("group") != kOwnGroup)
+          links[name + " in group " + link.at("group").get<std::string>()] = 0;
+      }
+    }
+    return sorted(all);
+  }
+
+  // Starts `lanwright ARGUMENTS` without waiting for it.
+  static pid_t start_client(const AgentProcess& agent, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {client_program(), "--socket", agent.socket()});
+    return spawn({arguments, "", {}, -1, -1, -1});
+  }
+
+  Milliseconds random_moment() {
+    return Milliseconds(std::uniform_int_distribution<std::int64_t>(0, whole_.count())(random_));
+  }
+
+  // How long a whole apply takes: the moments to die at are spread over this time.
+  void measure() {
+    const AgentProcess agent(sandbox_);
+    const auto began = Clock::now();
+    ASSERT_TRUE(agent.cli({"apply", "-f", files_[1], "--wait=60s"}, {.limit = 90s}).ok());
+    whole_ = std::chrono::duration_cast<Milliseconds>(Clock::now() - began);
+    ASSERT_EQ(differences(expected_[1], actual()), "");
+    current_ = 1;
+  }
+
+  int next_goal() {
+    if (current_ == 0) return 1 + std::uniform_int_distribution<int>(0, 1)(random_);
+    const bool remove = std::uniform_int_distribution<int>(0, 4)(random_) == 0;
+    return remove ? 0 : 3 - current_;
+  }
+
+  // Asks for another version and kills the agent somewhere in it. True when the client was told that it is
+  // done.
+  bool die_while_changing_to(int goal) {
+    AgentProcess agent(sandbox_);
+    const std::vector<std::string> command =
+        goal == 0 ? std::vector<std::string>{"delete", "set", "fleet"}
+                  : std::vector<std::string>{"apply", "-f", files_[goal].string()};
+    const pid_t client = start_client(agent, command);
+    EXPECT_FALSE(agent.wait(random_moment())) << "the agent ended by itself: " << agent.log();
+    agent.kill();
+    return wait_exit(client, 20s) == 0;
+  }
+
+  void die_while_recovering() {
+    AgentOptions options;
+    options.wait_ready = false;
+    AgentProcess agent(sandbox_, options);
+    EXPECT_FALSE(agent.wait(random_moment())) << "the agent ended by itself: " << agent.log();
+    agent.kill();
+  }
+
+  // A start that converges to what was answered as done, or to what was asked and not answered.
+  void recover(int goal, bool answered) {
+    const AgentProcess agent(sandbox_);
+    ASSERT_TRUE(converges(agent, "60s"));
+    const Json now = actual();
+    const bool changed = now == expected_[goal];
+    if (answered || now != expected_[current_]) {
+      ASSERT_TRUE(changed) << "from version " << current_ << " to " << goal
+                           << (answered ? ", answered as done" : "") << ":\n"
+                           << differences(expected_[goal], now);
+    }
+    if (changed) current_ = goal;
+    ASSERT_EQ(differences(foreign_, foreign_facts()), "");
+    ASSERT_EQ(agent.get_json("/v1/status").at("orphans"), 0);
+  }
+
+  void survive(int rounds, unsigned seed) {
+    random_.seed(seed);
+    measure();
+    int torn = 0;
+    int answered = 0;
+    for (int round = 0; round < rounds && !HasFatalFailure(); ++round) {
+      SCOPED_TRACE(testing::Message() << "seed " << seed << ", round " << round);
+      const int goal = next_goal();
+      const bool done = die_while_changing_to(goal);
+      const Json state = actual();
+      torn += state != expected_[goal] && state != expected_[current_] ? 1 : 0;
+      answered += done ? 1 : 0;
+      if (round % 4 == 0) die_while_recovering();
+      recover(goal, done);
+    }
+    std::cout << "  " << rounds << " rounds over " << whole_.count() << " ms each: " << torn
+              << " died between two states, " << answered << " after the answer\n";
+    EXPECT_GT(torn, rounds / 5) << "the moments were not where the work is";
+  }
+
+  Sandbox sandbox_;
+  std::map<int, Json> expected_;
+  std::map<int, std::filesystem::path> files_;
+  Json foreign_;
+  std::mt19937 random_;
+  Milliseconds whole_{};
+  int current_ = 0;
+};
+
+// Two programs of ctest, so that they run side by side.
+TEST_F(Crash, IsSurvivedAHundredTimes) {
+  survive(100, 1);
+}
+
+TEST_F(Crash, IsSurvivedAnotherHundredTimes) {
+  survive(100, 2);
+}
+
+constexpr const char* kLan = R"(
+version: 1
+name: lan
+networks:
+  lan: {driver: bridge}
+attachments:
+  r1-lan: {network: lan, netns: r1, interface: eth0, addresses: [10.1.0.1/24], routes: [{to: default, via: 10.1.0.2}]}
+  r2-lan: {network: lan, netns: r2, interface: eth0, addresses: [10.1.0.2/24]}
+  vm: {network: lan, tap: {}}
+)";
+
+class Running : public testing::Test {
+ protected:
+  Running() {
+    sandbox_.add_netns("r1");
+    sandbox_.add_netns("r2");
+    agent_.emplace(sandbox_);
+    agent_->apply(kLan);
+  }
+  Sandbox sandbox_;
+  std::optional<AgentProcess> agent_;
+};
+
+TEST_F(Running, DataPathDoesNotNoticeCrashes) {
+  Stream stream("r1", "r2", "10.1.0.2");
+  for (int round = 0; round < 10; ++round) {
+    agent_->kill();
+    agent_.emplace(sandbox_);
+    ASSERT_TRUE(converges(*agent_));
+  }
+  const StreamCount count = stream.stop();
+  std::cout << "  " << count.sent << " packets sent, " << count.lost() << " lost, longest gap "
+            << count.longest_gap.count() << " ms\n";
+  EXPECT_GT(count.sent, 100U);
+  EXPECT_EQ(count.lost(), 0U);
+  EXPECT_EQ(count.refused, 0U);
+}
+
+TEST_F(Running, AStartWithNothingToChangeWritesNothing) {
+  for (const int how : {SIGTERM, SIGKILL}) {
+    SCOPED_TRACE(how);
+    agent_->signal(how);
+    ASSERT_TRUE(agent_->wait(20s));
+    std::vector<LinkWatcher> watchers;
+    for (const char* netns : {"", "r1", "r2"}) watchers.emplace_back(netns);
+    agent_.emplace(sandbox_);
+    ASSERT_TRUE(converges(*agent_));
+    EXPECT_EQ(agent_->metric("netlink_writes_total"), 0U);
+    for (LinkWatcher& watcher : watchers) EXPECT_TRUE(watcher.take().empty());
+    EXPECT_EQ(phase_of(*agent_, "attachments", "r1-lan"), "Ready");
+  }
+}
+
+TEST_F(Running, HistoryAndGenerationSurvive) {
+  const Json before = agent_->get_json("/v1/sets").at(0);
+  const Json object = object_of(*agent_, "networks", "lan");
+  agent_->kill();
+  agent_.emplace(sandbox_);
+  ASSERT_TRUE(converges(*agent_));
+  EXPECT_EQ(agent_->get_json("/v1/sets").at(0).at("generation"), before.at("generation"));
+  const Json again = object_of(*agent_, "networks", "lan");
+  for (const char* key : {"uid", "generation", "created", "spec"})
+    EXPECT_EQ(again.at(key), object.at(key)) << key;
+  const std::string events = agent_->get_json("/v1/events?limit=1000").dump();
+  EXPECT_NE(events.find("\"Applied\""), std::string::npos) << events;
+}
+
+}  // namespace
+}  // namespace lanwright::test

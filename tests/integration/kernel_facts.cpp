@@ -1,0 +1,97 @@
+#include "tests/integration/kernel_facts.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <map>
+
+namespace lanwright::test {
+namespace {
+
+void erase_keys(Json& object, std::initializer_list<const char*> keys) {
+  for (const char* key : keys) object.erase(key);
+}
+
+Json* member(Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() ? nullptr : &*found;
+}
+
+void drop_timers(Json& link) {
+  Json* info = member(link, "linkinfo");
+  if (info == nullptr) return;
+  for (const char* part : {"info_data", "info_slave_data"}) {
+    if (Json* data = member(*info, part)) {
+      erase_keys(*data,
+                 {"hello_timer", "tcn_timer", "topology_change_timer", "gc_timer", "hold_timer",
+                  "message_age_timer", "forward_delay_timer", "topology_change_ack", "config_pending"});
+    }
+  }
+}
+
+Json link_facts(Json link) {
+  drop_timers(link);
+  if (Json* addresses = member(link, "addr_info")) {
+    for (Json& address : *addresses) erase_keys(address, {"tentative", "dadfailed", "optimistic"});
+    std::sort(addresses->begin(), addresses->end(),
+              [](const Json& a, const Json& b) { return a.dump() < b.dump(); });
+  }
+  return link;
+}
+
+std::string in(const std::string& netns) {
+  return netns.empty() ? "" : "-n " + netns + " ";
+}
+
+bool of_lo(const Json& route) {
+  return route.value("dev", "") == "lo";
+}
+
+}  // namespace
+
+Json facts_of(const Sandbox& sandbox, const std::string& netns) {
+  Json facts{{"links", Json::object()}, {"routes", Json::array()}};
+  std::map<std::string, Json> links;  // a link that is made again comes last in what ip tells
+  for (Json& link : sandbox.ip_json(in(netns) + "address show")) {
+    const auto name = link.at("ifname").get<std::string>();
+    if (name != "lo") links[name] = link_facts(std::move(link));
+  }
+  for (auto& [name, link] : links) facts["links"][name] = std::move(link);
+  std::vector<Json> routes;
+  for (const char* family : {"-4 ", "-6 "}) {
+    for (Json& route : sandbox.ip_json(family + in(netns) + "route show table all")) {
+      if (!of_lo(route)) routes.push_back(std::move(route));
+    }
+  }
+  std::ranges::sort(routes, {}, [](const Json& route) { return route.dump(); });
+  facts["routes"] = routes;
+  return facts;
+}
+
+Json without_indexes(Json facts) {
+  for (Json& link : facts.at("links")) {
+    erase_keys(link, {"ifindex", "link_index", "link_netnsid", "link"});
+    Json* info = member(link, "linkinfo");
+    if (Json* slave = info == nullptr ? nullptr : member(*info, "info_slave_data"))
+      erase_keys(*slave, {"id", "no", "designated_port"});
+  }
+  return facts;
+}
+
+Json facts_of_all(const Sandbox& sandbox, const std::vector<std::string>& namespaces) {
+  Json all = Json::object();
+  for (const std::string& netns : namespaces) all[netns.empty() ? "host" : netns] = facts_of(sandbox, netns);
+  return all;
+}
+
+std::string differences(const Json& before, const Json& after) {
+  std::string text;
+  for (const Json& step : Json::diff(before, after)) {
+    text += step.dump();
+    const Json::json_pointer place(step.at("path").get<std::string>());
+    if (before.contains(place)) text += "  (was " + before.at(place).dump() + ")";
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace lanwright::test

@@ -1,0 +1,216 @@
+// Network namespaces come and go; attachments follow them.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <iostream>
+
+#include "tests/integration/event_stream.h"
+#include "tests/integration/harness.h"
+#include "tests/integration/kernel_facts.h"
+#include "tests/integration/product.h"
+
+namespace lanwright::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr const char* kLan = R"(
+version: 1
+name: lan
+networks:
+  lan: {driver: bridge}
+attachments:
+  here: {network: lan, netns: r1, interface: eth0, addresses: [10.1.0.1/24]}
+  there:
+    network: lan
+    netns: r2
+    interface: eth0
+    addresses: [10.1.0.2/24, "fd01::2/64"]
+    routes: [{to: default, via: 10.1.0.1}, {to: "fd99::/64", via: "fd01::1"}]
+)";
+
+std::string attachment(const std::string& name, const std::string& netns, const std::string& interface,
+                       const std::string& address) {
+  return "  " + name + ": {network: lan, netns: " + netns + ", interface: " + interface + ", addresses: [" +
+         address + "]}\n";
+}
+
+std::string lan(const std::string& attachments) {
+  return "version: 1\nname: lan\nnetworks:\n  lan: {driver: bridge}\nattachments:\n" + attachments;
+}
+
+Milliseconds since(Clock::time_point when) {
+  return std::chrono::duration_cast<Milliseconds>(Clock::now() - when);
+}
+
+class Namespaces : public testing::Test {
+ protected:
+  void apply(const std::string& yaml) const {
+    const Finished applied = agent_.cli({"apply", "-f", sandbox_.write_file("set.yaml", yaml)});
+    ASSERT_TRUE(applied.ok()) << applied.text();
+  }
+
+  Sandbox sandbox_;
+  AgentProcess agent_{sandbox_};
+};
+
+TEST_F(Namespaces, AreWaitedForAndComeBack) {
+  sandbox_.add_netns("r1");
+  EventStream events(agent_);
+  apply(kLan);
+  events.expect("Pending", "attachment there", "/run/netns/r2");
+  EXPECT_EQ(phase_of(agent_, "attachments", "there"), "Pending");
+  EXPECT_NE(message_of(agent_, "attachments", "there").find("no network namespace /run/netns/r2"),
+            std::string::npos);
+  EXPECT_TRUE(reaches(agent_, "attachments", "here", "Ready")) << "only what needs it waits";
+  EXPECT_FALSE(sandbox_.link("lw-there"));
+  EXPECT_TRUE(converges(agent_)) << "what waits for something outside does not hold up the host";
+
+  events.pass_over();
+  sandbox_.ip("netns add r2");
+  auto began = Clock::now();
+  events.expect("Ready", "attachment there");
+  std::cout << "  attached " << since(began).count() << " ms after the namespace appeared\n";
+  EXPECT_LT(since(began), 1s);
+  EXPECT_TRUE(ping("r1", "10.1.0.2"));
+  EXPECT_TRUE(tcp("r2", "r1", "10.1.0.1"));
+  const Json before = without_indexes(facts_of(sandbox_, "r2"));
+  EXPECT_EQ(before.at("links").at("eth0").at("addr_info").size(), 3U) << before.dump(2);  // and fe80::
+
+  for (int round = 0; round < 3; ++round) {
+    events.pass_over();
+    sandbox_.delete_netns("r2");
+    events.expect("Pending", "attachment there", "/run/netns/r2");
+    EXPECT_EQ(sandbox_.links(), (std::vector<std::string>{"lw-here", "lw-lan"}));
+    EXPECT_EQ(phase_of(agent_, "attachments", "here"), "Ready");
+
+    events.pass_over();
+    sandbox_.ip("netns add r2");
+    began = Clock::now();
+    events.expect("Ready", "attachment there");
+    EXPECT_LT(since(began), 1s);
+    EXPECT_TRUE(ping("r1", "10.1.0.2"));
+    const auto same = [&] { return without_indexes(facts_of(sandbox_, "r2")) == before; };
+    EXPECT_TRUE(wait_until(same)) << differences(before, without_indexes(facts_of(sandbox_, "r2")));
+  }
+}
+
+TEST_F(Namespaces, ThatAreReplacedAreNotTakenForTheOldOnes) {
+  sandbox_.add_netns("r1");
+  sandbox_.add_netns("r2");
+  agent_.apply(kLan);
+  EventStream events(agent_);
+  sandbox_.ip("-batch " + sandbox_.write_file("batch", "netns del r2\nnetns add r2\n").string());
+  EXPECT_TRUE(wait_until([&] { return sandbox_.link("eth0", "r2").has_value(); }));
+  ASSERT_TRUE(converges(agent_));
+  EXPECT_TRUE(ping("r1", "10.1.0.2"));
+}
+
+TEST_F(Namespaces, OfAProcessAreFoundByPath) {
+  sandbox_.add_netns("r1");
+  const auto own = [](const std::string& path) {
+    struct stat info {};
+    return stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
+  };
+  const pid_t process = spawn({{"unshare", "--net", "sleep", "600"}, "", {}, -1, -1, -1});
+  const std::string path = "/proc/" + std::to_string(process) + "/ns/net";
+  ASSERT_TRUE(wait_until([&] { return own(path) != own("/proc/thread-self/ns/net"); }));
+
+  agent_.apply(lan(attachment("here", "r1", "eth0", "10.1.0.1/24") +
+                   attachment("process", path, "eth0", "10.1.0.2/24")));
+  EXPECT_TRUE(ping("r1", "10.1.0.2"));
+  EXPECT_TRUE(tcp("r1", path, "10.1.0.2"));
+
+  kill(process, SIGKILL);
+  ASSERT_TRUE(wait_exit(process, 10s));
+  EXPECT_TRUE(reaches(agent_, "attachments", "process", "Pending"));
+  EXPECT_NE(message_of(agent_, "attachments", "process").find(path), std::string::npos);
+  EXPECT_TRUE(wait_until([&] { return !sandbox_.link("lw-process"); }))
+      << "the port of the dead process is left";
+  EXPECT_EQ(phase_of(agent_, "attachments", "here"), "Ready");
+}
+
+TEST_F(Namespaces, HoldSeveralAttachments) {
+  sandbox_.add_netns("r1");
+  sandbox_.add_netns("router");
+  std::string text =
+      "version: 1\nname: lan\nnetworks:\n  lan: {driver: bridge}\n  wan: {driver: bridge}\nattachments:\n" +
+      attachment("r1", "r1", "eth0", "10.1.0.1/24") +
+      attachment("router-lan", "router", "eth0", "10.1.0.2/24") +
+      attachment("router-lan2", "router", "eth1", "10.2.0.2/24");
+  text += "  router-wan: {network: wan, netns: router, interface: eth2, addresses: [10.3.0.2/24]}\n";
+  agent_.apply(text);
+  EXPECT_EQ(sandbox_.links("router"), (std::vector<std::string>{"eth0", "eth1", "eth2"}));
+  EXPECT_TRUE(ping("r1", "10.1.0.2"));
+
+  EventStream events(agent_);
+  sandbox_.ip("-n router link del eth1");
+  events.expect("Repaired", "attachment router-lan2");
+  EXPECT_EQ(sandbox_.links("router"), (std::vector<std::string>{"eth0", "eth1", "eth2"}));
+
+  events.pass_over();
+  sandbox_.delete_netns("router");
+  for (const char* name : {"router-lan", "router-lan2", "router-wan"})
+    events.expect("Pending", std::string("attachment ") + name);
+  sandbox_.add_netns("router");
+  ASSERT_TRUE(converges(agent_));
+  EXPECT_TRUE(wait_until([&] { return sandbox_.links("router").size() == 3; }));
+  EXPECT_TRUE(ping("r1", "10.1.0.2"));
+}
+
+TEST_F(Namespaces, AnAttachmentMovesBetweenThem) {
+  for (const char* netns : {"r1", "r2", "r3"}) sandbox_.add_netns(netns);
+  agent_.apply(lan(attachment("fixed", "r1", "eth0", "10.1.0.1/24") +
+                   attachment("nomad", "r2", "eth0", "10.1.0.2/24")));
+  const Json before = *sandbox_.link("eth0", "r2");
+  EXPECT_TRUE(ping("r1", "10.1.0.2"));
+  agent_.apply(lan(attachment("fixed", "r1", "eth0", "10.1.0.1/24") +
+                   attachment("nomad", "r3", "eth9", "10.1.0.2/24")));
+  EXPECT_EQ(sandbox_.links("r2"), std::vector<std::string>{});
+  EXPECT_EQ(sandbox_.links("r3"), std::vector<std::string>{"eth9"});
+  EXPECT_EQ(sandbox_.link("eth9", "r3")->at("address"), before.at("address")) << "it is the same attachment";
+  EXPECT_TRUE(ping("r1", "10.1.0.2"));
+}
+
+TEST_F(Namespaces, ThatAreNoneAreToldApart) {
+  sandbox_.write_file("file", "no namespace");
+  const std::string path = (sandbox_.directory() / "file").string();
+  apply(lan(attachment("odd", path, "eth0", "10.1.0.1/24")));
+  EXPECT_TRUE(reaches(agent_, "attachments", "odd", "Pending"));
+  EXPECT_NE(message_of(agent_, "attachments", "odd").find(path), std::string::npos);
+  EXPECT_TRUE(reaches(agent_, "networks", "lan", "Ready"));
+}
+
+TEST(ManagedNamespace, IsTheOneThatWasNamed) {
+  const Sandbox sandbox;
+  for (const char* netns : {"managed", "r1", "r2"}) sandbox.add_netns(netns);
+  AgentOptions options;
+  options.netns = "managed";
+  const AgentProcess agent(sandbox, options);
+  agent.apply(lan(attachment("a1", "r1", "eth0", "10.1.0.1/24") +
+                  attachment("a2", "r2", "eth0", "10.1.0.2/24") + "  vm: {network: lan, tap: {}}\n"));
+  EXPECT_EQ(sandbox.links(), std::vector<std::string>{});
+  EXPECT_EQ(sandbox.links("managed"), (std::vector<std::string>{"lw-a1", "lw-a2", "lw-lan", "lw-vm"}));
+  EXPECT_TRUE(ping("r1", "10.1.0.2"));
+
+  EventStream events(agent);
+  sandbox.ip("-n managed link del lw-a1");
+  events.expect("Repaired", "attachment a1");
+  EXPECT_TRUE(ping("r1", "10.1.0.2"));
+  ASSERT_TRUE(agent.cli({"delete", "set", "lan", "--wait"}).ok());
+  EXPECT_EQ(sandbox.links("managed"), std::vector<std::string>{});
+  EXPECT_EQ(sandbox.links("r1"), std::vector<std::string>{});
+}
+
+TEST(ManagedNamespace, ThatDoesNotExistIsRefused) {
+  const Sandbox sandbox;
+  const Finished result = run({agent_program(), "--netns", "/run/netns/nosuch", "--state-dir",
+                               sandbox.directory() / "s", "--run-dir", sandbox.directory() / "r"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.text().find("/run/netns/nosuch"), std::string::npos) << result.text();
+  EXPECT_NE(result.text().find("No such file"), std::string::npos) << result.text();
+}
+
+}  // namespace
+}  // namespace lanwright::test

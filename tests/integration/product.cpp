@@ -1,0 +1,56 @@
+#include "tests/integration/product.h"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+namespace lanwright::test {
+
+std::string agent_program() {
+  return LANWRIGHTD;
+}
+std::string client_program() {
+  return LANWRIGHT;
+}
+
+Json object_of(const AgentProcess& agent, const std::string& kinds, const std::string& name) {
+  return agent.get_json("/v1/" + kinds + "/" + name);
+}
+
+std::string phase_of(const AgentProcess& agent, const std::string& kinds, const std::string& name) {
+  return object_of(agent, kinds, name).at("status").at("phase");
+}
+
+std::string message_of(const AgentProcess& agent, const std::string& kinds, const std::string& name) {
+  return object_of(agent, kinds, name).at("status").at("message");
+}
+
+testing::AssertionResult reaches(const AgentProcess& agent, const std::string& kinds, const std::string& name,
+                                 const std::string& phase, Milliseconds limit) {
+  if (wait_until([&] { return phase_of(agent, kinds, name) == phase; }, limit))
+    return testing::AssertionSuccess();
+  return testing::AssertionFailure() << name << " is not " << phase << ": "
+                                     << object_of(agent, kinds, name).dump(2);
+}
+
+testing::AssertionResult converges(const AgentProcess& agent, const std::string& limit) {
+  const Finished waited = agent.cli({"status", "--wait", "converged=" + limit}, {.limit = 300s});
+  if (waited.ok()) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << waited.text();
+}
+
+Milliseconds processor_time(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  std::istringstream fields(text.substr(text.rfind(')') + 1));  // the name before may contain anything
+  std::string skipped;
+  for (int i = 0; i < 11; ++i) fields >> skipped;
+  std::int64_t user = 0;
+  std::int64_t system = 0;
+  if (!(fields >> user >> system)) throw HarnessError("no times in " + text);
+  return Milliseconds((user + system) * 1000 / sysconf(_SC_CLK_TCK));
+}
+
+}  // namespace lanwright::test

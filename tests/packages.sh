@@ -1,0 +1,39 @@
+#!/bin/bash
+# Installs the Debian 12 packages that a part of the work needs, and only those that are missing.
+# usage: tests/packages.sh build|test|guest|lint...
+set -euo pipefail
+
+# shellcheck disable=SC2034  # used by name, below
+{
+build="cmake ninja-build g++ ccache pkg-config libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libcli11-dev
+  libsqlite3-dev libnl-3-dev libnl-route-3-dev libboost-dev libsystemd-dev libcpp-httplib-dev libgtest-dev
+  libgmock-dev"
+test="iproute2 iputils-ping procps util-linux"
+guest="qemu-system-x86 busybox-static cpio kmod util-linux"
+lint="clang-format clang-tidy python3 shellcheck"
+}
+
+wanted=()
+for part in "$@"; do
+  case $part in
+    build | test | guest | lint) read -ra names <<<"$(tr '\n' ' ' <<<"${!part}")" && wanted+=("${names[@]}") ;;
+    *) echo "usage: $0 build|test|guest|lint..." >&2 && exit 2 ;;
+  esac
+done
+
+missing=()
+for name in "${wanted[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null || true)
+  [[ $status == installed ]] || missing+=("$name")
+done
+[[ ${#missing[@]} -gt 0 ]] || exit 0
+
+if [[ $EUID -ne 0 ]]; then
+  echo "$0: these packages are missing and only root can install them: ${missing[*]}" >&2
+  exit 1
+fi
+echo "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+quiet=(-qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
+apt-get "${quiet[@]}" update
+apt-get "${quiet[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null </dev/null

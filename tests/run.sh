@@ -1,0 +1,163 @@
+#!/bin/bash
+# Installs what is needed, builds, and runs the tests.
+#
+#   sudo tests/run.sh [PART...]
+#
+#   all          everything below but bench, and unit and integration again under the sanitizers (default)
+#   unit         without a kernel
+#   integration  on this machine's kernel, in network namespaces of their own
+#   guest        on Debian's kernel in a virtual machine: VLANs, VLAN filtering
+#   lint         clang-format, clang-tidy, shellcheck
+#   bench        the benchmarks, beside what `ip -batch` takes; no test, so not part of all
+#
+# The exit status is 0 only when every part ran at least one test and all passed. Logs: build/test-logs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+exec </dev/null
+
+logs=build/test-logs
+live=true  # the output of a step is shown as it comes; otherwise at the end, when it failed
+steps=()   # in the order of the summary
+lane=      # process group of the tests that run while something else is built
+
+# --- one step: a command with a log, a result and a duration ---
+
+# step NAME COMMAND...: its result is in files because it may be a background process that asks.
+step() {
+  local name=$1 start=$SECONDS result=passed
+  shift
+  echo "== $name"
+  if $live; then
+    "$@" 2>&1 | tee "$logs/$name.log" || result=FAILED
+  elif ! "$@" >"$logs/$name.log" 2>&1; then
+    result=FAILED
+    echo "== $name failed; the end of its log ($logs/$name.log):"
+    tail -n 150 "$logs/$name.log"
+  fi
+  echo "$result $((SECONDS - start))" >"$logs/$name.result"
+  [[ $result == passed ]]
+}
+
+passed() { [[ -e $logs/$1.result && $(<"$logs/$1.result") == passed* ]]; }
+
+summary() {
+  local name result seconds closing all_passed=true
+  echo
+  for name in "${steps[@]}"; do
+    read -r result seconds 2>/dev/null <"$logs/$name.result" || { result="NOT RUN" && seconds=0; }
+    [[ $result == passed ]] || all_passed=false
+    closing=$(grep -E '^[0-9]+% tests passed' "$logs/$name.log" 2>/dev/null | tail -n 1 || true)
+    printf '%-18s %-8s %5s s   %s\n' "$name" "$result" "$seconds" "$closing"
+  done
+  if ! $all_passed; then
+    echo "FAILED after $SECONDS s"
+    return 1
+  fi
+  echo "all passed in $SECONDS s"
+}
+
+# --- what the steps do ---
+
+# build PRESET [TARGET]: nice to the tests that run meanwhile.
+build() {
+  cmake --preset "$1" >/dev/null && nice -n 10 cmake --build --preset "$1" ${2:+--target "$2"}
+}
+
+# test_labelled PRESET EXPRESSION: the tests that carry a label matching the expression; that there are none is an error.
+test_labelled() {
+  ctest --test-dir "build/$1" -L "$2" --no-tests=error --output-on-failure -j "$(($(nproc) * 2))"
+}
+
+# The thread sanitizer wants the addresses where it expects them, which much randomness of the kernel's prevents.
+test_threads() {
+  local fixed=()
+  setarch -R true 2>/dev/null && fixed=(setarch -R)
+  "${fixed[@]}" ctest --test-dir build/tsan -L '^(api|agent|tsan)$' --no-tests=error --output-on-failure \
+    -j "$(($(nproc) * 2))"
+}
+
+need_build() {
+  passed "build-$1" || step "build-$1" build "$1"
+}
+
+# --- the parts ---
+
+test_part() {
+  need_build release && step "$1" test_labelled release "^$1\$"
+}
+
+bench_part() {
+  need_build release && step bench build/release/bin/lanwright_bench
+}
+
+lint_part() {
+  cmake --preset release >/dev/null && step lint tests/lint.sh build/release
+}
+
+release_tests() {
+  # The virtual machine has its own pace: beside the others.
+  step guest test_labelled release '^guest$' &
+  step unit test_labelled release '^unit$' || true
+  step integration test_labelled release '^integration$' || true
+  wait
+}
+
+asan_tests() {
+  step unit-asan test_labelled asan '^unit$' || true
+  step integration-asan test_labelled asan '^integration$' || true
+}
+
+# Runs tests while the next thing is built; one lane, so that tests do not disturb each other more than that.
+in_lane() {
+  wait_lane
+  set -m
+  "$@" &
+  lane=$!
+  set +m
+}
+wait_lane() {
+  [[ -z $lane ]] || wait "$lane" || true
+  lane=
+}
+# shellcheck disable=SC2317  # called by the trap
+stop_lane() { [[ -z $lane ]] || kill -- "-$lane" 2>/dev/null || true; }
+
+all_parts() {
+  live=false
+  steps=(build-release unit integration guest build-asan unit-asan integration-asan build-tsan threads-tsan lint)
+  trap stop_lane EXIT
+  trap 'exit 130' INT TERM HUP
+  export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+  step build-release build release && in_lane release_tests
+  step build-asan build asan && in_lane asan_tests
+  step build-tsan build tsan thread_tests && in_lane step threads-tsan test_threads
+  step lint nice -n 10 tests/lint.sh build/release || true
+  wait_lane
+}
+
+main() {
+  local part
+  [[ $# -gt 0 ]] || set -- all
+  for part in "$@"; do
+    [[ $part =~ ^(all|unit|integration|guest|lint|bench)$ ]] || { sed -n '4,13s/^# \?//p' "$0" >&2 && exit 2; }
+  done
+  if [[ $EUID -ne 0 ]]; then
+    echo "$0: the tests install packages and make network namespaces: run it as root (sudo $0 $*)" >&2
+    exit 1
+  fi
+  tests/packages.sh build test
+  [[ ! " $* " =~ \ (all|guest)\  ]] || tests/packages.sh guest
+  [[ ! " $* " =~ \ (all|lint)\  ]] || tests/packages.sh lint
+  rm -rf "$logs"
+  mkdir -p "$logs"
+  for part in "$@"; do
+    case $part in
+      all) all_parts ;;
+      lint | bench) steps+=("$part") && { "${part}_part" || true; } ;;
+      *) steps+=("$part") && { test_part "$part" || true; } ;;
+    esac
+  done
+  summary
+}
+
+main "$@"

@@ -1,0 +1,325 @@
+#include "agent/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <filesystem>
+#include <future>
+#include <thread>
+
+#include "memory_kernel.h"
+#include "reconcilers/drivers.h"
+
+namespace lanwright {
+namespace {
+
+using namespace std::chrono_literals;
+using test::MemoryKernel;
+
+Deadline soon() { return std::chrono::steady_clock::now() + 20s; }
+
+// Hands the engine a kernel that outlives it, as the real one does.
+class Borrowed final : public LinkPort {
+ public:
+  explicit Borrowed(LinkPort& port) : port_(port) {}
+  int event_fd() const override { return port_.event_fd(); }
+  Touched drain(Observed& observed) override { return port_.drain(observed); }
+  Result<Touched> resync(Observed& observed) override { return port_.resync(observed); }
+  Touched watch(const std::set<std::string>& paths, Observed& observed) override { return port_.watch(paths, observed); }
+  Touched recheck(const std::string& path, Observed& observed) override { return port_.recheck(path, observed); }
+  std::vector<Result<void>> execute(std::span<const Action* const> actions, const Observed& observed) override {
+    return port_.execute(actions, observed);
+  }
+  std::uint64_t writes() const override { return port_.writes(); }
+
+ private:
+  LinkPort& port_;
+};
+
+// An agent without its sockets: the loop on a thread of its own, as in the daemon.
+class Agent {
+ public:
+  Agent(MemoryKernel& kernel, const std::filesystem::path& directory) : kernel_(kernel), work_(io_.get_executor()) {
+    auto opened = Store::open(directory);
+    EXPECT_TRUE(opened.ok()) << (opened ? "" : opened.error().text());
+    engine = std::make_unique<Engine>(io_, std::move(opened->store), std::make_unique<Borrowed>(kernel), "");
+    EXPECT_TRUE(engine->start().ok());
+    thread_ = std::thread([this] { io_.run(); });
+  }
+  ~Agent() {
+    on_loop([this] { engine->stop(); });
+    io_.stop();
+    thread_.join();
+    engine.reset();  // before the io_context that its timers belong to
+  }
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  // The kernel in memory belongs to the loop's thread.
+  void on_loop(const std::function<void()>& work) {
+    std::promise<void> done;
+    boost::asio::post(io_, [&] {
+      work();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+  void kernel(const std::function<void(MemoryKernel&)>& work) {
+    on_loop([&] { work(kernel_); });
+  }
+
+  std::unique_ptr<Engine> engine;
+
+ private:
+  MemoryKernel& kernel_;
+  boost::asio::io_context io_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  std::thread thread_;
+};
+
+SetSpec lan_with_hosts(int hosts, const std::string& set = "default", const std::string& network = "lan") {
+  SetSpec spec;
+  spec.name = set;
+  spec.networks[network].driver = "bridge";
+  for (int i = 1; i <= hosts; ++i) {
+    AttachmentSpec& attachment = spec.attachments[network + "-h" + std::to_string(i)];
+    attachment.network = network;
+    attachment.tap = TapEnd{};
+  }
+  return spec;
+}
+
+class EngineTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    directory = std::filesystem::temp_directory_path() /
+                ("lanwright-engine-" + std::to_string(getpid()) + "-" +
+                 ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::remove_all(directory);
+    agent = std::make_unique<Agent>(kernel, directory);
+  }
+  void TearDown() override {
+    agent.reset();
+    std::filesystem::remove_all(directory);
+  }
+  Result<ApplyOutcome> apply(const SetSpec& set, bool dry_run = false) {
+    ApplyRequest request;
+    request.set = set;
+    request.dry_run = dry_run;
+    return agent->engine->apply(request, soon());
+  }
+  void apply_and_wait(const SetSpec& set) {
+    const auto outcome = apply(set);
+    ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+    ASSERT_TRUE(agent->engine->wait_converged(set.name, outcome->generation, soon()));
+  }
+  // Waits for the next event of this type about this object, from `after` on.
+  Event await(const std::string& type, const ResourceId& id, std::uint64_t after = 0) {
+    const Deadline deadline = soon();
+    for (;;) {
+      const auto events = agent->engine->events_after(after, 100, deadline);
+      if (events.empty()) {
+        ADD_FAILURE() << "no " << type << " of " << id.text();
+        return {};
+      }
+      for (const Event& event : events) {
+        if (event.type == type && event.object == id) return event;
+        after = event.id;
+      }
+    }
+  }
+  ObjectStatus status_of(const ResourceId& id) {
+    const auto snapshot = agent->engine->snapshot(soon());
+    EXPECT_TRUE(snapshot.ok());
+    for (const auto& object : (*snapshot)->objects) {
+      if (object->id == id) return object->status;
+    }
+    ADD_FAILURE() << "there is no " << id.text();
+    return {};
+  }
+  std::uint64_t writes() {
+    std::uint64_t count = 0;
+    agent->kernel([&](MemoryKernel& k) { count = k.writes(); });
+    return count;
+  }
+
+  const ResourceId lan{Kind::network, "lan"};
+  const ResourceId host{Kind::attachment, "lan-h1"};
+  std::filesystem::path directory;
+  MemoryKernel kernel;
+  std::unique_ptr<Agent> agent;
+};
+
+TEST_F(EngineTest, AppliesAndSettles) {
+  apply_and_wait(lan_with_hosts(3));
+  EXPECT_EQ(status_of(lan).phase, Phase::ready);
+  const auto difference = agent->engine->difference(std::nullopt, soon());
+  ASSERT_TRUE(difference.ok());
+  EXPECT_TRUE(difference->empty());
+}
+
+TEST_F(EngineTest, ASecondApplyWritesNothing) {
+  apply_and_wait(lan_with_hosts(3));
+  const auto before = writes();
+  const auto again = apply(lan_with_hosts(3));
+  ASSERT_TRUE(again.ok());
+  for (const auto& object : again->objects) EXPECT_EQ(object.result, "unchanged");
+  EXPECT_TRUE(again->plan.empty());
+  EXPECT_EQ(writes(), before);
+}
+
+TEST_F(EngineTest, DryRunShowsWhatApplyDoesAndChangesNothing) {
+  const auto tried = apply(lan_with_hosts(2), true);
+  ASSERT_TRUE(tried.ok());
+  EXPECT_EQ(tried->plan.actions.size(), 3U);
+  EXPECT_EQ(writes(), 0U);
+  EXPECT_TRUE((*agent->engine->snapshot(soon()))->objects.empty());
+}
+
+TEST_F(EngineTest, RepairsDriftAndTellsBothEvents) {
+  apply_and_wait(lan_with_hosts(1));
+  agent->kernel([](MemoryKernel& k) { k.delete_link({"", "lw-lan"}); });
+  const Event seen = await("DriftSeen", lan);
+  EXPECT_NE(seen.message.find("missing"), std::string::npos);
+  await("Repaired", lan, seen.id);
+  await("Repaired", host, seen.id);
+  agent->kernel([](MemoryKernel& k) {
+    const auto* bridge = k.real().find(LinkName{"", "lw-lan"});
+    ASSERT_NE(bridge, nullptr);
+    EXPECT_EQ(k.real().find(LinkName{"", "lw-lan-h1"})->master, bridge->ifindex);
+  });
+}
+
+TEST_F(EngineTest, AFailingObjectIsRetriedAndHoldsUpOnlyItself) {
+  agent->kernel([](MemoryKernel& k) {
+    k.fail_once("lw-lan-h1", error_from_errno(EOPNOTSUPP, "create link", "lw-lan-h1", "Unknown device type"));
+  });
+  const auto outcome = apply(lan_with_hosts(2));
+  ASSERT_TRUE(outcome.ok());
+  const Event failure = await("Failed", host);
+  EXPECT_NE(failure.message.find("Unknown device type"), std::string::npos);
+  EXPECT_TRUE(agent->engine->wait_converged("default", outcome->generation, soon()));
+  EXPECT_EQ(status_of(host).phase, Phase::ready);
+  ASSERT_TRUE(status_of(host).last_error);
+  EXPECT_EQ(status_of(host).last_error->kind, ErrorKind::unsupported);
+}
+
+TEST_F(EngineTest, RemovesWhatASetNoLongerDeclares) {
+  apply_and_wait(lan_with_hosts(3));
+  apply_and_wait(lan_with_hosts(1));
+  agent->kernel([](MemoryKernel& k) { EXPECT_EQ(k.real().find("")->links().size(), 3U); });
+  DeleteRequest request;
+  request.set = "default";
+  ASSERT_TRUE(agent->engine->remove(request, soon()).ok());
+  ASSERT_TRUE(agent->engine->wait_converged("default", 0, soon()));
+  agent->kernel([](MemoryKernel& k) { EXPECT_EQ(k.real().find("")->links().size(), 1U); });
+  EXPECT_TRUE((*agent->engine->snapshot(soon()))->objects.empty());
+}
+
+TEST_F(EngineTest, WhatIsInUseIsNotDeleted) {
+  apply_and_wait(lan_with_hosts(1));
+  DeleteRequest request;
+  request.object = lan;
+  const auto refused = agent->engine->remove(request, soon());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
+  EXPECT_NE(refused.error().text().find("attachment lan-h1"), std::string::npos);
+}
+
+TEST_F(EngineTest, AnObjectOfAnotherSetIsNeverTouched) {
+  apply_and_wait(lan_with_hosts(1, "mine"));
+  const auto refused = apply(lan_with_hosts(1, "yours"));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
+  EXPECT_NE(refused.error().text().find("set mine"), std::string::npos);
+}
+
+TEST_F(EngineTest, AMovedGenerationIsAConflict) {
+  apply_and_wait(lan_with_hosts(1));
+  ApplyRequest request;
+  request.set = lan_with_hosts(2);
+  request.if_generation = 99;
+  const auto refused = agent->engine->apply(request, soon());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
+}
+
+TEST_F(EngineTest, ARestartFindsEverythingAndWritesNothing) {
+  apply_and_wait(lan_with_hosts(5));
+  const auto before = writes();
+  agent.reset();
+  agent = std::make_unique<Agent>(kernel, directory);
+  ASSERT_TRUE(agent->engine->wait_converged("default", 0, soon()));
+  EXPECT_EQ(writes(), before);
+  EXPECT_EQ((*agent->engine->snapshot(soon()))->objects.size(), 6U);
+}
+
+TEST_F(EngineTest, WhatWasDeletedWhileTheAgentWasAwayIsRemovedOnReturn) {
+  apply_and_wait(lan_with_hosts(1));
+  agent->kernel([](MemoryKernel& k) { k.fail_once("lw-lan", error_from_errno(EBUSY, "remove link", "lw-lan")); });
+  DeleteRequest request;
+  request.set = "default";
+  ASSERT_TRUE(agent->engine->remove(request, soon()).ok());
+  await("Failed", lan);
+  agent.reset();
+  agent = std::make_unique<Agent>(kernel, directory);
+  ASSERT_TRUE(agent->engine->wait_converged(std::nullopt, 0, soon()));
+  agent->kernel([](MemoryKernel& k) { EXPECT_EQ(k.real().find("")->links().size(), 1U); });
+}
+
+TEST_F(EngineTest, TwoWritersFightingBecomeContested) {
+  apply_and_wait(lan_with_hosts(1));
+  std::uint64_t after = 0;
+  for (int i = 0; i < 5; ++i) {
+    agent->kernel([](MemoryKernel& k) { k.change({"", "lw-lan-h1"}, [](LinkFact& fact) { fact.mtu = 1300; }); });
+    after = await("Repaired", host, after).id;
+  }
+  agent->kernel([](MemoryKernel& k) { k.change({"", "lw-lan-h1"}, [](LinkFact& fact) { fact.mtu = 1300; }); });
+  const Event contested = await("Contested", host, after);
+  EXPECT_NE(contested.message.find("mtu"), std::string::npos);
+  EXPECT_EQ(status_of(host).phase, Phase::contested);
+  await("Repaired", host, contested.id);
+}
+
+TEST_F(EngineTest, ManyCallersAtOnce) {
+  std::atomic<int> failures = 0;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([&, i] {
+      const std::string set = "set" + std::to_string(i);
+      for (int round = 0; round < 10; ++round) {
+        const auto outcome = apply(lan_with_hosts(1 + round % 3, set, "net" + std::to_string(i)));
+        if (!outcome) ++failures;
+        if (!agent->engine->snapshot(soon())) ++failures;
+        agent->engine->recent_events(10);
+        if (!agent->engine->wait_converged(set, 0, soon())) ++failures;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(failures, 0);
+  EXPECT_TRUE(agent->engine->wait_converged(std::nullopt, 0, soon()));
+  EXPECT_EQ((*agent->engine->snapshot(soon()))->objects.size(), 8U);
+}
+
+TEST_F(EngineTest, StoppingEndsAWait) {
+  agent->kernel([](MemoryKernel& k) {
+    for (int i = 0; i < 1; ++i) k.fail_once("lw-lan", error_from_errno(EOPNOTSUPP, "create link", "lw-lan"));
+  });
+  SetSpec waiting = lan_with_hosts(0);
+  AttachmentSpec& absent = waiting.attachments["absent"];
+  absent.network = "lan";
+  absent.netns = "nowhere";
+  absent.interface = "eth0";
+  ASSERT_TRUE(apply(waiting).ok());
+  auto waiter = std::async(std::launch::async,
+                           [&] { return agent->engine->wait_converged("default", 0, soon() + 60s); });
+  await("Pending", {Kind::attachment, "absent"});
+  agent->on_loop([&] { agent->engine->stop(); });
+  EXPECT_FALSE(waiter.get());
+}
+
+}  // namespace
+}  // namespace lanwright
