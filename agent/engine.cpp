@@ -29,6 +29,7 @@ constexpr auto kQuietAfterLoss = 20ms;
 constexpr auto kFirstRetry = 100ms;
 constexpr auto kLongestRetry = 30s;
 constexpr std::uint32_t kRoundsUntilStuck = 5;
+constexpr auto kLateNews = 1ms;
 constexpr auto kContestWindow = 10s;
 constexpr std::size_t kContestedAfter = 6;     // repairs of one attribute within the window
 constexpr auto kLongestContest = 60s;
@@ -78,6 +79,11 @@ std::string reasons_of(const std::vector<const Action*>& actions) {
     texts.push_back(action->text() + " (" + action->reason + ")");
   }
   return join(texts, "; ");
+}
+
+bool is_same(const std::vector<Action>& tried, const std::vector<const Action*>& actions) {
+  return std::equal(tried.begin(), tried.end(), actions.begin(), actions.end(),
+                    [](const Action& a, const Action* b) { return a == *b; });
 }
 
 Error generation_moved(const std::string& set, std::uint64_t is, std::uint64_t expected) {
@@ -146,7 +152,8 @@ Result<void> Engine::start() {
       object.spec = std::make_shared<const ObjectSpec>(std::move(*spec));
     else
       log::error("stored declaration cannot be read", {{"object", stored.id.text()}, {"error", spec.error().text()}});
-    tracked_[stored.id].status.since = stored.created;
+    tracked_[stored.id].created = stored.created;
+    tracked_[stored.id].status.since = start_time_;
     desired_.put(std::move(object));
     look_at(stored.id);
   }
@@ -212,6 +219,14 @@ void Engine::on_readable() {
   });
 }
 
+// After its first failure an object is tried again as soon as anything around it moves (the usual cause is that
+// the kernel was still taking something down); after that only the backoff counts.
+void Engine::look_at(const ResourceId& id) {
+  dirty_.insert(id);
+  const auto found = tracked_.find(id);
+  if (found != tracked_.end() && found->second.failures == 1) found->second.not_before.reset();
+}
+
 // An event says only "look again": at whose link it is, at who uses it, and at whose mark it carries.
 void Engine::note(const Touched& touched) {
   counters_["netlink_messages_total"] += touched.messages;
@@ -225,15 +240,16 @@ void Engine::note(const Touched& touched) {
     for (const auto& [id, entry] : desired_.entries()) look_at(id);
     return;
   }
+  const auto again = [this](const ResourceId& id) { look_at(id); };
   for (const LinkName& link : touched.links) {
     if (const auto* owner = desired_.owner_of(link)) look_at(owner->object.id);
-    if (const auto* users = desired_.users_of(link)) dirty_.insert(users->begin(), users->end());
+    if (const auto* users = desired_.users_of(link)) std::for_each(users->begin(), users->end(), again);
   }
   for (const Uid& uid : touched.uids) {
     if (const auto* entry = desired_.find_uid(uid)) look_at(entry->object.id);
   }
   for (const std::string& netns : touched.namespaces) {
-    if (const auto* objects = desired_.in_namespace(netns)) dirty_.insert(objects->begin(), objects->end());
+    if (const auto* objects = desired_.in_namespace(netns)) std::for_each(objects->begin(), objects->end(), again);
   }
 }
 
@@ -431,6 +447,7 @@ void Engine::verified(const ResourceId& id, Tracked& tracked) {
   const bool worked = tracked.rounds > 0 || tracked.failures > 0 || tracked.status.phase == Phase::conflict;
   tracked.failures = 0;
   tracked.rounds = 0;
+  tracked.tried = {};
   tracked.status.observed_generation = entry->object.generation;
   if (tracked.drifting) {
     tracked.drifting = false;
@@ -492,6 +509,16 @@ void Engine::differs(const ResourceId& id, Tracked& tracked, const std::vector<c
     if (!tracked.drifting) emit("DriftSeen", id, reasons_of(actions));
     tracked.drifting = true;
   }
+  // The kernel tells some things later than it answers (IPv6 addresses): before the same is done again, it gets
+  // a moment to say that it was done.
+  if (tracked.rounds > 0 && is_same(tracked.tried, actions)) {
+    tracked.tried.clear();
+    tracked.not_before = Clock::now() + kLateNews * (1U << tracked.rounds);
+    failed_.insert(id);
+    return;
+  }
+  tracked.tried.clear();
+  for (const Action* action : actions) tracked.tried.push_back(*action);
   if (++tracked.rounds > kRoundsUntilStuck) {
     failed_.insert(id);
     return failed(id, {ErrorKind::internal, "reconcile", id.text(), 0,
@@ -537,7 +564,7 @@ bool Engine::contest(const ResourceId& id, Tracked& tracked, const std::vector<c
 
 void Engine::failed(const ResourceId& id, const Error& error) {
   Tracked& tracked = tracked_[id];
-  const bool news = !tracked.status.last_error || *tracked.status.last_error != error || tracked.failures == 0;
+  const bool news = !tracked.status.last_error || *tracked.status.last_error != error || tracked.failures < 2;
   const auto doubled = kFirstRetry * (1U << std::min(tracked.failures, 12U));
   const auto longest = std::min<std::chrono::milliseconds>(doubled, kLongestRetry);
   const auto delay = std::chrono::milliseconds(
@@ -550,7 +577,8 @@ void Engine::failed(const ResourceId& id, const Error& error) {
   tracked.status.next_try = wall_now() + delay;
   dirty_.insert(id);
   ++counters_["action_failures_total"];
-  if (!news) return;
+  // A first failure while repairing mostly means that the kernel is still at what we repair: only if it lasts.
+  if (!news || (tracked.drifting && tracked.failures == 1)) return;
   emit("Failed", id, error.text());
   log::warning("object failed", {{"object", id.text()}, {"error", error.text()}});
 }
@@ -867,6 +895,8 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
       verdict.candidate.put(std::move(object));
       auto& tracked = tracked_[stored.id];
       tracked.view.reset();
+      if (tracked.created == WallTime{}) tracked.status.since = stored.created;
+      tracked.created = stored.created;
       tracked.rounds = 0;
       tracked.failures = 0;
       tracked.not_before.reset();
@@ -933,6 +963,7 @@ std::shared_ptr<const ObjectView> Engine::view_of(const Blueprint::Entry& entry,
   view->set = entry.object.set;
   view->uid = entry.object.uid;
   view->generation = entry.object.generation;
+  view->created = tracked.created;
   view->deleting = entry.object.deleting;
   view->spec = entry.object.spec;
   view->status = tracked.status;

@@ -63,6 +63,8 @@ class Engine final : public AgentPort {
     std::uint32_t failures = 0;        // in a row
     std::uint32_t rounds = 0;          // in a row that acted and found it wanting again
     std::optional<SteadyTime> not_before;  // not looked at earlier (backoff)
+    std::vector<Action> tried;         // what the last round did for it, while it is not verified
+    WallTime created{};
     bool drifting = false;             // was Ready when the difference was seen
     std::map<std::string, std::deque<SteadyTime>> drifts;  // by attribute, the recent ones
     std::optional<SteadyTime> contested_until;
@@ -84,7 +86,7 @@ class Engine final : public AgentPort {
   void listen();
   void on_readable();
   void note(const Touched& touched);
-  void look_at(const ResourceId& id) { dirty_.insert(id); }
+  void look_at(const ResourceId& id);
   void watch_namespaces();
   void on_mounts_changed();
   void schedule();

@@ -27,11 +27,12 @@ readonly modules=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev
   virtio_console)
 
 die() {
+  told=true
   echo "guest: $*" >&2
   exit $failed
 }
 
-[[ $# -gt 0 ]] || { sed -n '2,17s/^# \?//p' "$0" >&2 && exit 2; }
+[[ $# -gt 0 ]] || { sed -n '2,16s/^# \?//p' "$0" >&2 && exit 2; }
 [[ $EUID -eq 0 ]] || die "must be run as root: the guest reads this machine's whole root file system"
 
 # --- the kernel: fetched once, unpacked into the cache, nothing of it is installed ---
@@ -86,7 +87,7 @@ prepare() {
 passed_environment() {
   local name
   for name in PATH HOME LANG $(compgen -e | grep -E '^(LANWRIGHT_|GTEST_|CTEST_)|SAN_OPTIONS' || true); do
-    [[ -v $name ]] && printf 'export %s=%q\n' "$name" "${!name}"
+    if [[ -v $name ]]; then printf 'export %s=%q\n' "$name" "${!name}"; fi
   done
 }
 
@@ -112,12 +113,14 @@ uname_of_kernel() { basename "$cache"/kernel/lib/modules/*; }
 # --- the machine ---
 
 processes=()
+told=false  # how it ended has been said
 # shellcheck disable=SC2317  # called by the trap
 stop_all() {
   local pid
   for pid in "${processes[@]}"; do kill "$pid" 2>/dev/null || true; done
   wait 2>/dev/null || true
   rm -rf "$work"
+  $told || die "stopped before the command ended"
 }
 
 # Ends with us, however we end.
@@ -183,4 +186,5 @@ wait "${readers[@]}" || true
 
 [[ -z ${LANWRIGHT_GUEST_CONSOLE:-} ]] || cp "$work/console" "$LANWRIGHT_GUEST_CONSOLE"
 [[ $(<"$work/status") =~ ^exit\ ([0-9]+)$ ]] || explain_and_fail
+told=true
 exit "${BASH_REMATCH[1]}"

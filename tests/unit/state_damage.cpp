@@ -244,6 +244,14 @@ TEST_F(StateDamage, WhatIsNoFileIsAnError) {
   EXPECT_NE(no_directory.error().object.find("/file"), std::string::npos) << no_directory.error().text();
 }
 
+TEST_F(StateDamage, AMissingGenerationIsNotTakenForZero) {
+  fill();
+  Shell(directory.database()).run("DELETE FROM meta");
+  const auto refused = Store::open(directory.path());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().tried, "load the generation");
+}
+
 // Permissions do not stop root, so a child gives up being root first.
 [[noreturn]] void open_as_nobody(const fs::path& directory) {
   constexpr uid_t kNobody = 65534;
