@@ -1,6 +1,7 @@
 #include "agent/engine.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ constexpr auto kLongestContest = 60s;
 constexpr auto kSaveDelay = 1s;
 constexpr auto kAbsentPoll = 1s;
 constexpr std::size_t kHistoryShown = 20;
+constexpr std::size_t kWorthTrimming = 200;    // actions or objects
 constexpr std::size_t kEventsRemembered = 1000;
 
 Uid new_uid() {
@@ -156,6 +158,7 @@ Result<void> Engine::start() {
     tracked_[stored.id].status.since = start_time_;
     desired_.put(std::move(object));
     look_at(stored.id);
+    count(stored.id, tracked_[stored.id]);
   }
   auto claims = store_->claims();
   if (!claims) return claims.error();
@@ -177,6 +180,7 @@ Result<void> Engine::start() {
   watch_namespaces();
   if (auto first = links_->resync(observed_); !first) return first.error();
   started_ = true;
+  worked_ = desired_.entries().size();
   emit({0, {}, "Started", std::nullopt, {}, "lanwrightd " LANWRIGHT_VERSION " keeps " +
         std::to_string(desired_.entries().size()) + " objects", std::nullopt});
   listen();
@@ -309,6 +313,9 @@ void Engine::run() {
   wake_waiters();
   const bool converged = is_converged(std::nullopt, 0);
   if (on_converged && (!announced_ || converged != was_converged_)) on_converged(converged);
+  // What a large change took is given back to the system; small ones are not worth the time.
+  if (converged && worked_ > kWorthTrimming) malloc_trim(0);
+  if (converged) worked_ = 0;
   announced_ = true;
   was_converged_ = converged;
 }
@@ -368,6 +375,7 @@ void Engine::settle(const std::set<ResourceId>& scope, const Plan& plan) {
       dirty_.erase(id);
       verified(id, tracked);
     }
+    count(id, tracked);
   }
 }
 
@@ -386,6 +394,7 @@ void Engine::act() {
   const auto results = links_->execute(batch, observed_);
   note(links_->drain(observed_));
   counters_["actions_total"] += batch.size();
+  worked_ += batch.size();
 
   std::vector<Action> rest;
   for (std::size_t i = 0; i < results.size(); ++i) {
@@ -576,6 +585,7 @@ void Engine::failed(const ResourceId& id, const Error& error) {
   set_phase(tracked, Phase::retrying, error.text());
   tracked.status.next_try = wall_now() + delay;
   dirty_.insert(id);
+  count(id, tracked);
   ++counters_["action_failures_total"];
   // A first failure while repairing mostly means that the kernel is still at what we repair: only if it lasts.
   if (!news || (tracked.drifting && tracked.failures == 1)) return;
@@ -613,6 +623,10 @@ void Engine::forget_removed() {
   }
   for (const ResourceId& id : removed_) {
     emit("Removed", id, "nothing of it is left");
+    Tracked& tracked = tracked_[id];
+    const std::string set = set_of(id);
+    if (tracked.unready && --unready_[set] == 0) unready_.erase(set);
+    if (tracked.unsettled) --unsettled_;
     desired_.erase(id);
     tracked_.erase(id);
   }
@@ -732,21 +746,30 @@ void Engine::wake_waiters() {
 }
 
 bool Engine::is_converged(const std::optional<std::string>& set, std::uint64_t generation) const {
-  if (!observed_.complete || (!set && !dirty_.empty())) return false;
-  if (set) {
-    for (const StoredSet& stored : store_->sets()) {
-      if (stored.name == *set && stored.generation < generation) return false;
-    }
+  if (!observed_.complete) return false;
+  if (!set) return dirty_.empty() && unsettled_ == 0;
+  for (const StoredSet& stored : store_->sets()) {
+    if (stored.name == *set && stored.generation < generation) return false;
   }
-  for (const auto& [id, entry] : desired_.entries()) {
-    if (set && entry->object.set != *set) continue;
-    const auto found = tracked_.find(id);
-    if (found == tracked_.end() || entry->object.deleting) return false;
-    const ObjectStatus& status = found->second.status;
-    const bool settled = status.phase == Phase::ready || (!set && status.phase == Phase::pending);
-    if (!settled || status.observed_generation != entry->object.generation) return false;
+  return !unready_.contains(*set);
+}
+
+// Keeps the counts of what is not as declared, so that nobody has to go through all objects to know.
+void Engine::count(const ResourceId& id, Tracked& tracked) {
+  const auto* entry = desired_.find(id);
+  const bool current = entry != nullptr && tracked.status.observed_generation == entry->object.generation;
+  const bool ready = current && tracked.status.phase == Phase::ready && !entry->object.deleting;
+  const bool waits = current && tracked.status.phase == Phase::pending;
+  const bool unready = entry != nullptr && !ready;
+  const bool unsettled = entry != nullptr && !ready && !waits;
+  if (entry != nullptr && unready != tracked.unready) {
+    auto& number = unready_[entry->object.set];
+    number = unready ? number + 1 : number - 1;
+    if (number == 0) unready_.erase(entry->object.set);
   }
-  return true;
+  if (unsettled != tracked.unsettled) unsettled_ = unsettled ? unsettled_ + 1 : unsettled_ - 1;
+  tracked.unready = unready;
+  tracked.unsettled = unsettled;
 }
 
 Result<ApplyOutcome> Engine::do_apply(const ApplyRequest& request) {
@@ -909,6 +932,7 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
     for (const ResourceId& id : verdict.removed) set_phase(tracked_[id], Phase::deleting, {});
     desired_ = std::move(verdict.candidate);
     dirty_.insert(scope.begin(), scope.end());
+    for (const ResourceId& id : scope) count(id, tracked_[id]);
     plan_ = {};  // it was made for what was wanted before
     next_action_ = 0;
     watch_namespaces();

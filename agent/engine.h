@@ -70,6 +70,8 @@ class Engine final : public AgentPort {
     std::optional<SteadyTime> contested_until;
     std::uint32_t contests = 0;
     std::shared_ptr<const ObjectView> view;  // empty when it has to be made anew
+    bool unready = false;    // as counted in unready_
+    bool unsettled = false;  // as counted in unsettled_
   };
 
   struct Waiter;
@@ -114,6 +116,7 @@ class Engine final : public AgentPort {
   void emit(Event event);
   void save_events_later();
   void save_events();
+  void count(const ResourceId& id, Tracked& tracked);
   void wake_waiters();
   bool is_converged(const std::optional<std::string>& set, std::uint64_t generation) const;
   std::string set_of(const ResourceId& id) const;
@@ -130,6 +133,8 @@ class Engine final : public AgentPort {
   Blueprint desired_;
   Observed observed_;
   std::map<ResourceId, Tracked> tracked_;
+  std::map<std::string, std::size_t> unready_;  // objects by set that are not Ready as declared now
+  std::size_t unsettled_ = 0;                   // objects that are neither Ready nor waiting for something outside
   std::set<ResourceId> dirty_;
   std::vector<ResourceId> removed_;  // nothing of them is left; forgotten together at the end of a round
 
@@ -144,6 +149,7 @@ class Engine final : public AgentPort {
   boost::asio::steady_timer retry_timer_;
   boost::asio::steady_timer save_timer_;
   boost::asio::steady_timer absent_timer_;
+  std::size_t worked_ = 0;  // actions since the last time that all was settled
   bool scheduled_ = false;
   bool saving_ = false;
   bool stopping_ = false;

@@ -1,5 +1,6 @@
 // lanwrightd: wires the store, the kernel, the loop and the REST server together.
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -198,6 +199,8 @@ int main(int argc, char** argv) {
     const int code = app.exit(error);
     return code == 0 ? 0 : 2;
   }
+  // One heap for the few threads that there are: what the loop frees, the next request uses.
+  mallopt(M_ARENA_MAX, 1);
   log::Level level = log::Level::info;
   log::parse_level(options.log_level, level);
   log::set_level(level);

@@ -187,11 +187,13 @@ void Mistakes::add_at(std::size_t offset, std::string message) {
 
 void Mistakes::keep(Pending mistake) {
   mistake.order = count_++;
+  if (mistake.offset > last_) return;
   pending_.push_back(std::move(mistake));
   if (pending_.size() < 2 * limit_) return;
   const auto end = pending_.begin() + static_cast<std::ptrdiff_t>(limit_);
   std::nth_element(pending_.begin(), end, pending_.end());
   pending_.erase(end, pending_.end());
+  last_ = std::max_element(pending_.begin(), pending_.end())->offset;
 }
 
 std::size_t Mistakes::line(std::size_t offset) const {

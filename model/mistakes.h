@@ -53,6 +53,7 @@ class Mistakes {
   std::size_t limit_;
   std::size_t count_ = 0;
   std::vector<Pending> pending_;
+  std::size_t last_ = std::string_view::npos;     // mistakes behind this place will not be told
   mutable std::vector<std::size_t> line_starts_;  // made when first needed
 };
 

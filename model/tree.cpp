@@ -362,7 +362,7 @@ class JsonHandler {
     const std::size_t colon = words.find(": ");
     builder_.stop(
         position - std::min(position, std::max<std::size_t>(token.size(), 1)),
-        "not JSON: " + std::string(colon == std::string_view::npos ? words : words.substr(colon + 2)));
+        "not JSON: " + printable(colon == std::string_view::npos ? words : words.substr(colon + 2)));
   }
 
  private:

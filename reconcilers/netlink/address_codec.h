@@ -13,7 +13,8 @@ struct LinkAddress {
   AddressFact fact;
 };
 
-std::optional<LinkAddress> decode_address(const nlmsghdr& message);  // RTM_NEWADDR, RTM_DELADDR
+// RTM_NEWADDR, RTM_DELADDR; absent for an address that is not usable yet (tentative).
+std::optional<LinkAddress> decode_address(const nlmsghdr& message);
 
 Message list_addresses();  // IPv4 and IPv6
 // As `ip address add` does it; an IPv6 address is usable at once (no duplicate detection).

@@ -15,18 +15,6 @@ using test::Sandbox;
 
 constexpr auto kPatience = 600s;
 
-// A state of the sandbox in which nothing is declared.
-class Bench {
- public:
-  explicit Bench(const Plant& plant) : plant_(plant) { add_namespaces(sandbox_, plant); }
-  const Sandbox& sandbox() const { return sandbox_; }
-  const Plant& plant() const { return plant_; }
-
- private:
-  Plant plant_;
-  Sandbox sandbox_;
-};
-
 Plant bare(Plant plant) {
   plant.attachments = 0;
   plant.taps = 0;
@@ -38,11 +26,11 @@ Plant with_taps(Plant plant, std::size_t taps) {
   return plant;
 }
 
-// Runs the removal while somebody else changes a link; answers both times.
+// Runs a removal, which answers its time, while somebody else changes a link.
 void remove_bridges(Figures& figures, std::size_t size, Series Pair::*side,
-                    const std::function<void()>& removal) {
+                    const std::function<double()>& removal) {
   Bystander bystander;
-  (figures.remove_bridges[size].*side).add(seconds_of(removal));
+  (figures.remove_bridges[size].*side).add(removal());
   (figures.longest_wait[size].*side).add(bystander.stop());
 }
 
@@ -62,8 +50,9 @@ void delete_group(int group) {
 }
 
 void run_floor(const Plant& plant, bool taps, Figures& figures) {
-  const Bench bench(plant);
-  const Sandbox& sandbox = bench.sandbox();
+  const Sandbox sandbox;
+  add_namespaces(sandbox, plant);
+  wait_for_quiet_kernel();
   const std::size_t size = plant.networks;
   const auto host = sandbox.write_file("host", batch_of_networks(plant) + batch_of_attachments(plant));
   const auto inside = sandbox.write_file("inside", batch_of_inner_ends(plant));
@@ -78,9 +67,10 @@ void run_floor(const Plant& plant, bool taps, Figures& figures) {
     check_kernel(sandbox, with_taps(plant, size));
     delete_group(kTapGroup);
   }
+  wait_for_quiet_kernel();
   figures.remove_links[size].floor.add(seconds_of([] { delete_group(kVethGroup); }));
   check_kernel(sandbox, bare(plant));
-  remove_bridges(figures, size, &Pair::floor, [] { delete_group(kBridgeGroup); });
+  remove_bridges(figures, size, &Pair::floor, [] { return seconds_of([] { delete_group(kBridgeGroup); }); });
   check_kernel(sandbox, Plant{});
 }
 
@@ -93,9 +83,11 @@ void apply_again(const Subject& agent, const Plant& plant, Figures& figures) {
 }
 
 void run_ours(const Plant& plant, bool by_post, bool taps, Figures& figures) {
-  const Bench bench(plant);
+  const Sandbox sandbox;
+  add_namespaces(sandbox, plant);
+  wait_for_quiet_kernel();
   const std::size_t size = plant.networks;
-  Subject agent(bench.sandbox());
+  Subject agent(sandbox);
   if (by_post) {
     figures.create_by_post[size].ours.add(agent.post(plant));
   } else {
@@ -106,8 +98,9 @@ void run_ours(const Plant& plant, bool by_post, bool taps, Figures& figures) {
     figures.create_taps[size].ours.add(agent.apply(with_taps(plant, size)));
     agent.apply(plant);
   }
+  wait_for_quiet_kernel();
   figures.remove_links[size].ours.add(agent.apply(bare(plant)));
-  remove_bridges(figures, size, &Pair::ours, [&] { agent.remove(); });
+  remove_bridges(figures, size, &Pair::ours, [&] { return agent.remove(); });
   agent.stop();
 }
 

@@ -107,6 +107,11 @@ class Bystander {
   std::jthread thread_;
 };
 
+// The kernel goes on removing a namespace's links long after its last process, with the link lock held: waits
+// until changes of a link are quick for a while, so that nobody else's end is measured. Gives up after two
+// minutes.
+void wait_for_quiet_kernel();
+
 int ifindex_of(const std::string& name);  // in the calling thread's namespace
 
 }  // namespace lanwright::bench

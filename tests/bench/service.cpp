@@ -105,6 +105,7 @@ void measure_repairs(Host& host, const Plant& plant, std::size_t repairs, Pair& 
   RouteSocket events(RouteSocket::Hear::links);
   const auto repeat = [&](Series& series, const std::function<void()>& after_each) {
     const auto targets = targets_of(plant.targets);
+    wait_for_quiet_kernel();
     for (std::size_t i = 0; i < repairs; ++i) {
       series.add(time_repair(events, targets[i % targets.size()]));
       after_each();
@@ -136,6 +137,7 @@ struct Started {
 
 // kill -9 and start, with traffic through a network all the while.
 Started restart(Host& host) {
+  wait_for_quiet_kernel();
   test::Stream stream("h0", "h1", kSecondAddress);
   host.agent().kill();
   Started started{};

@@ -167,10 +167,10 @@ explain_and_fail() {
   die "the machine ended without the result of the command"
 }
 
-prepare
 work=$(mktemp -d /tmp/lanwright-guest.XXXXXX)
 trap stop_all EXIT
 trap 'exit $failed' INT TERM HUP
+prepare
 mkfifo "$work/out" "$work/err"
 touch "$work/status" "$work/console"
 make_command "$@"

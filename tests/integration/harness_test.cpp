@@ -177,5 +177,55 @@ TEST(LinkWatcher, WaitsForACondition) {
   EXPECT_TRUE(watcher.wait_until([&] { return sandbox.link("br0").has_value(); }));
 }
 
+TEST(AgentProcess, IsReadyAnswersAndStops) {
+  const Sandbox sandbox;
+  AgentProcess agent(sandbox);
+  EXPECT_TRUE(agent.running());
+  EXPECT_EQ(agent.get("/readyz").status, 200);
+  EXPECT_TRUE(agent.get_json("/v1/status").is_object());
+  EXPECT_EQ(agent.metric("netlink_writes_total"), 0U);
+  EXPECT_THROW((void)agent.metric("no_such_metric"), HarnessError);
+  EXPECT_TRUE(agent.cli({"status"}).ok());
+  EXPECT_EQ(agent.cli({"no-such-command"}).status, 2);
+  EXPECT_EQ(agent.stop(), 0);
+  EXPECT_FALSE(agent.running());
+}
+
+TEST(AgentProcess, AppliesAndContinuesWhereItWasKilled) {
+  const Sandbox sandbox;
+  sandbox.add_netns("r1");
+  const std::string yaml = R"(
+version: 1
+networks:
+  lab: {driver: bridge}
+attachments:
+  r1: {network: lab, netns: r1, interface: eth0, addresses: [10.9.0.1/24]}
+)";
+  {
+    AgentProcess agent(sandbox);
+    agent.apply(yaml);
+    EXPECT_TRUE(sandbox.link("eth0", "r1"));
+    EXPECT_GT(agent.metric("netlink_writes_total"), 0U);
+    agent.kill();
+    EXPECT_FALSE(agent.running());
+  }
+  EXPECT_TRUE(sandbox.link("eth0", "r1"));
+  LinkWatcher watcher;
+  AgentProcess again(sandbox);
+  again.apply(yaml);
+  EXPECT_EQ(again.metric("netlink_writes_total"), 0U);
+  EXPECT_TRUE(watcher.take().empty());
+}
+
+TEST(AgentProcess, TellsWhyItDidNotStart) {
+  const Sandbox sandbox;
+  try {
+    const AgentProcess agent(sandbox, {.more = {"--no-such-option"}});
+    FAIL() << "did not throw";
+  } catch (const HarnessError& error) {
+    EXPECT_NE(std::string(error.what()).find("no-such-option"), std::string::npos) << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace lanwright::test

@@ -16,26 +16,41 @@ Json* member(Json& object, const char* key) {
   return found == object.end() ? nullptr : &*found;
 }
 
-void drop_timers(Json& link) {
+void erase_words(Json& list, std::initializer_list<const char*> words) {
+  std::erase_if(list.get_ref<Json::array_t&>(),
+                [&](const Json& word) { return std::ranges::find(words, word) != words.end(); });
+}
+
+// Timers, states of the spanning tree, carrier: these follow a change in their own time, up to seconds later.
+void drop_what_follows(Json& link) {
+  link.erase("operstate");
+  erase_words(link.at("flags"), {"NO-CARRIER", "LOWER_UP", "RUNNING", "M-DOWN"});
   Json* info = member(link, "linkinfo");
   if (info == nullptr) return;
   for (const char* part : {"info_data", "info_slave_data"}) {
     if (Json* data = member(*info, part)) {
-      erase_keys(*data,
-                 {"hello_timer", "tcn_timer", "topology_change_timer", "gc_timer", "hold_timer",
-                  "message_age_timer", "forward_delay_timer", "topology_change_ack", "config_pending"});
+      erase_keys(*data, {"hello_timer", "tcn_timer", "topology_change_timer", "gc_timer", "hold_timer",
+                         "message_age_timer", "forward_delay_timer", "topology_change_ack", "config_pending",
+                         "topology_change", "topology_change_detected", "state"});
     }
   }
 }
 
 Json link_facts(Json link) {
-  drop_timers(link);
+  drop_what_follows(link);
   if (Json* addresses = member(link, "addr_info")) {
-    for (Json& address : *addresses) erase_keys(address, {"tentative", "dadfailed", "optimistic"});
-    std::sort(addresses->begin(), addresses->end(),
-              [](const Json& a, const Json& b) { return a.dump() < b.dump(); });
+    auto& list = addresses->get_ref<Json::array_t&>();
+    std::erase_if(list, [](const Json& address) { return address.value("scope", "") == "link"; });
+    for (Json& address : list) erase_keys(address, {"tentative", "dadfailed", "optimistic"});
+    std::ranges::sort(list, {}, [](const Json& address) { return address.dump(); });
   }
   return link;
+}
+
+// Those that the kernel makes for link-local addresses come and go with them.
+bool is_link_local(const Json& route) {
+  const std::string target = route.value("dst", "");
+  return target.starts_with("fe80:") || target.starts_with("ff00:") || target.starts_with("multicast");
 }
 
 std::string in(const std::string& netns) {
@@ -59,7 +74,9 @@ Json facts_of(const Sandbox& sandbox, const std::string& netns) {
   std::vector<Json> routes;
   for (const char* family : {"-4 ", "-6 "}) {
     for (Json& route : sandbox.ip_json(family + in(netns) + "route show table all")) {
-      if (!of_lo(route)) routes.push_back(std::move(route));
+      if (of_lo(route) || is_link_local(route)) continue;
+      if (Json* flags = member(route, "flags")) erase_words(*flags, {"linkdown", "dead"});
+      routes.push_back(std::move(route));
     }
   }
   std::ranges::sort(routes, {}, [](const Json& route) { return route.dump(); });

@@ -36,7 +36,7 @@ TEST(OneLine, KeepsTheTerminalSafe) {
   EXPECT_EQ(one_line("red \x1b[31m"), "red ?[31m");
   EXPECT_EQ(one_line("two\n  lines\n"), "two   lines");
   EXPECT_EQ(one_line(std::string("a\0b", 3)), "a?b");
-  EXPECT_EQ(one_line(std::string("\xe2\x80\xae") + "gnp"), "?gnp");
+  EXPECT_EQ(one_line(std::string{'\xe2', '\x80', '\xae'} + "gnp"), "?gnp");
   EXPECT_EQ(one_line("b\u00fcro"), "b\u00fcro");
 }
 

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "model/set_reader.h"
 #include "tests/unit/model_fixture.h"
 
@@ -191,7 +193,6 @@ TEST(Diagnostics, CountCharactersAndCutLongLines) {
   EXPECT_GT(d.column, 1500);
   EXPECT_EQ(d.source_line.substr(0, 3), "...");
   EXPECT_NE(d.text().find("^~~~~\n"), std::string::npos) << d.text();
-  EXPECT_EQ(mistake(line + "'a b', c]}}\n").substr(0, 5), "'a b'") << d.text();
 }
 
 TEST(Diagnostics, NeverSendControlCharactersToTheTerminal) {
@@ -222,6 +223,10 @@ struct Case {
   std::string text;
   std::string expected;  // "what the caret marks: message (suggestion)"
 };
+
+void PrintTo(const Case& one, std::ostream* out) {
+  *out << one.text;
+}
 
 class OneMistake : public testing::TestWithParam<Case> {};
 
@@ -255,7 +260,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"version: 1\nname: !secret a", "!secret: the tag `!secret` is not supported; leave it out"},
         Case{"version: 1\nvlans: !x {a: b}", "!x: the tag `!x` is not supported; leave it out"},
         Case{"version: &v 1\nname: *v", "*v: aliases are not supported; write the value itself"},
-        Case{"version: 1\n<<: {}", "<<: unknown key `<<`"}, Case{"version: 1\nvlans:\n\tx: {}", "^"},
+        Case{"version: 1\n<<: {}", "<<: unknown key `<<`"},
+        Case{"version: 1\nvlans:\n\tx: {}",
+             ":: illegal map value (the line is indented with a tab; use spaces)"},
         Case{"{\"version\": 1 \"name\": 2}",
              "\"name\": not JSON: syntax error while parsing object - unexpected string literal; expected "
              "'}'"}));
