@@ -190,7 +190,7 @@ int delete_declared(Session& session, const InputFile& file, std::vector<Stored>
                         std::back_inserter(doomed), std::greater<>());
   for (const ResourceId& id : doomed) {
     Answer answer = parsed(session.client.remove(path_of(resource_of(id.kind), id.name)));
-    if (!answer) return stopped_half_way(session, stored, *answer.error, id.text());
+    if (!answer) return stopped_half_way(session, stored, *answer.error, file.name);
     stored.push_back({set, std::move(answer.json)});
   }
   if (doomed.empty()) session.io.err << file.name << ": set " << set << " has nothing of what it declares\n";
@@ -327,15 +327,14 @@ int apply_files(Session& session, const ApplyOptions& options) {
 int delete_objects(Session& session, const DeleteOptions& options) {
   if (!options.files.empty()) return delete_files(session, options);
   const std::string path = path_of(options.resource, options.name);
-  const std::string what = std::string(name_of(options.resource)) + ' ' + options.name;
   std::string set = options.name;
   if (options.wait && options.resource != Resource::set) {
     const Answer object = get(session, path);
-    if (!object) return fail(session, *object.error, what);
+    if (!object) return fail(session, *object.error);
     set = text_at(object.json, {"set"});
   }
   Answer answer = parsed(session.client.remove(path));
-  if (!answer) return fail(session, *answer.error, what);
+  if (!answer) return fail(session, *answer.error);
   return finish_changes(session, {{set, std::move(answer.json)}}, options.wait, false);
 }
 

@@ -884,10 +884,17 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
   }
   if (auto checked = verdict.candidate.check(); !checked) return checked.error();
 
+  // The plan needs to see the namespaces that are named for the first time.
+  std::set<std::string> namespaces = desired_.namespaces();
+  namespaces.merge(verdict.candidate.namespaces());
+  note(links_->watch(namespaces, observed_));
   ApplyOutcome outcome;
   outcome.objects = std::move(verdict.outcomes);
   outcome.plan = plan(verdict.candidate, observed_, &scope);
-  if (dry_run) return outcome;
+  if (dry_run) {
+    watch_namespaces();
+    return outcome;
+  }
 
   std::map<ResourceId, const WantedObject*> put;
   std::vector<Claim> claims;

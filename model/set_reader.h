@@ -27,9 +27,9 @@ struct Diagnostic {
 };
 
 struct ReadLimits {
-  // What yaml-cpp reads in about a second, and room for some 40,000 objects.
-  std::size_t bytes = 8U << 20U;      // of a file
-  std::size_t nodes = 1'000'000;      // scalars, sequences and mappings
+  // What yaml-cpp reads in about a second whatever is in it, and room for some 30,000 objects.
+  std::size_t bytes = 6U << 20U;      // of a file
+  std::size_t nodes = 750'000;        // scalars, sequences and mappings
   std::size_t depth = 32;
   std::size_t diagnostics = 100;      // further mistakes are counted, not told
 };
