@@ -132,6 +132,7 @@ Engine::Engine(boost::asio::io_context& io, std::unique_ptr<Store> store, std::u
       netlink_events_(io),
       mounts_(io),
       quiet_timer_(io),
+      resync_timer_(io),
       retry_timer_(io),
       save_timer_(io),
       absent_timer_(io),
@@ -217,8 +218,11 @@ void Engine::on_readable() {
   const Touched touched = links_->drain(observed_);
   note(touched);
   if (touched.messages < kBurst) return run();
+  if (quiet_pending_) return;  // never pushed out: a storm without end must not keep us from repairing
+  quiet_pending_ = true;
   quiet_timer_.expires_after(kQuiet);
   quiet_timer_.async_wait([this](const boost::system::error_code& error) {
+    quiet_pending_ = false;
     if (!error && !stopping_) run();
   });
 }
@@ -258,8 +262,11 @@ void Engine::note(const Touched& touched) {
 }
 
 void Engine::resync_later(std::chrono::milliseconds delay) {
-  quiet_timer_.expires_after(delay);
-  quiet_timer_.async_wait([this](const boost::system::error_code& error) {
+  if (resync_pending_) return;
+  resync_pending_ = true;
+  resync_timer_.expires_after(delay);
+  resync_timer_.async_wait([this](const boost::system::error_code& error) {
+    resync_pending_ = false;
     if (!error && !stopping_) resync();
   });
 }

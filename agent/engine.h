@@ -146,11 +146,14 @@ class Engine final : public AgentPort {
   boost::asio::posix::stream_descriptor netlink_events_;
   boost::asio::posix::stream_descriptor mounts_;
   boost::asio::steady_timer quiet_timer_;
+  boost::asio::steady_timer resync_timer_;
   boost::asio::steady_timer retry_timer_;
   boost::asio::steady_timer save_timer_;
   boost::asio::steady_timer absent_timer_;
   std::size_t worked_ = 0;  // actions since the last time that all was settled
   bool scheduled_ = false;
+  bool quiet_pending_ = false;
+  bool resync_pending_ = false;
   bool saving_ = false;
   bool stopping_ = false;
   bool was_converged_ = false;
