@@ -92,8 +92,11 @@ bool Acceptor::turn() {
 
 void Acceptor::drop_expired() {
   const SteadyTime now = steady_clock::now();
-  // A full house makes room by ending the one that has been idle longest.
-  while (!idle_.empty() && (now - idle_.front().since >= options_.idle || open_ >= options_.connections)) {
+  // A full house makes room by ending those that have been idle longest, several at once because more will
+  // come.
+  const std::size_t wanted =
+      open_ >= options_.connections ? options_.connections - options_.connections / 8 : options_.connections;
+  while (!idle_.empty() && (now - idle_.front().since >= options_.idle || open_ >= wanted)) {
     idle_.pop_front();
     --open_;
   }

@@ -16,7 +16,7 @@ namespace lanwright::rest {
 namespace {
 
 constexpr const char* kTried = "listen on";
-constexpr int kBacklog = 128;
+constexpr int kBacklog = 1024;
 
 sockaddr_un address_of(const std::string& path) {
   sockaddr_un address{};

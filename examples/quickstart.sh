@@ -5,7 +5,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-say() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
+bold='' plain=''
+[[ ! -t 1 ]] || bold=$'\e[1m' plain=$'\e[0m'
+say() { printf '\n%s# %s%s\n' "$bold" "$*" "$plain"; }
 run() { printf '$ %s\n' "$*" && "$@"; }
 fail() { printf '\nquickstart failed: %s\n' "$*" >&2 && exit 1; }
 
@@ -60,7 +62,7 @@ say "Somebody deletes the bridge of the office LAN"
 run ip link del lw-office
 
 say "It is back, with everything that was plugged in; this is what happened"
-run lanwright status --wait=converged=10s
+run lanwright status --wait converged=10s
 run lanwright events --limit 8
 run ip link show lw-office
 run ip netns exec alice ping -c 2 -i 0.2 -w 10 10.10.2.12

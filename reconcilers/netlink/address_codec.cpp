@@ -30,7 +30,8 @@ std::optional<LinkAddress> decode_address(const nlmsghdr& message) {
   const auto* head = fixed_part<ifaddrmsg>(message);
   if (head == nullptr) return std::nullopt;
   const Attributes attributes(message, sizeof *head);
-  // The kernel tells of an address when duplicate detection has ended: until then a list that has it is ahead.
+  // The kernel tells of an address when duplicate detection has ended: until then a list that has it is
+  // ahead.
   const std::uint32_t flags = attributes.u32(IFA_FLAGS).value_or(head->ifa_flags);
   const bool tentative = (flags & IFA_F_TENTATIVE) != 0 && (flags & IFA_F_OPTIMISTIC) == 0;
   if (message.nlmsg_type == RTM_NEWADDR && tentative) return std::nullopt;

@@ -71,10 +71,11 @@ void put_peer(Message& message, const LinkSpec& peer) {
   });
 }
 
-Ipv6Addresses read_ipv6(const Attributes& link) {
+// Where IPv6 is not there at all no address is made either. Events of a falling MTU still tell the old mode.
+Ipv6Addresses read_ipv6(const Attributes& link, std::uint32_t mtu) {
   const auto mode = link.nest(IFLA_AF_SPEC).nest(AF_INET6).u8(IFLA_INET6_ADDR_GEN_MODE);
-  // Where IPv6 is not there at all no address is made either.
-  return !mode || *mode == IN6_ADDR_GEN_MODE_NONE ? Ipv6Addresses::none : Ipv6Addresses::automatic;
+  const bool none = !mode || *mode == IN6_ADDR_GEN_MODE_NONE || mtu < kIpv6MinMtu;
+  return none ? Ipv6Addresses::none : Ipv6Addresses::automatic;
 }
 
 std::optional<MacAddress> read_mac(const Attributes& link) {
@@ -207,7 +208,7 @@ std::optional<LinkFact> decode_link(const nlmsghdr& message) {
   fact.parent_nsid = link.s32(IFLA_LINK_NETNSID).value_or(-1);
   fact.group = link.u32(IFLA_GROUP).value_or(0);
   fact.alias = link.text(IFLA_IFALIAS);
-  fact.ipv6 = read_ipv6(link);
+  fact.ipv6 = read_ipv6(link, fact.mtu);
   read_kind(link, fact);
   return fact;
 }

@@ -11,6 +11,8 @@
 
 namespace lanwright {
 
+inline constexpr std::uint32_t kIpv6MinMtu = 1280;  // RFC 8200: below it a link has no IPv6 at all
+
 // RTM_NEWLINK or RTM_DELLINK of a link. Absent for what is no complete link: what bridges tell of their ports
 // (AF_BRIDGE) and the wireless extensions' partial messages. Addresses, routes and VLANs are not in it.
 std::optional<LinkFact> decode_link(const nlmsghdr& message);

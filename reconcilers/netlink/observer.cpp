@@ -284,10 +284,42 @@ void Observer::apply(const Socket::Datagram& datagram, Observed& observed, Touch
   for_each_message(datagram.bytes, [&](const nlmsghdr& event) {
     ++touched.messages;
     if (event.nlmsg_type == RTM_DELNSID && id == own_id) return apply_id_event(event);
-    for (const std::string& path : paths->second) {
-      FactsEditor(path, observed.namespaces[path], touched, stale_[path]).apply(event);
-    }
+    for (const std::string& path : paths->second) apply_to(path, event, observed, touched);
   });
+}
+
+void Observer::apply_to(const std::string& path, const nlmsghdr& event, Observed& observed,
+                        Touched& touched) {
+  NamespaceFacts& facts = observed.namespaces[path];
+  FactsEditor editor(path, facts, touched, stale_[path]);
+  const auto* head = fixed_part<ifinfomsg>(event);
+  const bool deleted = event.nlmsg_type == RTM_DELLINK;
+  if ((event.nlmsg_type != RTM_NEWLINK && !deleted) || head == nullptr || is_of_bridge(event)) {
+    return editor.apply(event);
+  }
+  const LinkFact* before = facts.find(head->ifi_index);
+  if (deleted && before != nullptr) suspect_other_end(path, *before, observed);
+  editor.apply(event);
+  const LinkFact* after = before == nullptr ? facts.find(head->ifi_index) : nullptr;
+  if (after != nullptr) suspect_other_end(path, *after, observed);
+}
+
+// One end of a veth came or went: where it moved to another namespace, the other end tells of it in its next
+// event only. If both go, the other end's deletion follows and nothing is asked. One end is in the managed
+// namespace, or both are in the same: no others are looked for.
+void Observer::suspect_other_end(const std::string& path, const LinkFact& end, const Observed& observed) {
+  if (end.kind != "veth" || end.parent == 0) return;
+  std::vector<std::string> places{path};
+  if (end.parent_nsid >= 0) {
+    places = {""};
+    const auto paths = path.empty() ? paths_by_id_.find(end.parent_nsid) : paths_by_id_.end();
+    if (paths != paths_by_id_.end()) places = paths->second;
+  }
+  for (const std::string& place : places) {
+    const NamespaceFacts* facts = observed.find(place);
+    const LinkFact* other = facts != nullptr ? facts->find(end.parent) : nullptr;
+    if (other != nullptr && other->kind == "veth") stale_[place].links.insert(other->ifindex);
+  }
 }
 
 void Observer::apply_id_event(const nlmsghdr& event) {

@@ -139,12 +139,19 @@ void FactsEditor::apply(const nlmsghdr& event) {
   }
 }
 
+// The kernel tells of no change of alias, alternative names, group or attributes of a link that is down, and
+// of a changed MTU before it has made up its mind on IPv6.
+bool FactsEditor::may_change_unheard(const LinkFact& fact, const LinkFact* known) const {
+  const bool ipv6_again = known != nullptr && known->mtu < kIpv6MinMtu && fact.mtu >= kIpv6MinMtu;
+  return !fact.up || ipv6_again;
+}
+
 void FactsEditor::put_link(LinkFact fact) {
   const LinkFact* known = facts_.find(fact.ifindex);
-  if (fact.up) {
-    stale_.links.erase(fact.ifindex);
-  } else {
+  if (may_change_unheard(fact, known)) {
     stale_.links.insert(fact.ifindex);
+  } else {
+    stale_.links.erase(fact.ifindex);
   }
   if (known == nullptr) {
     touch(fact);

@@ -38,6 +38,7 @@ class FactsEditor {
 
  private:
   void put_link(LinkFact fact);
+  bool may_change_unheard(const LinkFact& fact, const LinkFact* known) const;
   void remove_link(int ifindex);
   void put_port(const PortFact& port);
   void put_address(const nlmsghdr& event);

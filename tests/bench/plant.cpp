@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <fstream>
 
 namespace lanwright::bench {
 namespace {
@@ -138,6 +139,16 @@ std::string batch_of_taps(const Plant& plant) {
 
 void add_namespaces(const test::Sandbox& sandbox, const Plant& plant) {
   for (std::size_t i = 0; i < plant.namespaces; ++i) sandbox.add_netns("h" + number(i));
+}
+
+void silence_ipv6(const Plant& plant) {
+  for (std::size_t i = 0; i < plant.namespaces; ++i) {
+    test::in_netns("h" + number(i), [] {
+      std::ofstream setting("/proc/sys/net/ipv6/conf/default/disable_ipv6");
+      setting << 1 << std::flush;
+      if (!setting) throw HarnessError("cannot switch IPv6 off for new interfaces of a namespace");
+    });
+  }
 }
 
 void check_kernel(const test::Sandbox& sandbox, const Plant& plant) {

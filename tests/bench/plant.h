@@ -47,6 +47,10 @@ std::string batch_of_inner_ends(const Plant& plant);
 std::string batch_of_taps(const Plant& plant);
 
 void add_namespaces(const test::Sandbox& sandbox, const Plant& plant);
+// Interfaces that appear in the plant's namespaces from now on do not speak IPv6: thousands of them that
+// solicit routers and report multicast groups at once overflow the kernel's receive queue, which drops
+// anybody's packets.
+void silence_ipv6(const Plant& plant);
 // Throws when the kernel does not have exactly the bridges and the plugged ports of the plant.
 void check_kernel(const test::Sandbox& sandbox, const Plant& plant);
 

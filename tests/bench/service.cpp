@@ -29,6 +29,7 @@ class Host {
     Plant namespaces;
     namespaces.namespaces = kNamespaces;
     add_namespaces(sandbox_, namespaces);
+    silence_ipv6(namespaces);
     agent_.emplace(sandbox_);
   }
   const Sandbox& sandbox() const { return sandbox_; }

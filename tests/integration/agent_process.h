@@ -13,10 +13,10 @@
 namespace lanwright::test {
 
 struct AgentOptions {
-  std::string name = "agent";            // tells several agents of one sandbox apart
-  std::string netns;                     // managed namespace: a name under /run/netns; "" = the sandbox's own
-  std::vector<std::string> more;         // further options of lanwrightd
-  std::vector<std::string> environment;  // NAME=VALUE
+  std::string name = "agent";          // tells several agents of one sandbox apart
+  std::string netns = {};              // managed namespace: a name under /run/netns; "" = the sandbox's own
+  std::vector<std::string> more = {};  // further options of lanwrightd
+  std::vector<std::string> environment = {};  // NAME=VALUE
   std::string log_level = "debug";
   bool wait_ready = true;  // the constructor returns when the agent says READY=1
   Milliseconds ready_within = 20s;

@@ -61,6 +61,9 @@ std::string describe(const LinkFact& fact) {
                      std::to_string(fact.master) + " group " + std::to_string(fact.group) + " alias '" +
                      fact.alias + "'" + (fact.mac ? " " + fact.mac->text() : "") +
                      (fact.lower_up ? " carrier" : "");
+  text += fact.ipv6 == Ipv6Addresses::none ? " no-ipv6" : "";
+  text += " parent " + std::to_string(fact.parent) + "/" + std::to_string(fact.parent_nsid) + " port " +
+          fact.port_kind;
   for (const auto& each : fact.altnames) text += " alt " + each;
   for (const auto& each : fact.addresses) text += " " + each.prefix.text();
   for (const auto& each : fact.routes) text += " route " + each.route.to.text();
@@ -124,6 +127,13 @@ class NetlinkPort : public ::testing::Test {
     const auto link = sandbox.link(name, netns);
     EXPECT_TRUE(link) << name << " in '" << netns << "' does not exist";
     return link.value_or(Json::object());
+  }
+
+  bool has_carrier(const std::string& name, const std::string& netns) {
+    return test::wait_until([&] {
+      port->drain(observed);
+      return fact(name, netns).lower_up;
+    });
   }
 
   std::string address_mode(const std::string& name) {
@@ -306,7 +316,7 @@ TEST_F(NetlinkPort, PlugsANamespaceIntoABridge) {
   EXPECT_EQ(fact("lw-r1").master, fact("br0").ifindex);
   EXPECT_EQ(find(fact("lw-r1").attributes, LinkAttr::port_isolated), 1U);
   EXPECT_EQ(find(fact("lw-r1").attributes, LinkAttr::port_group_fwd_mask), 8U);
-  EXPECT_TRUE(fact("eth0", path_of("r1")).lower_up);
+  EXPECT_TRUE(has_carrier("eth0", path_of("r1")));
   expect_exact();
 
   // With one end the other goes; removing both is a success for both.
@@ -330,7 +340,7 @@ TEST_F(NetlinkPort, MakesAPairWithBothEndsInOnePlace) {
     EXPECT_EQ(fact("a", netns).parent, fact("b", netns).ifindex);
     EXPECT_EQ(fact("a", netns).alias, mark("a").text());
     EXPECT_EQ(fact("b", netns).alias, mark("b").text());
-    EXPECT_TRUE(fact("a", netns).lower_up && fact("b", netns).lower_up);
+    EXPECT_TRUE(has_carrier("a", netns) && has_carrier("b", netns));
   }
   expect_exact();
 }
@@ -523,7 +533,8 @@ TEST_F(NetlinkPort, GivesAndTakesAddresses) {
   for (int round = 0; round < 2; ++round) {
     for (const auto& result : act_all(removals)) EXPECT_TRUE(done(result));
   }
-  for (Json each : ip_link("eth0", "r1")["addr_info"]) EXPECT_EQ(each["scope"], "link") << each.dump();
+  Json rest = ip_link("eth0", "r1");
+  for (Json each : rest["addr_info"]) EXPECT_EQ(each["scope"], "link") << each.dump();
   expect_exact();
   EXPECT_EQ(act(AddAddress{{"", "nothing"}, prefix("10.0.0.1/24")}).error().kind, ErrorKind::waiting);
 }
@@ -958,10 +969,11 @@ TEST_F(NetlinkPort, SaysThatItLostEventsAndFindsTheTruthAgain) {
   options.receive_buffer = 4096;
   open(options);
   std::string batch;
-  for (int i = 0; i < 2500; ++i) {
-    batch += "link add x type veth peer name y\nlink del x\n";
-    if (i % 50 == 0) batch += "link add keep" + std::to_string(i) + " type bridge\n";
+  for (int i = 0; i < 5000; ++i) {
+    batch += "link set x mtu " + std::to_string(1300 + i % 2) + "\n";
+    if (i % 100 == 0) batch += "link add keep" + std::to_string(i) + " type bridge\n";
   }
+  sandbox.ip("link add name x type veth peer name y");
   // Nobody reads meanwhile.
   ASSERT_TRUE(test::run({"ip", "-batch", "-"}, {.limit = 200s, .input = batch}).ok());
   const Touched touched = port->drain(observed);
@@ -972,7 +984,7 @@ TEST_F(NetlinkPort, SaysThatItLostEventsAndFindsTheTruthAgain) {
   EXPECT_TRUE(again->everything);
   EXPECT_FALSE(again->lost_events);
   EXPECT_TRUE(observed.complete);
-  EXPECT_EQ(observed.find("")->links().size(), 51U);
+  EXPECT_EQ(observed.find("")->links().size(), 53U);
   expect_exact();
 }
 
@@ -1090,7 +1102,7 @@ TEST_P(Storm, KeepsFactsExact) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Storm, ::testing::Values(1U, 2U, 3U, 4U));
+INSTANTIATE_TEST_SUITE_P(Seeds, Storm, ::testing::Range(100U, 140U));
 
 }  // namespace
 }  // namespace lanwright

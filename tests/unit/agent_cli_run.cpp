@@ -382,6 +382,27 @@ TEST_F(Cli, ApplyWaitsAndShowsThePhases) {
             "attachment r1   unchanged   Pending   waits for the network namespace r1\n");
 }
 
+TEST_F(Cli, ATerminalGetsColoursAndOneLineOfProgress) {
+  agent.on_post("/v1/apply", kApplied);
+  int asked = 0;
+  agent.on_get("/v1/sets/campus", [&](const httplib::Request&, httplib::Response& response) {
+    response.set_content(++asked < 3 ? R"({"phases": {"Ready": 1, "Applying": 1}, "converged": false})"
+                                     : R"({"phases": {"Ready": 2}, "converged": true})",
+                         "application/json");
+  });
+  agent.on_get("/v1/vlans", "[]");
+  agent.on_get("/v1/networks", kNetworks);
+  agent.on_get("/v1/attachments", "[]");
+  std::istringstream in(kLab);
+  std::ostringstream out;
+  std::ostringstream err;
+  CliIo io{in, out, err, true, true, {}};
+  EXPECT_EQ(run_cli({"apply", "-f", "-", "--wait", "--socket", agent.socket()}, io), kDone);
+  const std::string line = "\r\x1b[Kcampus: 1 of 2 Ready, 1 Applying";
+  EXPECT_EQ(err.str(), line + line + "\r\x1b[K");
+  EXPECT_NE(out.str().find("\x1b[32mReady\x1b[0m"), std::string::npos) << out.str();
+}
+
 TEST_F(Cli, ApplyThatIsNotReadyInTimeNamesWhatIsNot) {
   agent.on_post("/v1/apply", kApplied);
   agent.on_get("/v1/sets/campus", R"({"phases": {"Ready": 1, "Pending": 1}, "converged": false})");

@@ -76,8 +76,9 @@ class OpenApiChecker {
     if (!responses.contains(key)) return {where + ": the status is not documented"};
     Mistakes mistakes;
     const Json& response = resolved(responses.at(key));
-    for (const auto& [name, header] : response.value("headers", Json::object()).items()) {
-      if (name != "Link" && observed.headers.count(name) == 0)
+    const Json headers = response.value("headers", Json::object());
+    for (const auto& [name, header] : headers.items()) {
+      if (resolved(header).value("required", false) && observed.headers.count(name) == 0)
         mistakes.push_back(where + ": the header " + name + " is missing");
     }
     check_content(response.at("content"), observed, where, mistakes);
