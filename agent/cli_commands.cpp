@@ -64,7 +64,18 @@ void print_results(Session& session, const Stored& stored, const char* suffix = 
     session.io.out << "set " << stored.set << ": nothing to change\n";
 }
 
-// Each object's phase after waiting, with what apply did to it.
+// A converged set says it all: what was removed is gone, and everything else is Ready.
+void print_converged(Session& session, const Stored& stored) {
+  Table table({"OBJECT", "RESULT", "PHASE", "MESSAGE"});
+  for (const Json& outcome : list_at(stored.answer, "objects")) {
+    const std::string result = text_at(outcome, {"result"});
+    const std::string phase = result == "removed" ? "gone" : "Ready";
+    table.add({{object_text(outcome)}, {result}, {phase, colour_of_phase(phase)}, {}});
+  }
+  if (!table.empty()) table.print(session.io.out, session.style.colour);
+}
+
+// Each object's phase after waiting in vain, with what apply did to it.
 std::optional<ClientError> print_phases(Session& session, const Stored& stored) {
   std::map<std::string, Json> found;
   for (const Resource resource : {Resource::vlan, Resource::network, Resource::attachment}) {
@@ -102,7 +113,9 @@ int wait_for(Session& session, const std::vector<Stored>& stored, milliseconds t
   for (const Stored& each : stored) {
     const Waited waited = wait_for_set(session, each.set, number_at(each.answer, "generation"), deadline);
     if (waited.error) return fail(session, *waited.error, "while waiting for the set " + each.set);
-    if (show_phases && session.for_people()) {
+    if (show_phases && session.for_people() && waited.converged) {
+      print_converged(session, each);
+    } else if (show_phases && session.for_people()) {
       if (const auto error = print_phases(session, each)) return fail(session, *error);
     }
     if (!waited.converged) status = timed_out(session, "set " + each.set, time, each.set);

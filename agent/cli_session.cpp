@@ -134,16 +134,19 @@ Waited wait_for_set(Session& session, const std::string& set, std::uint64_t gene
 }
 
 std::optional<ClientError> tell_unready(Session& session, const std::string& set) {
+  constexpr std::size_t kTold = 20;
+  std::size_t unready = 0;
   for (const Resource resource : {Resource::vlan, Resource::network, Resource::attachment}) {
     const Answer list = get_list(session, resource, set);
     if (!list) return list.error;
     for (const Json& object : list.json) {
       const std::string phase = text_at(object, {"status", "phase"});
-      if (phase == "Ready") continue;
+      if (phase == "Ready" || ++unready > kTold) continue;
       const std::string why = one_line(why_of(object));
       session.io.err << object_text(object) << ": " << phase << (why.empty() ? "" : ": " + why) << '\n';
     }
   }
+  if (unready > kTold) session.io.err << "and " << unready - kTold << " more\n";
   return std::nullopt;
 }
 

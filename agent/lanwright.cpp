@@ -9,6 +9,7 @@
 #include "agent/cli.h"
 
 int main(int argc, char** argv) {
+  std::ios::sync_with_stdio(false);  // large tables in few writes
   // A reader that went away is an error to report, not a silent end.
   if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return lanwright::kFailed;
   const char* no_colour = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe): before any thread

@@ -71,7 +71,7 @@ class Drift : public testing::Test {
 
   testing::AssertionResult traffic() const {
     for (const auto& [from, to] : {std::pair("r1", "10.1.0.2"), std::pair("r2", "10.1.0.9")}) {
-      if (auto answered = ping(from, to); !answered) return answered;
+      if (auto answered = ping(from, to, 30s); !answered) return answered;
     }
     return tap_talks_to("tap-vm1", "r1", "eth0");
   }

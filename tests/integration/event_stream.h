@@ -20,7 +20,7 @@ class EventStream {
   // object ("network lan"; "" = any) and has `text` in its message. Throws with all that came instead when
   // the limit passed or the agent ended first.
   Json expect(const std::string& type, const std::string& object = {}, const std::string& text = {},
-              std::uint64_t after = 0, Milliseconds limit = 10s);
+              std::uint64_t after = 0, Milliseconds limit = 30s);
 
   // Forgets what has happened up to now.
   void pass_over();

@@ -20,7 +20,7 @@ std::string message_of(const AgentProcess& agent, const std::string& kinds, cons
 
 // Waits until the object is in this phase, for phases that no event tells.
 testing::AssertionResult reaches(const AgentProcess& agent, const std::string& kinds, const std::string& name,
-                                 const std::string& phase, Milliseconds limit = 10s);
+                                 const std::string& phase, Milliseconds limit = 30s);
 
 // Waits until nothing is left to do for the agent (`lanwright status --wait`).
 testing::AssertionResult converges(const AgentProcess& agent, const std::string& limit = "30s");
