@@ -33,8 +33,14 @@ Acceptor::Acceptor(int listener, const AcceptorOptions& options, Serve serve)
       serve_(std::move(serve)),
       stop_(make_eventfd()),
       wake_(make_eventfd()),
-      workers_(std::make_unique<httplib::ThreadPool>(options.workers)),
-      thread_([this] { run(); }) {}
+      workers_(std::make_unique<httplib::ThreadPool>(options.workers)) {
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (...) {
+    workers_->shutdown();  // its destructor does not join
+    throw;
+  }
+}
 
 Acceptor::~Acceptor() {
   stop();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace lanwright::rest {
 namespace {
@@ -22,22 +23,20 @@ bool has_control(std::string_view text) {
                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-std::string joined(const std::vector<std::string>& words) {
+// "a, b, c" of what `text` makes of each.
+template <class List, class Text>
+std::string joined(const List& list, Text&& text) {
   std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+  for (const auto& each : list) {
+    if (!out.empty()) out += ", ";
+    out += text(each);
+  }
   return out;
 }
 
 std::string known_names(const std::vector<Parameter>& known) {
-  std::vector<std::string> names;
-  for (const Parameter& each : known) names.emplace_back(each.name);
-  return names.empty() ? "none are known here" : "known here: " + joined(names);
-}
-
-std::string known_phases() {
-  std::vector<std::string> names;
-  for (const Phase phase : all_phases()) names.emplace_back(name_of(phase));
-  return joined(names);
+  if (known.empty()) return "none are known here";
+  return "known here: " + joined(known, [](const Parameter& each) { return each.name; });
 }
 
 // What a value of this type would be, when `value` is none.
@@ -61,15 +60,12 @@ std::optional<std::string> wanted_instead(ParameterType type, const std::string&
       return "a time of at most an hour such as 30s, 500ms or 2m";
     case ParameterType::phase:
       if (phase_from(value)) return std::nullopt;
-      return "one of " + known_phases();
-    case ParameterType::driver: {
-      std::vector<std::string> names;
-      for (const DriverGrammar& driver : grammar) {
-        if (driver.name == value) return std::nullopt;
-        names.push_back(driver.name);
-      }
-      return "one of " + joined(names);
-    }
+      return "one of " + joined(all_phases(), [](Phase phase) { return name_of(phase); });
+    case ParameterType::driver:
+      if (std::any_of(grammar.begin(), grammar.end(),
+                      [&](const DriverGrammar& each) { return each.name == value; }))
+        return std::nullopt;
+      return "one of " + joined(grammar, [](const DriverGrammar& each) { return each.name; });
     case ParameterType::condition:
       if (value == "converged") return std::nullopt;
       return "converged";
@@ -112,13 +108,17 @@ std::variant<Parameters, Parameters::Mistake> Parameters::read(const Pairs& pair
                                                                const Grammar& grammar) {
   Parameters read;
   for (const auto& [name, value] : pairs) {
+    const std::string what = "the query parameter `" + name + "`";
     const auto found = std::find_if(known.begin(), known.end(),
                                     [&, &key = name](const Parameter& each) { return each.name == key; });
-    if (found == known.end()) return Mistake{"unknown query parameter `" + name + "`", known_names(known)};
-    if (const auto wanted = wanted_instead(found->type, value, grammar))
-      return Mistake{"the query parameter `" + name + "` is `" + value + "`", "it has to be " + *wanted};
+    if (found == known.end()) return Mistake{what + " is unknown", known_names(known)};
+    if (const auto wanted = wanted_instead(found->type, value, grammar)) {
+      std::string is = what + " is `";
+      is.append(value).append("`");
+      return Mistake{std::move(is), "it has to be " + *wanted};
+    }
     if (!read.values_.emplace(name, value).second)
-      return Mistake{"the query parameter `" + name + "` is given more than once", "give it once"};
+      return Mistake{what + " is given more than once", "give it once"};
   }
   return read;
 }

@@ -126,11 +126,11 @@ Answer problem(const Refusal& refusal) {
                 details(known.name, known.title, refusal.status, refusal.detail, refusal.hint));
 }
 
-Answer invalid(std::string detail, std::string hint) {
+Answer invalid(const std::string& detail, const std::string& hint) {
   return answer(400, details(name_of(ErrorKind::invalid), title_of(ErrorKind::invalid), 400, detail, hint));
 }
 
-Answer not_found(std::string detail, std::string hint) {
+Answer not_found(const std::string& detail, const std::string& hint) {
   return answer(404,
                 details(name_of(ErrorKind::not_found), title_of(ErrorKind::not_found), 404, detail, hint));
 }

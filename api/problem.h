@@ -19,7 +19,7 @@ Answer problem(const ReadOutcome& mistakes);
 // What HTTP itself has to complain of.
 Answer problem(const Refusal& refusal);
 // A request that is wrong: 400.
-Answer invalid(std::string detail, std::string hint = {});
-Answer not_found(std::string detail, std::string hint = {});
+Answer invalid(const std::string& detail, const std::string& hint = {});
+Answer not_found(const std::string& detail, const std::string& hint = {});
 
 }  // namespace lanwright::rest

@@ -62,7 +62,7 @@ Server::~Server() {
 }
 
 Result<std::unique_ptr<Server>> Server::start(AgentPort& agent, const Grammar& grammar,
-                                              ServerOptions options) {
+                                              const ServerOptions& options) {
   if (options.threads < 2) {
     return Error{.kind = ErrorKind::invalid,
                  .tried = "start the REST server",

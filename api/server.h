@@ -25,7 +25,8 @@ struct ServerOptions {
 
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> start(AgentPort& agent, const Grammar& grammar, ServerOptions options);
+  static Result<std::unique_ptr<Server>> start(AgentPort& agent, const Grammar& grammar,
+                                               const ServerOptions& options);
   ~Server();  // stop()
   void stop();  // closes the socket, ends open event streams, joins the threads, removes the socket file
   Server(const Server&) = delete;

@@ -22,7 +22,7 @@ struct MacAddress {
 struct IpAddress {
   std::uint8_t family = 0;
   std::array<std::uint8_t, 16> bytes{};
-  auto operator<=>(const IpAddress&) const = default;
+  auto operator<=>(const IpAddress&) const = default;  // NOLINT(modernize-use-nullptr): misled by <=>
   std::size_t size() const;  // 4 or 16
   std::string text() const;
   static std::optional<IpAddress> parse(std::string_view text);
@@ -32,7 +32,7 @@ struct IpAddress {
 struct IpPrefix {
   IpAddress address;
   std::uint8_t length = 0;
-  auto operator<=>(const IpPrefix&) const = default;
+  auto operator<=>(const IpPrefix&) const = default;  // NOLINT(modernize-use-nullptr): misled by <=>
   IpPrefix network() const;                     // host bits cleared
   bool contains(const IpAddress& other) const;  // false when the families differ
   bool overlaps(const IpPrefix& other) const;

@@ -33,7 +33,7 @@ bool is_digit(char c) {
 }
 
 // What a value is for, in messages: its key, or the key of the list that it is in.
-std::string label(const Node& node) {
+std::string label(const TreeNode& node) {
   if (node.key != nullptr) return printable(node.key->text.substr(0, kObjectName));
   if (node.parent != nullptr) return label(*node.parent);
   return "the file";
@@ -105,15 +105,45 @@ bool is_multicast(const IpAddress& address) {
 
 // Calls with (key, value) of each entry whose key is text and not given before.
 template <class Call>
-void each_entry(const Node& mapping, Call call) {
-  for (const Node* key = mapping.first; key != nullptr; key = key->next->next) {
+void each_entry(const TreeNode& mapping, Call call) {
+  for (const TreeNode* key = mapping.first; key != nullptr; key = key->next->next) {
     if (key->is_scalar()) call(*key, *key->next);
   }
 }
 
 template <class Call>
-void each_item(const Node& list, Call call) {
-  for (const Node* item = list.first; item != nullptr; item = item->next) call(*item);
+void each_item(const TreeNode& list, Call call) {
+  for (const TreeNode* item = list.first; item != nullptr; item = item->next) call(*item);
+}
+
+// A place in the tree, and the rest of a path that begins there.
+struct Way {
+  const TreeNode* node = nullptr;
+  std::string_view rest;
+};
+
+Way into_list(const Way& way) {
+  std::size_t index = 0;
+  const std::size_t close = std::min(way.rest.find(']'), way.rest.size() - 1);
+  std::from_chars(way.rest.data() + 1, way.rest.data() + close, index);
+  const TreeNode* item = way.node->type == TreeNode::Type::sequence ? way.node->first : nullptr;
+  for (; item != nullptr && index > 0; --index) item = item->next;
+  std::string_view rest = way.rest.substr(close + 1);
+  if (!rest.empty() && rest.front() == '.') rest.remove_prefix(1);
+  return {item, rest};
+}
+
+// Keys may have dots in them ("eth0.50"): the longest one that is there is meant.
+Way into_mapping(const Way& way) {
+  for (std::size_t end = way.rest.size(); end != std::string_view::npos && end > 0;
+       end = way.rest.find_last_of(".[", end - 1)) {
+    const TreeNode* value = way.node->find(way.rest.substr(0, end));
+    if (value == nullptr) continue;
+    std::string_view rest = way.rest.substr(end);
+    if (!rest.empty() && rest.front() == '.') rest.remove_prefix(1);
+    return {value, rest};
+  }
+  return {};
 }
 
 std::string in_backticks(const char* kind, std::string_view name) {
@@ -124,34 +154,34 @@ std::string in_backticks(const char* kind, std::string_view name) {
 
 // ---- shapes
 
-void Decoder::wrong(const Node& node, std::string message, std::string suggestion) {
-  if (node.type != Node::Type::refused) mistakes_.add(node, std::move(message), std::move(suggestion));
+void Decoder::wrong(const TreeNode& node, std::string message, std::string suggestion) {
+  if (node.type != TreeNode::Type::refused) mistakes_.add(node, std::move(message), std::move(suggestion));
 }
 
-bool Decoder::is_mapping(const Node& node) {
-  if (node.type == Node::Type::mapping) return true;
-  wrong(node, label(node) + (node.type == Node::Type::null ? " has no value; it" : "") +
+bool Decoder::is_mapping(const TreeNode& node) {
+  if (node.type == TreeNode::Type::mapping) return true;
+  wrong(node, label(node) + (node.type == TreeNode::Type::null ? " has no value; it" : "") +
                   " must be a mapping of keys");
   return false;
 }
 
-bool Decoder::is_sequence(const Node& node, const char* example) {
-  if (node.type == Node::Type::sequence) return true;
+bool Decoder::is_sequence(const TreeNode& node, const char* example) {
+  if (node.type == TreeNode::Type::sequence) return true;
   wrong(node, label(node) + " must be a list, like " + example);
   return false;
 }
 
-bool Decoder::is_scalar(const Node& node, const char* wanted) {
+bool Decoder::is_scalar(const TreeNode& node, const char* wanted) {
   if (node.is_scalar()) return true;
-  const char* got = node.type == Node::Type::null       ? ", but has no value"
-                    : node.type == Node::Type::sequence ? ", not a list"
-                                                        : ", not a mapping";
+  const char* got = node.type == TreeNode::Type::null       ? ", but has no value"
+                    : node.type == TreeNode::Type::sequence ? ", not a list"
+                                                            : ", not a mapping";
   wrong(node, label(node) + " must be " + wanted + got);
   return false;
 }
 
-void Decoder::only_keys(const Node& mapping, Words known) {
-  for (const Node* key = mapping.first; key != nullptr; key = key->next->next) {
+void Decoder::only_keys(const TreeNode& mapping, Words known) {
+  for (const TreeNode* key = mapping.first; key != nullptr; key = key->next->next) {
     if (!key->is_scalar()) {
       wrong(*key, "a key must be text");
     } else if (std::find(known.begin(), known.end(), key->text) == known.end()) {
@@ -160,18 +190,18 @@ void Decoder::only_keys(const Node& mapping, Words known) {
   }
 }
 
-const Node* Decoder::require(const Node& mapping, const char* key) {
-  const Node* value = mapping.find(key);
+const TreeNode* Decoder::require(const TreeNode& mapping, const char* key) {
+  const TreeNode* value = mapping.find(key);
   if (value == nullptr) mistakes_.add_missing(mapping, key, in_backticks("missing key", key));
   return value;
 }
 
 // ---- scalars
 
-bool Decoder::number(const Node& node, const std::string& what, std::int64_t min, std::int64_t max,
+bool Decoder::number(const TreeNode& node, const std::string& what, std::int64_t min, std::int64_t max,
                      std::int64_t& out) {
   if (!is_scalar(node, "a whole number")) return false;
-  if (node.type == Node::Type::quoted) {
+  if (node.type == TreeNode::Type::quoted) {
     wrong(node, what + " is text, write it without quotes");
     return false;
   }
@@ -198,7 +228,7 @@ bool Decoder::number(const Node& node, const std::string& what, std::int64_t min
 }
 
 template <class Integer>
-bool Decoder::integer(const Node& node, const std::string& what, std::int64_t min, std::int64_t max,
+bool Decoder::integer(const TreeNode& node, const std::string& what, std::int64_t min, std::int64_t max,
                       Integer& out) {
   std::int64_t value = 0;
   if (!number(node, what, min, max, value)) return false;
@@ -206,9 +236,9 @@ bool Decoder::integer(const Node& node, const std::string& what, std::int64_t mi
   return true;
 }
 
-bool Decoder::boolean(const Node& node, bool& out) {
+bool Decoder::boolean(const TreeNode& node, bool& out) {
   if (!is_scalar(node, "true or false")) return false;
-  if (node.type == Node::Type::quoted) {
+  if (node.type == TreeNode::Type::quoted) {
     wrong(node, label(node) + " must be true or false; it is text, write it without quotes");
     return false;
   }
@@ -220,7 +250,7 @@ bool Decoder::boolean(const Node& node, bool& out) {
   return true;
 }
 
-bool Decoder::text(const Node& node, std::string& out) {
+bool Decoder::text(const TreeNode& node, std::string& out) {
   if (!is_scalar(node, "text")) return false;
   // Escapes in quotes can make what the file itself must not contain.
   const bool blank_control = node.text.find_first_of("\t\r\n") != std::string_view::npos;
@@ -236,7 +266,7 @@ bool Decoder::text(const Node& node, std::string& out) {
   return true;
 }
 
-bool Decoder::choice(const Node& node, Words choices, std::size_t& out) {
+bool Decoder::choice(const TreeNode& node, Words choices, std::size_t& out) {
   if (!is_scalar(node, "text")) return false;
   const auto found = std::find(choices.begin(), choices.end(), node.text);
   if (found == choices.end()) {
@@ -248,34 +278,34 @@ bool Decoder::choice(const Node& node, Words choices, std::size_t& out) {
   return true;
 }
 
-bool Decoder::is_interface_name(const Node& node) {
+bool Decoder::is_interface_name(const TreeNode& node) {
   const char* fault = interface_name_fault(node.text);
   if (fault == nullptr) return true;
   wrong(node, in_backticks("interface name", node.text) + " " + fault);
   return false;
 }
 
-bool Decoder::interface_name(const Node& node, std::string& out) {
+bool Decoder::interface_name(const TreeNode& node, std::string& out) {
   if (!is_scalar(node, "the name of an interface") || !is_interface_name(node)) return false;
   return text(node, out);
 }
 
-bool Decoder::is_object_name(const Node& node, const std::string& what) {
+bool Decoder::is_object_name(const TreeNode& node, const std::string& what) {
   if (lanwright::is_object_name(node.text)) return true;
   wrong(node, what + " name " + quote(node.text) +
                   " must be 1 to 63 letters, digits, `.`, `_` or `-` and begin with a letter or digit");
   return false;
 }
 
-bool Decoder::vlan_id(const Node& node, std::uint16_t& out) {
+bool Decoder::vlan_id(const TreeNode& node, std::uint16_t& out) {
   return integer(node, "vlan id", 1, 4094, out);
 }
 
-bool Decoder::mtu(const Node& node, std::optional<std::uint32_t>& out) {
+bool Decoder::mtu(const TreeNode& node, std::optional<std::uint32_t>& out) {
   return integer(node, "mtu", kMinMtu, kMaxMtu, out);
 }
 
-bool Decoder::mac(const Node& node, std::optional<MacAddress>& out) {
+bool Decoder::mac(const TreeNode& node, std::optional<MacAddress>& out) {
   if (!is_scalar(node, "a MAC address")) return false;
   const auto mac = MacAddress::parse(node.text);
   if (!mac) {
@@ -292,7 +322,7 @@ bool Decoder::mac(const Node& node, std::optional<MacAddress>& out) {
   return false;
 }
 
-bool Decoder::netns(const Node& node, std::string& out) {
+bool Decoder::netns(const TreeNode& node, std::string& out) {
   if (!is_scalar(node, "a name or a path")) return false;
   const std::string_view name = node.text;
   const bool is_path = name.size() > 1 && name.size() <= kPath && name.front() == '/' && name.back() != '/';
@@ -305,7 +335,7 @@ bool Decoder::netns(const Node& node, std::string& out) {
   return text(node, out);
 }
 
-bool Decoder::ip_address(const Node& node, IpAddress& out) {
+bool Decoder::ip_address(const TreeNode& node, IpAddress& out) {
   if (!is_scalar(node, "an IP address")) return false;
   const auto address = IpAddress::parse(node.text);
   if (!address) {
@@ -320,7 +350,7 @@ bool Decoder::ip_address(const Node& node, IpAddress& out) {
   return true;
 }
 
-bool Decoder::ip_prefix(const Node& node, IpPrefix& out) {
+bool Decoder::ip_prefix(const TreeNode& node, IpPrefix& out) {
   if (!is_scalar(node, "an IP address with a prefix length")) return false;
   const auto prefix = IpPrefix::parse(node.text);
   if (!prefix) {
@@ -335,7 +365,7 @@ bool Decoder::ip_prefix(const Node& node, IpPrefix& out) {
   return true;
 }
 
-bool Decoder::network_prefix(const Node& node, IpPrefix& out) {
+bool Decoder::network_prefix(const TreeNode& node, IpPrefix& out) {
   IpPrefix prefix;
   if (!ip_prefix(node, prefix)) return false;
   if (prefix != prefix.network()) {
@@ -348,17 +378,17 @@ bool Decoder::network_prefix(const Node& node, IpPrefix& out) {
 
 // ---- parts of objects
 
-void Decoder::settings(const Node& node, const DriverGrammar& driver, Settings& out) {
+void Decoder::settings(const TreeNode& node, const DriverGrammar& driver, Settings& out) {
   if (!is_mapping(node)) return;
   Names known;
   for (const SettingField& field : driver.settings) known.push_back(field.name);
   only_keys(node, known);
   for (const SettingField& field : driver.settings) {
-    if (const Node* value = node.find(field.name)) setting(*value, field, out);
+    if (const TreeNode* value = node.find(field.name)) setting(*value, field, out);
   }
 }
 
-void Decoder::setting(const Node& node, const SettingField& field, Settings& out) {
+void Decoder::setting(const TreeNode& node, const SettingField& field, Settings& out) {
   switch (field.type) {
     case SettingField::Type::boolean: {
       bool value = false;
@@ -384,7 +414,7 @@ void Decoder::setting(const Node& node, const SettingField& field, Settings& out
     case SettingField::Type::text_list: {
       if (!is_sequence(node, "[one, two]")) return;
       std::vector<std::string> values;
-      each_item(node, [&](const Node& item) { text(item, values.emplace_back()); });
+      each_item(node, [&](const TreeNode& item) { text(item, values.emplace_back()); });
       out[field.name] = std::move(values);
       return;
     }
@@ -392,13 +422,13 @@ void Decoder::setting(const Node& node, const SettingField& field, Settings& out
 }
 
 // `cidr` is nullptr where it was wrong itself.
-bool Decoder::inside(const Node& node, const IpPrefix* cidr, const IpAddress& address) {
+bool Decoder::inside(const TreeNode& node, const IpPrefix* cidr, const IpAddress& address) {
   if (cidr == nullptr || cidr->contains(address)) return true;
   wrong(node, label(node) + " " + address.text() + " is outside of " + cidr->text());
   return false;
 }
 
-void Decoder::gateway(const Node& node, const IpPrefix* cidr, Subnet& out) {
+void Decoder::gateway(const TreeNode& node, const IpPrefix* cidr, Subnet& out) {
   IpAddress address;
   if (!ip_address(node, address) || !inside(node, cidr, address)) return;
   if (cidr != nullptr && is_first_or_last(*cidr, address)) {
@@ -407,7 +437,7 @@ void Decoder::gateway(const Node& node, const IpPrefix* cidr, Subnet& out) {
   out.gateway = address;
 }
 
-void Decoder::range(const Node& node, const IpPrefix* cidr, Subnet& out) {
+void Decoder::range(const TreeNode& node, const IpPrefix* cidr, Subnet& out) {
   IpPrefix prefix;
   if (!network_prefix(node, prefix)) return;
   if (cidr != nullptr && (prefix.length < cidr->length || !cidr->contains(prefix.address))) {
@@ -416,10 +446,10 @@ void Decoder::range(const Node& node, const IpPrefix* cidr, Subnet& out) {
   out.range = prefix;
 }
 
-void Decoder::reserved(const Node& node, const IpPrefix* cidr, Subnet& out) {
+void Decoder::reserved(const TreeNode& node, const IpPrefix* cidr, Subnet& out) {
   if (!is_mapping(node)) return;
-  std::map<IpAddress, const Node*> seen;
-  each_entry(node, [&](const Node& key, const Node& value) {
+  std::map<IpAddress, const TreeNode*> seen;
+  each_entry(node, [&](const TreeNode& key, const TreeNode& value) {
     IpAddress address;
     if (!is_object_name(key, "reserved") || !ip_address(value, address)) return;
     if (!inside(value, cidr, address)) return;
@@ -432,23 +462,23 @@ void Decoder::reserved(const Node& node, const IpPrefix* cidr, Subnet& out) {
   });
 }
 
-bool Decoder::subnet(const Node& node, Subnet& out) {
+bool Decoder::subnet(const TreeNode& node, Subnet& out) {
   if (!is_mapping(node)) return false;
   only_keys(node, keys::kSubnet);
-  const Node* cidr = require(node, "cidr");
+  const TreeNode* cidr = require(node, "cidr");
   const bool good = cidr != nullptr && network_prefix(*cidr, out.cidr);
   const IpPrefix* within = good ? &out.cidr : nullptr;
-  if (const Node* value = node.find("gateway")) gateway(*value, within, out);
-  if (const Node* value = node.find("range")) range(*value, within, out);
-  if (const Node* names = node.find("reserved")) reserved(*names, within, out);
+  if (const TreeNode* value = node.find("gateway")) gateway(*value, within, out);
+  if (const TreeNode* value = node.find("range")) range(*value, within, out);
+  if (const TreeNode* names = node.find("reserved")) reserved(*names, within, out);
   return good;
 }
 
-void Decoder::subnets(const Node& list, std::vector<Subnet>& out) {
+void Decoder::subnets(const TreeNode& list, std::vector<Subnet>& out) {
   if (!is_sequence(list, "[{cidr: 10.0.0.0/24}]")) return;
   // Disjoint and in order, so that only the neighbours of a new one can overlap it.
-  std::map<IpPrefix, const Node*> seen;
-  each_item(list, [&](const Node& item) {
+  std::map<IpPrefix, const TreeNode*> seen;
+  each_item(list, [&](const TreeNode& item) {
     Subnet value;
     if (!subnet(item, value)) return;
     const auto after = seen.lower_bound(value.cidr);
@@ -466,15 +496,15 @@ void Decoder::subnets(const Node& list, std::vector<Subnet>& out) {
   });
 }
 
-void Decoder::port_vlans(const Node& mapping, PortVlans& out) {
-  if (const Node* pvid = mapping.find("vlan")) {
+void Decoder::port_vlans(const TreeNode& mapping, PortVlans& out) {
+  if (const TreeNode* pvid = mapping.find("vlan")) {
     std::uint16_t id = 0;
     if (vlan_id(*pvid, id)) out.pvid = id;
   }
-  const Node* trunk = mapping.find("trunk");
+  const TreeNode* trunk = mapping.find("trunk");
   if (trunk == nullptr || !is_sequence(*trunk, "[10, 20]")) return;
   std::set<std::uint16_t> seen;
-  each_item(*trunk, [&](const Node& item) {
+  each_item(*trunk, [&](const TreeNode& item) {
     std::uint16_t id = 0;
     if (!vlan_id(item, id)) return;
     if (out.pvid == id) {
@@ -486,21 +516,21 @@ void Decoder::port_vlans(const Node& mapping, PortVlans& out) {
   out.tagged.assign(seen.begin(), seen.end());
 }
 
-bool Decoder::uplink(const Node& node, Uplink& out) {
+bool Decoder::uplink(const TreeNode& node, Uplink& out) {
   if (node.is_scalar()) return interface_name(node, out.interface);
   if (!is_mapping(node)) return false;
   only_keys(node, keys::kUplink);
-  if (const Node* ofport = node.find("ofport"))
+  if (const TreeNode* ofport = node.find("ofport"))
     integer(*ofport, "ofport", 1, 65279, out.ofport);  // below OFPP_MAX
   port_vlans(node, out.vlans);
-  const Node* name = require(node, "interface");
+  const TreeNode* name = require(node, "interface");
   return name != nullptr && interface_name(*name, out.interface);
 }
 
-void Decoder::addresses(const Node& list, std::vector<IpPrefix>& out) {
+void Decoder::addresses(const TreeNode& list, std::vector<IpPrefix>& out) {
   if (!is_sequence(list, "[10.0.0.1/24]")) return;
   std::set<IpPrefix> seen;
-  each_item(list, [&](const Node& item) {
+  each_item(list, [&](const TreeNode& item) {
     IpPrefix prefix;
     if (!ip_prefix(item, prefix)) return;
     if (is_unspecified(prefix.address) || is_multicast(prefix.address)) {
@@ -512,47 +542,52 @@ void Decoder::addresses(const Node& list, std::vector<IpPrefix>& out) {
   });
 }
 
-bool Decoder::route(const Node& node, RouteSpec& out) {
+bool Decoder::route_target(const TreeNode& node, RouteSpec& out) {
+  if (node.is_scalar() && node.text == "default") {
+    const bool v6 = out.via && out.via->size() == 16;
+    out.to = *IpPrefix::parse(v6 ? "::/0" : "0.0.0.0/0");
+    return true;
+  }
+  if (node.is_scalar() && !IpPrefix::parse(node.text) && !IpAddress::parse(node.text)) {
+    wrong(node, "to must be `default` or a network with its prefix length, got " + quote(node.text),
+          nearest(node.text, std::array<std::string_view, 1>{"default"}));
+    return false;
+  }
+  return network_prefix(node, out.to);
+}
+
+bool Decoder::route_router(const TreeNode& node, RouteSpec& out) {
+  IpAddress address;
+  if (!ip_address(node, address)) return false;
+  if (is_unspecified(address) || is_multicast(address)) {
+    wrong(node, in_backticks("via", node.text) + " is no address that a router can have");
+  }
+  out.via = address;
+  return true;
+}
+
+bool Decoder::route(const TreeNode& node, RouteSpec& out) {
   if (!is_mapping(node)) return false;
   only_keys(node, keys::kRoute);
-  bool good = true;
-  const Node* via = node.find("via");
-  if (via != nullptr) {
-    IpAddress address;
-    good = ip_address(*via, address);
-    if (good) out.via = address;
-    if (good && (is_unspecified(address) || is_multicast(address))) {
-      wrong(*via, in_backticks("via", via->text) + " is no address that a router can have");
-    }
-  }
-  if (const Node* metric = node.find("metric")) {
+  const TreeNode* via = node.find("via");
+  const bool good = via == nullptr || route_router(*via, out);
+  if (const TreeNode* metric = node.find("metric")) {
     std::uint32_t value = 0;
     if (integer(*metric, "metric", 0, kUint32Max, value)) out.metric = value;
   }
-  const Node* to = require(node, "to");
-  if (to == nullptr) return false;
-  if (to->is_scalar() && to->text == "default") {
-    const bool v6 = out.via && out.via->size() == 16;
-    out.to = *IpPrefix::parse(v6 ? "::/0" : "0.0.0.0/0");
-    return good;
-  }
-  if (to->is_scalar() && !IpPrefix::parse(to->text) && !IpAddress::parse(to->text)) {
-    wrong(*to, "to must be `default` or a network with its prefix length, got " + quote(to->text),
-          nearest(to->text, std::array<std::string_view, 1>{"default"}));
-    return false;
-  }
-  if (!network_prefix(*to, out.to)) return false;
-  if (out.via && out.via->family != out.to.address.family) {
+  const TreeNode* to = require(node, "to");
+  if (to == nullptr || !route_target(*to, out)) return false;
+  if (via != nullptr && good && out.via->family != out.to.address.family) {
     wrong(*via, in_backticks("via", via->text) + " is of another address family than " + quote(to->text));
   }
   return good;
 }
 
-void Decoder::routes(const Node& list, std::vector<RouteSpec>& out) {
+void Decoder::routes(const TreeNode& list, std::vector<RouteSpec>& out) {
   if (!is_sequence(list, "[{to: default, via: 10.0.0.254}]")) return;
   // The kernel tells routes apart by these two.
   std::set<std::pair<IpPrefix, std::optional<std::uint32_t>>> seen;
-  each_item(list, [&](const Node& item) {
+  each_item(list, [&](const TreeNode& item) {
     RouteSpec value;
     if (!route(item, value)) return;
     if (!seen.emplace(value.to, value.metric).second) {
@@ -563,35 +598,35 @@ void Decoder::routes(const Node& list, std::vector<RouteSpec>& out) {
   });
 }
 
-void Decoder::host_interface(const Node& node, HostInterface& out) {
+void Decoder::host_interface(const TreeNode& node, HostInterface& out) {
   if (!is_mapping(node)) return;
   only_keys(node, keys::kHostInterface);
-  if (const Node* name = require(node, "name")) interface_name(*name, out.name);
-  if (const Node* list = node.find("addresses")) addresses(*list, out.addresses);
-  if (const Node* list = node.find("routes")) routes(*list, out.routes);
+  if (const TreeNode* name = require(node, "name")) interface_name(*name, out.name);
+  if (const TreeNode* list = node.find("addresses")) addresses(*list, out.addresses);
+  if (const TreeNode* list = node.find("routes")) routes(*list, out.routes);
 }
 
 // ---- objects
 
-VlanSpec Decoder::vlan(const Node& node) {
+VlanSpec Decoder::vlan(const TreeNode& node) {
   VlanSpec spec;
   if (!is_mapping(node)) return spec;
   only_keys(node, keys::kVlan);
-  if (const Node* parent = require(node, "parent")) interface_name(*parent, spec.parent);
-  if (const Node* id = require(node, "id")) vlan_id(*id, spec.id);
-  if (const Node* protocol = node.find("protocol")) {
+  if (const TreeNode* parent = require(node, "parent")) interface_name(*parent, spec.parent);
+  if (const TreeNode* id = require(node, "id")) vlan_id(*id, spec.id);
+  if (const TreeNode* protocol = node.find("protocol")) {
     std::size_t index = 0;
     if (choice(*protocol, kProtocols, index)) spec.protocol = static_cast<VlanProtocol>(index);
   }
-  if (const Node* value = node.find("mtu")) mtu(*value, spec.mtu);
-  if (const Node* value = node.find("mac")) mac(*value, spec.mac);
+  if (const TreeNode* value = node.find("mtu")) mtu(*value, spec.mtu);
+  if (const TreeNode* value = node.find("mac")) mac(*value, spec.mac);
   return spec;
 }
 
-const DriverGrammar* Decoder::driver(const Node& network, std::string& out) {
+const DriverGrammar* Decoder::driver(const TreeNode& network, std::string& out) {
   Names known;
   for (const DriverGrammar& one : grammar_) known.push_back(one.name);
-  const Node* node = network.find("driver");
+  const TreeNode* node = network.find("driver");
   if (node == nullptr) {
     mistakes_.add_missing(network, "driver", "missing key `driver`; known drivers: " + joined(known));
     return nullptr;
@@ -606,80 +641,83 @@ const DriverGrammar* Decoder::driver(const Node& network, std::string& out) {
 
 // The settings of another driver deserve better words than "unknown key". While the driver is not known, any
 // driver's key, and that of the unknown one, may be right.
-void Decoder::network_keys(const Node& node, const NetworkSpec& spec, const DriverGrammar* driver) {
+void Decoder::network_keys(const TreeNode& node, const NetworkSpec& spec, const DriverGrammar* driver) {
   Names allowed(keys::kNetwork.begin(), keys::kNetwork.end());
   for (const DriverGrammar& one : grammar_) allowed.push_back(one.name);
   if (driver == nullptr) allowed.push_back(spec.driver);
   only_keys(node, allowed);
   if (driver == nullptr) return;
   for (const DriverGrammar& other : grammar_) {
-    const Node* value = &other == driver ? nullptr : node.find(other.name);
+    const TreeNode* value = &other == driver ? nullptr : node.find(other.name);
     if (value == nullptr) continue;
     wrong(*value->key, quote(other.name) + " has the settings of another driver; this network's driver is " +
                            quote(driver->name));
   }
 }
 
-NetworkSpec Decoder::network(const Node& node) {
+NetworkSpec Decoder::network(const TreeNode& node) {
   NetworkSpec spec;
   if (!is_mapping(node)) return spec;
   const DriverGrammar* grammar = driver(node, spec.driver);
   network_keys(node, spec, grammar);
   if (grammar != nullptr) {
-    if (const Node* own = node.find(grammar->name)) settings(*own, *grammar, spec.settings);
+    if (const TreeNode* own = node.find(grammar->name)) settings(*own, *grammar, spec.settings);
   }
-  if (const Node* value = node.find("mtu")) mtu(*value, spec.mtu);
-  if (const Node* mode = node.find("mode")) {
+  if (const TreeNode* value = node.find("mtu")) mtu(*value, spec.mtu);
+  if (const TreeNode* mode = node.find("mode")) {
     std::size_t index = 0;
     if (choice(*mode, kModes, index)) spec.mode = static_cast<NetworkMode>(index);
   }
-  if (const Node* list = node.find("subnets")) subnets(*list, spec.subnets);
-  if (const Node* list = node.find("uplinks"); list != nullptr && is_sequence(*list, "[eth0]")) {
-    each_item(*list, [&](const Node& item) {
+  if (const TreeNode* list = node.find("subnets")) subnets(*list, spec.subnets);
+  if (const TreeNode* list = node.find("uplinks"); list != nullptr && is_sequence(*list, "[eth0]")) {
+    each_item(*list, [&](const TreeNode& item) {
       Uplink value;
       if (uplink(item, value)) spec.uplinks.push_back(std::move(value));
     });
   }
-  if (const Node* parent = node.find("parent")) interface_name(*parent, spec.parent);
-  if (const Node* internal = node.find("internal")) boolean(*internal, spec.internal);
-  if (const Node* host = node.find("host_interface")) host_interface(*host, spec.host_interface.emplace());
+  if (const TreeNode* parent = node.find("parent")) interface_name(*parent, spec.parent);
+  if (const TreeNode* internal = node.find("internal")) boolean(*internal, spec.internal);
+  if (const TreeNode* host = node.find("host_interface"))
+    host_interface(*host, spec.host_interface.emplace());
   return spec;
 }
 
-void Decoder::netns_end(const Node& node, AttachmentSpec& out) {
+void Decoder::netns_end(const TreeNode& node, AttachmentSpec& out) {
   netns(*node.find("netns"), out.netns);
-  if (const Node* name = require(node, "interface")) interface_name(*name, out.interface);
-  if (const Node* list = node.find("addresses")) addresses(*list, out.addresses);
-  if (const Node* list = node.find("routes")) routes(*list, out.routes);
+  if (const TreeNode* name = require(node, "interface")) interface_name(*name, out.interface);
+  if (const TreeNode* list = node.find("addresses")) addresses(*list, out.addresses);
+  if (const TreeNode* list = node.find("routes")) routes(*list, out.routes);
 }
 
-void Decoder::tap_end(const Node& node, AttachmentSpec& out) {
-  if (const Node* interface = node.find("interface")) {
+void Decoder::tap_end(const TreeNode& node, AttachmentSpec& out) {
+  if (const TreeNode* interface = node.find("interface")) {
     wrong(*interface->key, "`interface` goes with `netns`; the name of a tap is in `tap: {name: ...}`");
   }
   for (const char* key : {"addresses", "routes"}) {
-    if (const Node* list = node.find(key)) {
+    if (const TreeNode* list = node.find(key)) {
       wrong(*list->key,
             quote(key) + " cannot be given with `tap`: they are set inside of the virtual machine");
     }
   }
-  const Node& tap = *node.find("tap");
+  const TreeNode& tap = *node.find("tap");
   if (!is_mapping(tap)) return;
   only_keys(tap, keys::kTap);
   TapEnd& end = out.tap.emplace();
-  if (const Node* name = tap.find("name")) interface_name(*name, end.name);
+  if (const TreeNode* name = tap.find("name")) interface_name(*name, end.name);
   // 2^32 - 1 is "no owner" to the kernel.
-  if (const Node* owner = tap.find("owner")) integer(*owner, "owner (a uid)", 0, kUint32Max - 1, end.owner);
-  if (const Node* group = tap.find("group")) integer(*group, "group (a gid)", 0, kUint32Max - 1, end.group);
+  if (const TreeNode* owner = tap.find("owner"))
+    integer(*owner, "owner (a uid)", 0, kUint32Max - 1, end.owner);
+  if (const TreeNode* group = tap.find("group"))
+    integer(*group, "group (a gid)", 0, kUint32Max - 1, end.group);
 }
 
-AttachmentSpec Decoder::attachment(const Node& node) {
+AttachmentSpec Decoder::attachment(const TreeNode& node) {
   AttachmentSpec spec;
   if (!is_mapping(node)) return spec;
   only_keys(node, keys::kAttachment);
-  if (const Node* network = require(node, "network")) text(*network, spec.network);
-  const Node* netns = node.find("netns");
-  const Node* tap = node.find("tap");
+  if (const TreeNode* network = require(node, "network")) text(*network, spec.network);
+  const TreeNode* netns = node.find("netns");
+  const TreeNode* tap = node.find("tap");
   if (netns != nullptr && tap != nullptr) {
     wrong(*tap->key, "an attachment is either in a `netns` or a `tap`, not both");
   } else if (netns != nullptr) {
@@ -689,16 +727,16 @@ AttachmentSpec Decoder::attachment(const Node& node) {
   } else {
     mistakes_.add_missing(node, {}, "an attachment needs `netns` and `interface`, or `tap`");
   }
-  if (const Node* value = node.find("mac")) mac(*value, spec.mac);
-  if (const Node* value = node.find("mtu")) mtu(*value, spec.mtu);
-  if (const Node* isolated = node.find("isolated")) boolean(*isolated, spec.isolated);
+  if (const TreeNode* value = node.find("mac")) mac(*value, spec.mac);
+  if (const TreeNode* value = node.find("mtu")) mtu(*value, spec.mtu);
+  if (const TreeNode* isolated = node.find("isolated")) boolean(*isolated, spec.isolated);
   port_vlans(node, spec.vlans);
   return spec;
 }
 
 // ---- the whole
 
-void Decoder::claim(const std::string& key, const std::string& what, const Node& by,
+void Decoder::claim(const std::string& key, const std::string& what, const TreeNode& by,
                     const std::string& owner) {
   const auto [first, is_new] = claims_.try_emplace(key, Taken{&by, owner});
   if (is_new) return;
@@ -710,54 +748,34 @@ void Decoder::claim(const std::string& key, const std::string& what, const Node&
 }
 
 // Turns the paths of a driver's check into places.
-Complain Decoder::complaints_about(const Node& object) {
+Complain Decoder::complaints_about(const TreeNode& object) {
   return [this, &object](const std::string& path, const std::string& message) {
-    const Node* at = &object;
-    std::string_view rest = path;
-    while (!rest.empty()) {
-      const Node* next = nullptr;
-      std::string_view after;
-      if (rest.front() == '[') {
-        std::size_t index = 0;
-        const std::size_t close = std::min(rest.find(']'), rest.size() - 1);
-        std::from_chars(rest.data() + 1, rest.data() + close, index);
-        after = rest.substr(close + 1);
-        if (at->type == Node::Type::sequence) next = at->first;
-        for (; next != nullptr && index > 0; --index) next = next->next;
-      } else {
-        // Keys may have dots in them ("eth0.50"): the longest that is there is meant.
-        std::size_t end = rest.size();
-        while (end != std::string_view::npos && next == nullptr) {
-          next = at->find(rest.substr(0, end));
-          after = rest.substr(end);
-          end = end == 0 ? std::string_view::npos : rest.find_last_of(".[", end - 1);
-        }
-      }
-      if (next == nullptr) break;
-      at = next;
-      rest = after;
-      if (!rest.empty() && rest.front() == '.') rest.remove_prefix(1);
+    Way way{&object, path};
+    while (!way.rest.empty()) {
+      const Way further = way.rest.front() == '[' ? into_list(way) : into_mapping(way);
+      if (further.node == nullptr) break;
+      way = further;
     }
-    if (rest.empty() && at != &object) {
-      wrong(*at, message);
+    if (way.rest.empty() && way.node != &object) {
+      wrong(*way.node, message);
     } else {
-      mistakes_.add_missing(*at, std::string(rest), message);
+      mistakes_.add_missing(*way.node, std::string(way.rest), message);
     }
   };
 }
 
-void Decoder::declare_networks(const Node& root) {
-  const Node* node = root.find("networks");
-  if (node == nullptr || node->type != Node::Type::mapping) return;
-  each_entry(*node, [&](const Node& key, const Node& value) {
+void Decoder::declare_networks(const TreeNode& root) {
+  const TreeNode* node = root.find("networks");
+  if (node == nullptr || node->type != TreeNode::Type::mapping) return;
+  each_entry(*node, [&](const TreeNode& key, const TreeNode& value) {
     networks_.try_emplace(key.text, Declared{&value, false});
   });
 }
 
-void Decoder::vlans(const Node& root, SetSpec& set) {
-  const Node* section = root.find("vlans");
-  if (section == nullptr || section->type == Node::Type::null || !is_mapping(*section)) return;
-  each_entry(*section, [&](const Node& key, const Node& value) {
+void Decoder::vlans(const TreeNode& root, SetSpec& set) {
+  const TreeNode* section = root.find("vlans");
+  if (section == nullptr || section->type == TreeNode::Type::null || !is_mapping(*section)) return;
+  each_entry(*section, [&](const TreeNode& key, const TreeNode& value) {
     const std::string name(key.text);
     if (set.vlans.contains(name) || !is_interface_name(key)) return;
     const VlanSpec& spec = set.vlans.emplace(name, vlan(value)).first->second;
@@ -772,7 +790,7 @@ void Decoder::vlans(const Node& root, SetSpec& set) {
 }
 
 // A link cannot stand on itself, however long the way round.
-void Decoder::check_parents(const Node& root, const SetSpec& set) {
+void Decoder::check_parents(const TreeNode& root, const SetSpec& set) {
   std::set<std::string_view> done;
   for (const auto& [name, spec] : set.vlans) {
     std::set<std::string_view> way;
@@ -781,7 +799,7 @@ void Decoder::check_parents(const Node& root, const SetSpec& set) {
       const auto found = set.vlans.find(std::string(at));
       if (found == set.vlans.end()) break;
       if (!way.insert(at).second) {
-        const Node* node = root.find("vlans")->find(at);
+        const TreeNode* node = root.find("vlans")->find(at);
         wrong(*node->find("parent"),
               in_backticks("vlan", at) + " is its own parent" +
                   (way.size() > 1 ? ", by way of " + quote(found->second.parent) : ""));
@@ -793,20 +811,20 @@ void Decoder::check_parents(const Node& root, const SetSpec& set) {
   }
 }
 
-void Decoder::claim_uplinks(const Node& node, const std::string& owner) {
-  const Node* list = node.find("uplinks");
-  if (list == nullptr || list->type != Node::Type::sequence) return;
-  each_item(*list, [&](const Node& item) {
-    const Node* name = item.is_scalar() ? &item : item.find("interface");
+void Decoder::claim_uplinks(const TreeNode& node, const std::string& owner) {
+  const TreeNode* list = node.find("uplinks");
+  if (list == nullptr || list->type != TreeNode::Type::sequence) return;
+  each_item(*list, [&](const TreeNode& item) {
+    const TreeNode* name = item.is_scalar() ? &item : item.find("interface");
     if (name == nullptr || !name->is_scalar()) return;
     claim("uplink " + std::string(name->text), in_backticks("uplink", name->text), *name, owner);
   });
 }
 
-void Decoder::networks(const Node& root, SetSpec& set) {
-  const Node* section = root.find("networks");
-  if (section == nullptr || section->type == Node::Type::null || !is_mapping(*section)) return;
-  each_entry(*section, [&](const Node& key, const Node& value) {
+void Decoder::networks(const TreeNode& root, SetSpec& set) {
+  const TreeNode* section = root.find("networks");
+  if (section == nullptr || section->type == TreeNode::Type::null || !is_mapping(*section)) return;
+  each_entry(*section, [&](const TreeNode& key, const TreeNode& value) {
     const std::string name(key.text);
     if (set.networks.contains(name) || !is_object_name(key, "network")) return;
     const std::size_t before = mistakes_.count();
@@ -827,7 +845,7 @@ void Decoder::networks(const Node& root, SetSpec& set) {
   });
 }
 
-void Decoder::claim_ends(const Node& node, const AttachmentSpec& spec, const std::string& owner) {
+void Decoder::claim_ends(const TreeNode& node, const AttachmentSpec& spec, const std::string& owner) {
   if (!spec.netns.empty() && !spec.interface.empty()) {
     claim("end " + netns_path(spec.netns) + " " + spec.interface,
           in_backticks("interface", spec.interface) + " in netns " + quote(spec.netns),
@@ -844,7 +862,7 @@ void Decoder::claim_ends(const Node& node, const AttachmentSpec& spec, const std
   }
 }
 
-void Decoder::check_reference(const Node& node, const std::string& name, const AttachmentSpec& spec,
+void Decoder::check_reference(const TreeNode& node, const std::string& name, const AttachmentSpec& spec,
                               const SetSpec& set, bool good) {
   const auto found = networks_.find(spec.network);
   if (found == networks_.end()) {
@@ -865,10 +883,10 @@ void Decoder::check_reference(const Node& node, const std::string& name, const A
   }
 }
 
-void Decoder::attachments(const Node& root, SetSpec& set) {
-  const Node* section = root.find("attachments");
-  if (section == nullptr || section->type == Node::Type::null || !is_mapping(*section)) return;
-  each_entry(*section, [&](const Node& key, const Node& value) {
+void Decoder::attachments(const TreeNode& root, SetSpec& set) {
+  const TreeNode* section = root.find("attachments");
+  if (section == nullptr || section->type == TreeNode::Type::null || !is_mapping(*section)) return;
+  each_entry(*section, [&](const TreeNode& key, const TreeNode& value) {
     const std::string name(key.text);
     if (set.attachments.contains(name) || !is_object_name(key, "attachment")) return;
     const std::size_t before = mistakes_.count();
@@ -878,14 +896,14 @@ void Decoder::attachments(const Node& root, SetSpec& set) {
   });
 }
 
-SetSpec Decoder::set(const Node& root) {
+SetSpec Decoder::set(const TreeNode& root) {
   SetSpec set;
-  if (root.type != Node::Type::mapping) {
+  if (root.type != TreeNode::Type::mapping) {
     wrong(root, "the file must be a mapping that begins with `version: 1`");
     return set;
   }
   only_keys(root, keys::kSet);
-  if (const Node* version = require(root, "version")) {
+  if (const TreeNode* version = require(root, "version")) {
     std::int64_t number_of = 0;
     constexpr std::int64_t kAny = std::numeric_limits<std::int64_t>::max();
     if (number(*version, "version", 1, kAny, number_of) && number_of != 1) {
@@ -893,7 +911,7 @@ SetSpec Decoder::set(const Node& root) {
                           " of the format is not known; this program reads version 1");
     }
   }
-  if (const Node* name = root.find("name"); name != nullptr && is_scalar(*name, "the name of the set")) {
+  if (const TreeNode* name = root.find("name"); name != nullptr && is_scalar(*name, "the name of the set")) {
     if (is_object_name(*name, "set")) set.name = name->text;
   }
   declare_networks(root);

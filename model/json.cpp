@@ -142,7 +142,7 @@ Error unreadable(Kind kind, const std::string& name, std::string words) {
   return error;
 }
 
-ObjectSpec decode(Kind kind, Decoder& decoder, const Node& root) {
+ObjectSpec decode(Kind kind, Decoder& decoder, const TreeNode& root) {
   switch (kind) {
     case Kind::vlan:
       return decoder.vlan(root);

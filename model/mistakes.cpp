@@ -115,19 +115,19 @@ std::string Diagnostic::text() const {
   return result + source_line + "\n" + caret_line(source_line, static_cast<std::size_t>(caret)) + "\n";
 }
 
-const Node& place_of(const Node& node) {
-  return node.type == Node::Type::null && node.key != nullptr ? *node.key : node;
+const TreeNode& place_of(const TreeNode& node) {
+  return node.type == TreeNode::Type::null && node.key != nullptr ? *node.key : node;
 }
 
-std::string path_of(const Node& node) {
+std::string path_of(const TreeNode& node) {
   if (node.parent == nullptr) return {};
   std::string path = path_of(*node.parent);
-  if (node.parent->type == Node::Type::sequence) {
+  if (node.parent->type == TreeNode::Type::sequence) {
     std::size_t index = 0;
-    for (const Node* item = node.parent->first; item != &node; item = item->next) ++index;
+    for (const TreeNode* item = node.parent->first; item != &node; item = item->next) ++index;
     return path + "[" + std::to_string(index) + "]";
   }
-  const Node& key = node.key != nullptr ? *node.key : node;
+  const TreeNode& key = node.key != nullptr ? *node.key : node;
   if (!path.empty()) path += ".";
   return path + printable(key.text.substr(0, kSourceBytes));
 }
@@ -160,7 +160,7 @@ void Nearest::offer(std::string_view candidate) {
 Mistakes::Mistakes(std::string_view text, std::size_t limit)
     : text_(text), limit_(std::max<std::size_t>(limit, 1)) {}
 
-void Mistakes::add(const Node& at, std::string message, std::string suggestion) {
+void Mistakes::add(const TreeNode& at, std::string message, std::string suggestion) {
   Pending mistake;
   mistake.offset = place_of(at).offset;
   mistake.node = &at;
@@ -169,7 +169,7 @@ void Mistakes::add(const Node& at, std::string message, std::string suggestion) 
   keep(std::move(mistake));
 }
 
-void Mistakes::add_missing(const Node& in, std::string relative, std::string message) {
+void Mistakes::add_missing(const TreeNode& in, std::string relative, std::string message) {
   Pending mistake;
   mistake.offset = (in.key != nullptr ? *in.key : in).offset;
   mistake.node = &in;
@@ -207,7 +207,7 @@ std::size_t Mistakes::line(std::size_t offset) const {
   return static_cast<std::size_t>(after - line_starts_.begin());
 }
 
-std::size_t Mistakes::line(const Node& node) const {
+std::size_t Mistakes::line(const TreeNode& node) const {
   return line(place_of(node).offset);
 }
 

@@ -12,23 +12,23 @@
 
 namespace lanwright {
 
-struct Node;
+struct TreeNode;
 
 class Mistakes {
  public:
   // The text, and every node that is named, must live until report().
   Mistakes(std::string_view text, std::size_t limit);
 
-  void add(const Node& at, std::string message, std::string suggestion = {});
+  void add(const TreeNode& at, std::string message, std::string suggestion = {});
   // About something that should be in `in` and is not; `relative` is the rest of the path, "mtu".
-  void add_missing(const Node& in, std::string relative, std::string message);
+  void add_missing(const TreeNode& in, std::string relative, std::string message);
   void add_at(std::size_t offset, std::string message);
 
   std::size_t count() const { return count_; }
   // Whether a further mistake is likely to be counted only, so that it deserves no dear suggestion.
   bool full() const { return pending_.size() >= limit_; }
   std::size_t line(std::size_t offset) const;  // 1-based
-  std::size_t line(const Node& node) const;
+  std::size_t line(const TreeNode& node) const;
 
   // In the order of the file.
   void report(const std::string& file, ReadOutcome& outcome);
@@ -37,7 +37,7 @@ class Mistakes {
   struct Pending {
     std::size_t offset = 0;
     std::size_t order = 0;  // of being found
-    const Node* node = nullptr;
+    const TreeNode* node = nullptr;
     std::string relative;
     std::string message;
     std::string suggestion;
@@ -58,10 +58,10 @@ class Mistakes {
 };
 
 // Where people look for this node: a value that was left out is at its key.
-const Node& place_of(const Node& node);
+const TreeNode& place_of(const TreeNode& node);
 
 // "networks.lab.subnets[0].cidr"
-std::string path_of(const Node& node);
+std::string path_of(const TreeNode& node);
 
 // In backticks, cut to a readable length and without control characters.
 std::string quote(std::string_view text);

@@ -31,11 +31,11 @@ class Builder {
   Builder(std::string_view text, const ReadLimits& limits, Tree& tree, Mistakes& mistakes)
       : text_(text), limits_(limits), tree_(tree), mistakes_(mistakes) {}
 
-  Node& add(Node::Type type, std::size_t offset) {
+  TreeNode& add(TreeNode::Type type, std::size_t offset) {
     if (tree_.size() >= limits_.nodes) {
       stop(offset, "the file has more than " + std::to_string(limits_.nodes) + " values");
     }
-    Node& node = tree_.add(type, std::min(offset, text_.size()));
+    TreeNode& node = tree_.add(type, std::min(offset, text_.size()));
     if (open_.empty()) {
       tree_.set_root(node);
     } else {
@@ -44,18 +44,18 @@ class Builder {
     return node;
   }
 
-  void scalar(Node::Type type, std::size_t offset, const std::string& value) {
-    Node& node = add(type, offset);
+  void scalar(TreeNode::Type type, std::size_t offset, const std::string& value) {
+    TreeNode& node = add(type, offset);
     // Most scalars stand in the text as they are, behind their quote if they have one.
-    const std::size_t from = node.offset + (type == Node::Type::quoted ? 1 : 0);
+    const std::size_t from = node.offset + (type == TreeNode::Type::quoted ? 1 : 0);
     const std::string_view source =
         from < text_.size() ? text_.substr(from, value.size()) : std::string_view();
     node.text = source == value ? source : tree_.keep(value);
     check_closed(node);
   }
 
-  Node& open(Node::Type type, std::size_t offset) {
-    Node& node = add(type, offset);
+  TreeNode& open(TreeNode::Type type, std::size_t offset) {
+    TreeNode& node = add(type, offset);
     if (open_.size() >= limits_.depth) {
       stop(offset, "values are nested more than " + std::to_string(limits_.depth) + " deep");
     }
@@ -68,8 +68,8 @@ class Builder {
 
   void close() {
     const Open& last = open_.back();
-    if (last.node->type == Node::Type::mapping) find_duplicates(*last.node, last.count / 2);
-    if (last.refused) last.node->type = Node::Type::refused;
+    if (last.node->type == TreeNode::Type::mapping) find_duplicates(*last.node, last.count / 2);
+    if (last.refused) last.node->type = TreeNode::Type::refused;
     open_.pop_back();
   }
 
@@ -78,18 +78,18 @@ class Builder {
     throw Stop();
   }
 
-  void mistake(const Node& node, std::string message) { mistakes_.add(node, std::move(message)); }
+  void mistake(const TreeNode& node, std::string message) { mistakes_.add(node, std::move(message)); }
 
  private:
   struct Open {
-    Node* node = nullptr;
-    Node* last = nullptr;
+    TreeNode* node = nullptr;
+    TreeNode* last = nullptr;
     std::size_t count = 0;
     bool refused = false;
 
-    void append(Node& child) {
+    void append(TreeNode& child) {
       child.parent = node;
-      if (node->type == Node::Type::mapping && count % 2 == 1) child.key = last;
+      if (node->type == TreeNode::Type::mapping && count % 2 == 1) child.key = last;
       (last == nullptr ? node->first : last->next) = &child;
       last = &child;
       ++count;
@@ -97,7 +97,7 @@ class Builder {
   };
 
   // yaml-cpp takes the end of the file for the end of a quoted scalar when it follows a line break.
-  void check_closed(const Node& node) {
+  void check_closed(const TreeNode& node) {
     const char quote = text_.empty() ? '\0' : text_[std::min<std::size_t>(node.offset, text_.size() - 1)];
     if (quote != '"' && quote != '\'') return;
     std::size_t end = node.offset + 1;
@@ -105,27 +105,27 @@ class Builder {
     if (end >= text_.size()) stop(node.offset, "the quoted text that begins here has no end");
   }
 
-  void duplicate(const Node& key, const Node& first) {
+  void duplicate(const TreeNode& key, const TreeNode& first) {
     mistakes_.add(key, "duplicate key " + quote(key.text) + "; the first one is in line " +
                            std::to_string(mistakes_.line(first)));
   }
 
-  void find_duplicates(const Node& mapping, std::size_t keys) {
+  void find_duplicates(const TreeNode& mapping, std::size_t keys) {
     constexpr std::size_t kFew = 16;
     if (keys <= kFew) {
       find_duplicates_of_few(mapping);
       return;
     }
     keys_.clear();
-    for (const Node* key = mapping.first; key != nullptr; key = key->next->next) {
+    for (const TreeNode* key = mapping.first; key != nullptr; key = key->next->next) {
       if (key->is_scalar()) keys_.push_back(key);
     }
-    std::sort(keys_.begin(), keys_.end(), [](const Node* a, const Node* b) {
+    std::sort(keys_.begin(), keys_.end(), [](const TreeNode* a, const TreeNode* b) {
       const int order = a->text.compare(b->text);
       return order != 0 ? order < 0 : a->offset < b->offset;
     });
-    const Node* first = nullptr;
-    for (const Node* key : keys_) {
+    const TreeNode* first = nullptr;
+    for (const TreeNode* key : keys_) {
       if (first != nullptr && first->text == key->text) {
         duplicate(*key, *first);
       } else {
@@ -134,10 +134,10 @@ class Builder {
     }
   }
 
-  void find_duplicates_of_few(const Node& mapping) {
-    for (const Node* key = mapping.first; key != nullptr; key = key->next->next) {
+  void find_duplicates_of_few(const TreeNode& mapping) {
+    for (const TreeNode* key = mapping.first; key != nullptr; key = key->next->next) {
       if (!key->is_scalar()) continue;
-      const Node* first = mapping.first;
+      const TreeNode* first = mapping.first;
       while (first != key && !(first->is_scalar() && first->text == key->text)) first = first->next->next;
       if (first != key) duplicate(*key, *first);
     }
@@ -148,7 +148,7 @@ class Builder {
   Tree& tree_;
   Mistakes& mistakes_;
   std::vector<Open> open_;
-  std::vector<const Node*> keys_;  // of the mapping being closed
+  std::vector<const TreeNode*> keys_;  // of the mapping being closed
 };
 
 // The text as a stream that runs dry when the parser reads far ahead of what it tells.
@@ -207,12 +207,12 @@ class YamlHandler : public YAML::EventHandler {
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
     progress();
-    builder_.add(Node::Type::null, offset(mark));
+    builder_.add(TreeNode::Type::null, offset(mark));
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     progress();
-    builder_.mistake(builder_.add(Node::Type::refused, offset(mark)),
+    builder_.mistake(builder_.add(TreeNode::Type::refused, offset(mark)),
                      "aliases are not supported; write the value itself");
   }
 
@@ -221,23 +221,23 @@ class YamlHandler : public YAML::EventHandler {
     progress();
     const bool text = tag == "!" || tag == "tag:yaml.org,2002:str";
     if (text || tag == "?" || tag.empty() || is_core(tag, {"int", "bool", "float"})) {
-      builder_.scalar(text ? Node::Type::quoted : Node::Type::plain, offset(mark), value);
+      builder_.scalar(text ? TreeNode::Type::quoted : TreeNode::Type::plain, offset(mark), value);
     } else if (is_core(tag, {"null"})) {
-      builder_.add(Node::Type::null, offset(mark));
+      builder_.add(TreeNode::Type::null, offset(mark));
     } else {
-      refuse_tag(builder_.add(Node::Type::refused, offset(mark)), tag);
+      refuse_tag(builder_.add(TreeNode::Type::refused, offset(mark)), tag);
     }
   }
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
                        YAML::EmitterStyle::value) override {
-    open(Node::Type::sequence, mark, tag, "seq");
+    open(TreeNode::Type::sequence, mark, tag, "seq");
   }
   void OnSequenceEnd() override { close(); }
 
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
                   YAML::EmitterStyle::value) override {
-    open(Node::Type::mapping, mark, tag, "map");
+    open(TreeNode::Type::mapping, mark, tag, "map");
   }
   void OnMapEnd() override { close(); }
 
@@ -252,9 +252,9 @@ class YamlHandler : public YAML::EventHandler {
     source_.progress();
   }
 
-  void open(Node::Type type, const YAML::Mark& mark, const std::string& tag, const char* core) {
+  void open(TreeNode::Type type, const YAML::Mark& mark, const std::string& tag, const char* core) {
     progress();
-    const Node& node = builder_.open(type, offset(mark));
+    const TreeNode& node = builder_.open(type, offset(mark));
     if (tag == "!" || tag == "?" || tag.empty() || is_core(tag, {core})) return;
     refuse_tag(node, tag);
     builder_.refuse();
@@ -265,7 +265,7 @@ class YamlHandler : public YAML::EventHandler {
     builder_.close();
   }
 
-  void refuse_tag(const Node& node, const std::string& tag) {
+  void refuse_tag(const TreeNode& node, const std::string& tag) {
     builder_.mistake(node, "the tag " + quote(tag) + " is not supported; leave it out");
   }
 
@@ -328,7 +328,7 @@ class JsonHandler {
   CountingIterator end() { return {text_.data() + text_.size(), &consumed_}; }
 
   bool null() {
-    builder_.add(Node::Type::null, next());
+    builder_.add(TreeNode::Type::null, next());
     return true;
   }
   bool boolean(bool value) { return plain(value ? "true" : "false"); }
@@ -336,17 +336,17 @@ class JsonHandler {
   bool number_unsigned(std::uint64_t value) { return plain(std::to_string(value)); }
   bool number_float(double, const std::string& source) { return plain(source); }
   bool string(const std::string& value) {
-    builder_.scalar(Node::Type::quoted, next(), value);
+    builder_.scalar(TreeNode::Type::quoted, next(), value);
     return true;
   }
   bool key(const std::string& value) { return string(value); }
   bool binary(const nlohmann::json::binary_t&) { return false; }  // JSON text has none
   bool start_object(std::size_t) {
-    builder_.open(Node::Type::mapping, next());
+    builder_.open(TreeNode::Type::mapping, next());
     return true;
   }
   bool start_array(std::size_t) {
-    builder_.open(Node::Type::sequence, next());
+    builder_.open(TreeNode::Type::sequence, next());
     return true;
   }
   bool end_object() { return end_array(); }
@@ -375,7 +375,7 @@ class JsonHandler {
   }
 
   bool plain(const std::string& value) {
-    builder_.scalar(Node::Type::plain, next(), value);
+    builder_.scalar(TreeNode::Type::plain, next(), value);
     return true;
   }
 
@@ -387,16 +387,16 @@ class JsonHandler {
 
 }  // namespace
 
-const Node* Node::find(std::string_view wanted) const {
+const TreeNode* TreeNode::find(std::string_view wanted) const {
   if (type != Type::mapping) return nullptr;
-  for (const Node* entry = first; entry != nullptr; entry = entry->next->next) {
+  for (const TreeNode* entry = first; entry != nullptr; entry = entry->next->next) {
     if (entry->is_scalar() && entry->text == wanted) return entry->next;
   }
   return nullptr;
 }
 
-Node& Tree::add(Node::Type type, std::size_t offset) {
-  Node& node = nodes_.emplace_back();
+TreeNode& Tree::add(TreeNode::Type type, std::size_t offset) {
+  TreeNode& node = nodes_.emplace_back();
   node.type = type;
   node.offset = static_cast<std::uint32_t>(offset);
   return node;

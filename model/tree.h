@@ -14,7 +14,7 @@
 
 namespace lanwright {
 
-struct Node {
+struct TreeNode {
   enum class Type : std::uint8_t {
     null,
     plain,     // a scalar without quotes: number, boolean or text, as the reader of it needs
@@ -24,16 +24,16 @@ struct Node {
     refused,   // a mistake has been told already (an alias): the decoder is silent about it
   };
   Type type = Type::null;
-  std::uint32_t offset = 0;      // of its first byte in the text
-  const Node* parent = nullptr;  // the collection that it is in
-  const Node* key = nullptr;     // of a mapping's value
-  Node* first = nullptr;         // first child
-  Node* next = nullptr;          // next sibling
-  std::string_view text;         // of a scalar
+  std::uint32_t offset = 0;          // of its first byte in the text
+  const TreeNode* parent = nullptr;  // the collection that it is in
+  const TreeNode* key = nullptr;     // of a mapping's value
+  TreeNode* first = nullptr;         // first child
+  TreeNode* next = nullptr;          // next sibling
+  std::string_view text;             // of a scalar
 
   bool is_scalar() const { return type == Type::plain || type == Type::quoted; }
   // The value of the first such key of a mapping; nullptr when there is none.
-  const Node* find(std::string_view wanted) const;
+  const TreeNode* find(std::string_view wanted) const;
 };
 
 class Tree {
@@ -45,18 +45,18 @@ class Tree {
   Tree& operator=(Tree&&) = default;
   ~Tree() = default;
 
-  const Node* root() const { return root_; }  // nullptr for a text without any value
+  const TreeNode* root() const { return root_; }  // nullptr for a text without any value
   std::size_t size() const { return nodes_.size(); }
 
   // For builders.
-  Node& add(Node::Type type, std::size_t offset);
+  TreeNode& add(TreeNode::Type type, std::size_t offset);
   std::string_view keep(std::string text);  // gives the text the lifetime of the tree
-  void set_root(const Node& node) { root_ = &node; }
+  void set_root(const TreeNode& node) { root_ = &node; }
 
  private:
-  std::deque<Node> nodes_;
+  std::deque<TreeNode> nodes_;
   std::deque<std::string> texts_;
-  const Node* root_ = nullptr;
+  const TreeNode* root_ = nullptr;
 };
 
 // Both parsers: the text must be UTF-8 without control characters and outlive the tree. False when the text

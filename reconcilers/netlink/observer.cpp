@@ -298,28 +298,31 @@ void Observer::apply_to(const std::string& path, const nlmsghdr& event, Observed
     return editor.apply(event);
   }
   const LinkFact* before = facts.find(head->ifi_index);
-  if (deleted && before != nullptr) suspect_other_end(path, *before, observed);
+  const bool moved = deleted && Attributes(event, sizeof *head).has(IFLA_NEW_NETNSID);
+  if (moved && before != nullptr && before->kind == "veth") suspect_end_of_moved(head->ifi_index, observed);
   editor.apply(event);
   const LinkFact* after = before == nullptr ? facts.find(head->ifi_index) : nullptr;
-  if (after != nullptr) suspect_other_end(path, *after, observed);
+  if (after != nullptr && after->kind == "veth") suspect_end_of_new(path, *after, observed);
 }
 
-// One end of a veth came or went: where it moved to another namespace, the other end tells of it in its next
-// event only. If both go, the other end's deletion follows and nothing is asked. One end is in the managed
-// namespace, or both are in the same: no others are looked for.
-void Observer::suspect_other_end(const std::string& path, const LinkFact& end, const Observed& observed) {
-  if (end.kind != "veth" || end.parent == 0) return;
-  std::vector<std::string> places{path};
-  if (end.parent_nsid >= 0) {
-    places = {""};
-    const auto paths = path.empty() ? paths_by_id_.find(end.parent_nsid) : paths_by_id_.end();
-    if (paths != paths_by_id_.end()) places = paths->second;
+// When one end of a veth moves to another namespace, the other end has no event, but another `parent` and
+// `parent_nsid`. Ends name each other in numbers of their own namespaces: all that may be meant are asked.
+void Observer::suspect_end_of_moved(int ifindex, const Observed& observed) {
+  for (const auto& [path, facts] : observed.namespaces) {
+    for (const auto& [other, fact] : facts.links()) {
+      if (fact.parent == ifindex && fact.kind == "veth") stale_[path].links.insert(other);
+    }
   }
-  for (const std::string& place : places) {
-    const NamespaceFacts* facts = observed.find(place);
-    const LinkFact* other = facts != nullptr ? facts->find(end.parent) : nullptr;
-    if (other != nullptr && other->kind == "veth") stale_[place].links.insert(other->ifindex);
-  }
+}
+
+// It may come from a namespace that is not watched. The other end matters here when it is in the managed
+// namespace, or in the same.
+void Observer::suspect_end_of_new(const std::string& path, const LinkFact& end, const Observed& observed) {
+  const std::string& place = end.parent_nsid < 0 ? path : std::string();
+  const NamespaceFacts* facts = observed.find(place);
+  const LinkFact* other = facts != nullptr ? facts->find(end.parent) : nullptr;
+  if (other != nullptr && other->kind == "veth" && other->parent != 0)
+    stale_[place].links.insert(other->ifindex);
 }
 
 void Observer::apply_id_event(const nlmsghdr& event) {

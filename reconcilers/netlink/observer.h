@@ -61,7 +61,8 @@ class Observer {
   void discard_events();
   void apply(const Socket::Datagram& datagram, Observed& observed, Touched& touched);
   void apply_to(const std::string& path, const nlmsghdr& event, Observed& observed, Touched& touched);
-  void suspect_other_end(const std::string& path, const LinkFact& end, const Observed& observed);
+  void suspect_end_of_moved(int ifindex, const Observed& observed);
+  void suspect_end_of_new(const std::string& path, const LinkFact& end, const Observed& observed);
   void apply_id_event(const nlmsghdr& event);
   void settle(Observed& observed, Touched& touched);
   Result<void> settle(const std::string& path, Observed& observed, Touched& touched);

@@ -56,7 +56,8 @@ struct Figures {
   Series big_memory_after_apply;
   Series big_memory;  // after a start
   Series idle_switches;
-  Series idle_processor;  // seconds
+  Series idle_processor;            // seconds
+  std::vector<std::string> errors;  // what is functionally wrong, though it could be measured
 };
 
 void measure_lifecycle(const Options& options, Figures& figures);  // F1 to F4

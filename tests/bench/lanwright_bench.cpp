@@ -196,7 +196,8 @@ int measure(const Options& options) {
             << " runs; the floor is `ip -batch`, `ip link delete group` (F3, F4) "
             << "and a bare netlink program (F5)\n\n";
   print(std::cout, rows_of(options, figures));
-  return good ? 0 : 1;
+  for (const std::string& error : figures.errors) std::cerr << "error: " << error << std::endl;
+  return good && figures.errors.empty() ? 0 : 1;
 }
 
 }  // namespace

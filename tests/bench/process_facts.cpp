@@ -55,4 +55,17 @@ Activity activity_of(pid_t pid) {
   return activity;
 }
 
+std::uint64_t receive_queue_drops() {
+  std::ifstream file("/proc/net/softnet_stat");  // a line for each processor, in hexadecimal
+  std::uint64_t drops = 0;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream fields(line);
+    std::uint64_t processed = 0;
+    std::uint64_t dropped = 0;
+    if (!(fields >> std::hex >> processed >> dropped)) throw test::HarnessError("softnet_stat: " + line);
+    drops += dropped;
+  }
+  return drops;
+}
+
 }  // namespace lanwright::bench

@@ -1,4 +1,4 @@
-// What /proc tells about a process.
+// What /proc tells about a process, and about the whole machine.
 #pragma once
 
 #include <sys/types.h>
@@ -18,5 +18,9 @@ struct Activity {
   double processor = 0;        // seconds of user and system time
 };
 Activity activity_of(pid_t pid);
+
+// Packets of anybody on the machine that the kernel dropped because a processor's receive queue was full
+// (/proc/net/softnet_stat): a loss that no user of the network is to blame for.
+std::uint64_t receive_queue_drops();
 
 }  // namespace lanwright::bench

@@ -137,21 +137,38 @@ struct Started {
 };
 
 // kill -9 and start, with traffic through a network all the while.
-Started restart(Host& host) {
+Started restart_once(Host& host, std::uint64_t& drops) {
   wait_for_quiet_kernel();
   test::Stream stream("h0", "h1", kSecondAddress);
+  drops = receive_queue_drops();
   host.agent().kill();
   Started started{};
   started.time = host.agent().start();
   host.agent().wait_converged();
   const test::StreamCount count = stream.stop();
+  drops = receive_queue_drops() - drops;
   started.lost = static_cast<double>(count.lost() + count.refused);
   started.writes = static_cast<double>(host.agent().writes());
+  return started;
+}
+
+// Again when packets were lost while the kernel's receive queue overflowed: nobody knows whose they were.
+Started restart(Host& host, Figures& figures) {
+  constexpr int kAttempts = 5;
+  Started started{};
+  std::uint64_t drops = 0;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    started = restart_once(host, drops);
+    if (started.lost == 0 || drops == 0) break;
+    say("the kernel dropped " + std::to_string(drops) + " packets of its receive queue meanwhile: once more");
+  }
   if (started.lost > 0)
-    throw HarnessError(std::to_string(count.lost()) + " packets were lost over kill -9 and start");
+    figures.errors.push_back("kill -9 and start: " + text_of(started.lost, Unit::count) +
+                             " packets were lost; " + std::to_string(drops) +
+                             " overflowed the kernel's receive queue");
   if (started.writes > 0)
-    throw HarnessError("a start with nothing to do wrote " + text_of(started.writes, Unit::count) +
-                       " messages");
+    figures.errors.push_back("a start with nothing to do wrote " + text_of(started.writes, Unit::count) +
+                             " netlink messages");
   return started;
 }
 
@@ -171,7 +188,7 @@ void measure_size(Host& host, std::size_t size, const Options& options, Figures&
   if (options.wants_any({"F6", "F7", "F10"})) {
     for (std::size_t run = 0; run < options.runs; ++run) {
       say("F6: " + plant.text() + ", start " + std::to_string(run + 1));
-      const Started started = restart(host);
+      const Started started = restart(host, figures);
       figures.start[size].ours.add(started.time);
       figures.start_writes[size].add(started.writes);
       figures.lost[size].add(started.lost);
@@ -194,7 +211,7 @@ void measure_big(Host& host, const Options& options, Figures& figures) {
   figures.big_memory_after_apply.add(memory_of(host.agent().pid()).pss);
   for (std::size_t run = 0; run < options.runs; ++run) {
     say("F6, F7: " + figures.big + ", start " + std::to_string(run + 1));
-    const Started started = restart(host);
+    const Started started = restart(host, figures);
     figures.big_start.ours.add(started.time);
     figures.big_writes.add(started.writes);
     figures.big_lost.add(started.lost);

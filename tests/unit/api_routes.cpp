@@ -86,7 +86,7 @@ TEST_F(ApiRoutes, UnknownPathsAndMethods) {
 TEST_F(ApiRoutes, WrongParametersAreRefusedBeforeAnythingHappens) {
   const std::vector<std::pair<const char*, const char*>> cases{
       {"/v1/networks?colour=red", "known here: set, phase, driver, limit, offset"},
-      {"/v1/vlans?driver=bridge", "unknown query parameter `driver`"},
+      {"/v1/vlans?driver=bridge", "the query parameter `driver` is unknown"},
       {"/v1/networks?phase=ready", "Pending, Applying, Ready"},
       {"/v1/networks?driver=token-ring", "one of bridge"},
       {"/v1/networks?limit=0", "from 1 on"},

@@ -77,8 +77,10 @@ class RandomSets {
     for (std::size_t i = 0; i < below(4); ++i) set.vlans.emplace("v" + std::to_string(i) + ".9", vlan(i));
     for (std::size_t i = 0; i < networks; ++i) set.networks.emplace(name(i), network(i));
     for (std::size_t i = 0; networks > 0 && i < below(12); ++i) {
-      set.attachments.emplace(name(i),
-                              attachment(i, std::next(set.networks.begin(), below(networks))->first));
+      set.attachments.emplace(
+          name(i),
+          attachment(i,
+                     std::next(set.networks.begin(), static_cast<std::ptrdiff_t>(below(networks)))->first));
     }
     return set;
   }

@@ -238,7 +238,7 @@ class Mutator {
                                                      "-1",
                                                      "010",
                                                      "1e9",
-                                                     "\x00",
+                                                     std::string(1, '\0'),
                                                      "<<: ",
                                                      "\\u0000",
                                                      "\xef\xbb\xbf",

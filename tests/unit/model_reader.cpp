@@ -31,7 +31,7 @@ std::string mistake(const std::string& text) {
   const Diagnostic& only = outcome.diagnostics.front();
   const std::string suggestion = only.suggestion.empty() ? "" : " (" + only.suggestion + ")";
   const std::string shown = only.text();
-  const std::size_t caret = shown.rfind("\n", shown.size() - 2) + 1;
+  const std::size_t caret = shown.rfind('\n', shown.size() - 2) + 1;
   const std::size_t begin = shown.find('^', caret);
   if (begin == std::string::npos) return only.message + suggestion;
   const std::string marked = only.source_line.substr(begin - caret, shown.size() - 1 - begin);
