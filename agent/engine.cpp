@@ -57,14 +57,6 @@ std::map<ResourceId, ObjectSpec> objects_of(const SetSpec& set) {
   return objects;
 }
 
-std::set<std::string> uplinks_of(const ObjectSpec& spec) {
-  std::set<std::string> names;
-  if (const auto* network = std::get_if<NetworkSpec>(&spec)) {
-    for (const Uplink& uplink : network->uplinks) names.insert(uplink.interface);
-  }
-  return names;
-}
-
 std::string join(const std::vector<std::string>& words, const char* between = ", ") {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
@@ -336,8 +328,62 @@ bool Engine::round() {
   }
   const std::set<ResourceId> scope = due();
   if (scope.empty()) return false;
-  begin(plan(desired_, observed_, &scope), scope);
+  Plan next = plan(desired_, observed_, &scope);
+  if (take_a_fresh_look_for(next)) return observed_.complete;
+  begin(std::move(next), scope);
   return true;
+}
+
+// The kernel does not tell when the alias of a link that is down changes. Before a link without its mark is taken
+// for one of ours that lost it, everything is read anew: it may long carry somebody else's.
+bool Engine::take_a_fresh_look_for(const Plan& plan) {
+  const bool marks = std::any_of(plan.actions.begin(), plan.actions.end(), [](const Action& action) {
+    const auto* change = std::get_if<ChangeLink>(&action.step);
+    return change != nullptr && change->alias;
+  });
+  if (!marks || std::exchange(looked_afresh_, true)) {
+    looked_afresh_ = false;
+    return false;
+  }
+  ++counters_["resyncs_total"];
+  auto touched = links_->resync(observed_);
+  if (touched)
+    note(*touched);
+  else
+    resync_later(kFirstRetry);
+  return true;
+}
+
+// Before a host's link is made a port of ours, that it will be is written down: it is given back even if the
+// declaration is gone by then, and repaired if somebody else takes it.
+void Engine::claim_uplinks(const Plan& plan) {
+  std::vector<Claim> claims;
+  std::set<ResourceId> claimants;
+  for (const Action& action : plan.actions) {
+    const auto* change = std::get_if<ChangeLink>(&action.step);
+    const auto* entry = desired_.find(action.object);
+    if (change == nullptr || !change->master || change->master->empty() || entry == nullptr) continue;
+    const auto& links = entry->parts.links;
+    const bool uplink = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
+      return !link.owned && link.where == change->where;
+    });
+    if (!uplink || desired_.claims_of(entry->object.uid).contains(change->where.name)) continue;
+    claims.push_back({entry->object.uid, change->where.name});
+    claimants.insert(action.object);
+  }
+  if (claims.empty()) return;
+  if (auto stored = store_->add_claims(claims); !stored) {
+    for (const ResourceId& id : claimants) {
+      failed_.insert(id);
+      failed(id, stored.error());
+    }
+    return;
+  }
+  for (const Claim& claim : claims) {
+    std::set<std::string> links = desired_.claims_of(claim.uid);
+    links.insert(claim.link);
+    desired_.set_claims(claim.uid, std::move(links));
+  }
 }
 
 std::set<ResourceId> Engine::due() {
@@ -361,6 +407,7 @@ void Engine::begin(Plan plan, const std::set<ResourceId>& scope) {
   next_action_ = 0;
   failed_.clear();
   settle(scope, plan_);
+  claim_uplinks(plan_);
 }
 
 // Everything in scope that needs no action is done with; what needs some stays to be looked at again after.
@@ -904,7 +951,6 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
   }
 
   std::map<ResourceId, const WantedObject*> put;
-  std::vector<Claim> claims;
   for (const WantedObject& object : verdict.put) {
     put.emplace(object.id, &object);
     StoredObject stored;
@@ -912,15 +958,12 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
     stored.set = object.set;
     stored.uid = object.uid;
     stored.spec = to_json(*object.spec).dump();
-    for (const std::string& link : uplinks_of(*object.spec)) claims.push_back({object.uid, link});
     verdict.change.put_objects.push_back(std::move(stored));
   }
   verdict.change.mark_deleting = verdict.removed;
   const bool nothing = verdict.change.put_sets.empty() && verdict.change.drop_sets.empty() && put.empty() &&
                        verdict.removed.empty();
   if (!nothing) {
-    // Before anything is made a port of ours; a claim that nothing came of is dropped at the next start.
-    if (auto claimed = store_->add_claims(claims); !claimed) return claimed.error();
     save_events();  // in the order in which things happened
     const std::vector<Event> events = verdict.change.events;
     auto committed = store_->commit(std::move(verdict.change));
@@ -937,11 +980,6 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
       tracked.rounds = 0;
       tracked.failures = 0;
       tracked.not_before.reset();
-    }
-    for (const Claim& claim : claims) {
-      std::set<std::string> links = verdict.candidate.claims_of(claim.uid);
-      links.insert(claim.link);
-      verdict.candidate.set_claims(claim.uid, std::move(links));
     }
     for (const ResourceId& id : verdict.removed) set_phase(tracked_[id], Phase::deleting, {});
     desired_ = std::move(verdict.candidate);

@@ -95,6 +95,8 @@ class Engine final : public AgentPort {
   void run();
   bool round();
   void begin(Plan plan, const std::set<ResourceId>& scope);
+  bool take_a_fresh_look_for(const Plan& plan);
+  void claim_uplinks(const Plan& plan);
   void act();
   void settle(const std::set<ResourceId>& scope, const Plan& plan);
   void resync_later(std::chrono::milliseconds delay);
@@ -151,6 +153,7 @@ class Engine final : public AgentPort {
   boost::asio::steady_timer save_timer_;
   boost::asio::steady_timer absent_timer_;
   std::size_t worked_ = 0;  // actions since the last time that all was settled
+  bool looked_afresh_ = false;  // the kernel was read anew for the plan at hand
   bool scheduled_ = false;
   bool quiet_pending_ = false;
   bool resync_pending_ = false;

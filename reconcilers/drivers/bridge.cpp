@@ -2,6 +2,7 @@
 // Sources: ip-link(8) "BRIDGE Type Support", bridge(8), net/bridge/br_private.h for the limits.
 #include <algorithm>
 
+#include "model/names.h"
 #include "reconcilers/driver.h"
 
 namespace lanwright {
@@ -107,6 +108,10 @@ class Bridge final : public Driver {
 
 void check_network(const std::string& /*name*/, const NetworkSpec& spec, const Complain& complain) {
   if (spec.mode != NetworkMode::flat) complain("mode", "driver bridge has only mode flat so far");
+  const std::string name = setting(spec.settings, "name", "");
+  if (spec.settings.contains("name")) {
+    if (const char* fault = interface_name_fault(name)) complain("bridge.name", "bridge name `" + name + "` " + fault);
+  }
   if (!spec.parent.empty()) complain("parent", "a bridge has no parent; plug host interfaces in with `uplinks`");
   if (spec.host_interface) complain("host_interface", "host_interface is for networks of driver macvlan or ipvlan");
   if (spec.internal) complain("internal", "a flat bridge has no way out to close; leave `internal` away");

@@ -125,6 +125,7 @@ class Stage {
   void finish_ports();
 
   std::optional<LinkPlace> place_of(std::size_t owner, const LinkSpec& link);
+  std::optional<int> descriptor_of(std::size_t owner, const std::string& netns);
   std::optional<int> index_of(std::size_t owner, const LinkName& name, const char* role);
   const LinkFact* find(std::size_t owner, const LinkName& name);
 
@@ -153,6 +154,7 @@ class Stage {
   std::span<const Action* const> actions_;
   const Observed& observed_;
   std::vector<Result<void>>& results_;
+  std::map<std::string, Descriptor> namespaces_;
   Batches first_;
   Batches second_;  // what needs the first to have been done: inside other namespaces, by index
   std::vector<PortToFinish> ports_;  // that wait for their VLANs before they go up
@@ -234,19 +236,32 @@ void Stage::create_pair(std::size_t owner, const CreateLink& step) {
   dress(batch, owner, peer, peer_mark, peer_place->master);
 }
 
-// The end that goes elsewhere leads, since only the leading one can be sent to a namespace by its number,
-// which is exactly the namespace that was observed; no descriptor is held, and no path can change in between.
+// The end in the managed namespace leads: kernels before 6.2 look the leading end's name up where the request is
+// made even when the link is to be made elsewhere, so that an inner `eth0` would be refused on a host with an eth0.
 void Stage::create_across(std::size_t owner, const LinkSpec& inner, const Mark& inner_mark,
                           const LinkSpec& outer, const Mark& outer_mark) {
-  auto inner_place = place_of(owner, inner);
-  const auto outer_place = place_of(owner, outer);
-  if (!inner_place || !outer_place) return;
-  const int inner_master = std::exchange(inner_place->master, 0);
+  const auto inner_place = place_of(owner, inner);
+  auto outer_place = place_of(owner, outer);
+  const auto netns = descriptor_of(owner, inner.where.netns);
+  if (!inner_place || !outer_place || !netns) return;
+  outer_place->nsid = -1;
   Batch& batch = first_[""];
-  batch.add(owner, create_link(inner, *inner_place, &outer));
+  batch.add(owner, create_link(outer, *outer_place, &inner, *netns));
   batch.names.push_back({outer.where.name, owner});
-  dress(batch, owner, outer, outer_mark, outer_place->master);
-  dress(second_[inner.where.netns], owner, inner, inner_mark, inner_master);
+  dress(batch, owner, outer, outer_mark, std::nullopt);
+  dress(second_[inner.where.netns], owner, inner, inner_mark, inner_place->master);
+}
+
+// Kept for this stage only: a descriptor keeps its namespace alive.
+std::optional<int> Stage::descriptor_of(std::size_t owner, const std::string& netns) {
+  const auto known = namespaces_.find(netns);
+  if (known != namespaces_.end()) return known->second.get();
+  auto opened = observer_.reopen(netns);
+  if (!opened) {
+    fail(owner, opened.error());
+    return std::nullopt;
+  }
+  return namespaces_.emplace(netns, std::move(*opened)).first->second.get();
 }
 
 // A tap needs an ioctl, and has a recognisable name until one netlink message makes it what it is to be.

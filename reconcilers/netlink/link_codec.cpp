@@ -61,13 +61,14 @@ void put_port_attributes(Message& message, const LinkAttrs& attributes, const st
   });
 }
 
-void put_peer(Message& message, const LinkSpec& peer) {
+void put_peer(Message& message, const LinkSpec& peer, int netns) {
   message.nest(VETH_INFO_PEER, [&] {
     message.append(ifinfomsg{});  // IFF_UP here would fail the whole creation (ENOTCONN)
     message.put_text(IFLA_IFNAME, peer.where.name);
     message.put_u32(IFLA_GROUP, kOwnGroup);
     put_mac(message, peer.mac);
     put_mtu(message, peer.mtu);
+    if (netns >= 0) message.put_s32(IFLA_NET_NS_FD, netns);
   });
 }
 
@@ -256,7 +257,7 @@ Message get_link(const std::string& name) {
   return message;
 }
 
-Message create_link(const LinkSpec& link, const LinkPlace& place, const LinkSpec* peer) {
+Message create_link(const LinkSpec& link, const LinkPlace& place, const LinkSpec* peer, int peer_netns) {
   Message message(RTM_NEWLINK, kChange | NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
   message.put_text(IFLA_IFNAME, link.where.name);
   message.put_u32(IFLA_GROUP, kOwnGroup);
@@ -270,7 +271,7 @@ Message create_link(const LinkSpec& link, const LinkPlace& place, const LinkSpec
     if (peer == nullptr && !any_of(link.attributes, AttrPlace::info)) return;
     message.nest(IFLA_INFO_DATA, [&] {
       put_attributes(message, link.attributes, AttrPlace::info);
-      if (peer != nullptr) put_peer(message, *peer);
+      if (peer != nullptr) put_peer(message, *peer, peer_netns);
     });
   });
   return message;

@@ -40,9 +40,9 @@ struct LinkPlace {
 };
 
 // Makes a link: everything that the kernel takes in the creating message, which leaves out alias, alternative
-// names, port attributes and, on purpose, UP. `peer` is the other end of a veth, made in the socket's
-// namespace.
-Message create_link(const LinkSpec& link, const LinkPlace& place, const LinkSpec* peer);
+// names, port attributes and, on purpose, UP. `peer` is the other end of a veth, made in the
+// namespace behind the descriptor `peer_netns`; -1 = the socket's.
+Message create_link(const LinkSpec& link, const LinkPlace& place, const LinkSpec* peer, int peer_netns = -1);
 
 // What follows on creation, by name so that it can be in the same buffer: mark, IPv6 mode and (`master` >= 0)
 // master; then, once there is a master, port attributes; UP last, when the link makes no noise any more.

@@ -318,7 +318,7 @@ void Observer::suspect_end_of_moved(int ifindex, const Observed& observed) {
 // It may come from a namespace that is not watched. The other end matters here when it is in the managed
 // namespace, or in the same.
 void Observer::suspect_end_of_new(const std::string& path, const LinkFact& end, const Observed& observed) {
-  const std::string& place = end.parent_nsid < 0 ? path : std::string();
+  const std::string place = end.parent_nsid < 0 ? path : std::string();
   const NamespaceFacts* facts = observed.find(place);
   const LinkFact* other = facts != nullptr ? facts->find(end.parent) : nullptr;
   if (other != nullptr && other->kind == "veth" && other->parent != 0)

@@ -21,7 +21,8 @@ using test::Sandbox;
 constexpr std::size_t kNamespaces = 20;
 // The agent takes more than five repairs of one object within 10 s for a fight, and slows down.
 constexpr std::size_t kRepairsOfEach = 5;
-constexpr auto kSettled = 8s;  // after the last request, connections and delayed writes are over
+// The kernel tells of every new bridge port once more when the bridge's forward delay (15 s) is over.
+constexpr auto kSettled = 20s;
 
 class Host {
  public:

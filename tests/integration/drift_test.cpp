@@ -1,6 +1,7 @@
 // Whatever somebody else changes on a link of ours is put right, at once, and told.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <iostream>
 #include <thread>
@@ -73,7 +74,17 @@ class Drift : public testing::Test {
     for (const auto& [from, to] : {std::pair("r1", "10.1.0.2"), std::pair("r2", "10.1.0.9")}) {
       if (auto answered = ping(from, to, 30s); !answered) return answered;
     }
-    return tap_talks_to("tap-vm1", "r1", "eth0");
+    return tap_talks_to("tap-vm1", "r1", "eth0", 30s);
+  }
+
+  // Somebody who reads the events of the object learns what it was that drifted.
+  bool is_told(const std::string& object, const std::string& attribute) const {
+    return std::ranges::any_of(events_->seen(), [&](const Json& event) {
+      if (event.at("type") != "DriftSeen" && event.at("type") != "Repaired") return false;
+      const Json& about = event.at("object");
+      return about.at("kind").get<std::string>() + " " + about.at("name").get<std::string>() == object &&
+             event.at("message").get<std::string>().find(attribute) != std::string::npos;
+    });
   }
 
   // The commands of ip(8) are done, one after the other; the agent sees that `attribute` of the object
@@ -87,11 +98,13 @@ class Drift : public testing::Test {
     const auto began = Clock::now();
     for (const std::string& command : commands) sandbox_.ip(command);
     try {
-      const Json seen = events_->expect("DriftSeen", object, attribute);
+      const Json seen = events_->expect("DriftSeen", object);
       const Json repaired = events_->expect("Repaired", object, "", seen.at("id"));
       const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);
       std::cout << "  " << took.count() / 1000 << '.' << took.count() % 1000 / 100 << " ms  ip "
                 << commands.front() << '\n';  // with the time that ip(8) takes
+      EXPECT_TRUE(is_told(object, attribute))
+          << "the attribute is not named: " << Json(events_->seen()).dump(2);
     } catch (const HarnessError& error) {
       ADD_FAILURE() << error.what();
     }

@@ -1108,7 +1108,7 @@ TEST_P(Storm, KeepsFactsExact) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Storm, ::testing::Range(100U, 140U));
+INSTANTIATE_TEST_SUITE_P(Seeds, Storm, ::testing::Range(1U, 5U));
 
 }  // namespace
 }  // namespace lanwright
