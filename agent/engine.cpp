@@ -569,13 +569,15 @@ void Engine::differs(const ResourceId& id, Tracked& tracked, const std::vector<c
       failed_.insert(id);
       return;
     }
-    if (!tracked.drifting) emit("DriftSeen", id, reasons_of(actions));
     tracked.drifting = true;
   }
+  // The kernel takes things down in steps: what shows only now is told as well.
+  if (tracked.drifting && !is_same(tracked.tried, actions)) emit("DriftSeen", id, reasons_of(actions));
   // The kernel tells some things later than it answers (IPv6 addresses): before the same is done again, it gets
   // a moment to say that it was done.
-  if (tracked.rounds > 0 && is_same(tracked.tried, actions)) {
-    tracked.tried.clear();
+  const bool again = tracked.rounds > 0 && is_same(tracked.tried, actions);
+  tracked.waited = again && !tracked.waited;
+  if (tracked.waited) {
     tracked.not_before = Clock::now() + kLateNews * (1U << tracked.rounds);
     failed_.insert(id);
     return;

@@ -412,6 +412,20 @@ TEST_F(Faults, SighupReadsEverythingAnew) {
   EXPECT_EQ(phase_of(agent, "attachments", "r1"), "Ready");
 }
 
+// Whoever listens to sd_notify(3) may be slow or stopped; the kernel then queues a few messages and no more.
+TEST_F(Faults, ASupervisorThatDoesNotListenHoldsUpNothing) {
+  AgentProcess agent(sandbox_);
+  agent.apply(kLan);
+  EventStream events(agent);
+  for (int round = 1; round <= 40; ++round) {
+    agent.signal(SIGHUP);
+    const HttpAnswer answer = http(agent.socket(), "GET", "/v1/status", {}, {}, 5s);
+    ASSERT_EQ(answer.status, 200) << "after " << round << " reloads: " << answer.body;
+  }
+  sandbox_.ip("link set lw-r1 mtu 1400");
+  events.expect("Repaired", "attachment r1");
+}
+
 TEST_F(Faults, SighupReadsTheConfigurationAnew) {
   const auto config = sandbox_.write_file("lanwrightd.conf", "audit-minutes = 5\n");
   AgentOptions options;
