@@ -130,7 +130,11 @@ Engine::Engine(boost::asio::io_context& io, std::unique_ptr<Store> store, std::u
       absent_timer_(io),
       random_(std::random_device{}()),
       store_notice_(std::move(store_notice)),
-      start_time_(wall_now()) {}
+      start_time_(wall_now()) {
+  for (const char* name : {"actions_total", "action_failures_total", "events_total", "netlink_messages_total",
+                           "netlink_overruns_total", "plans_total", "repairs_total", "resyncs_total"})
+    counters_[name] = 0;  // a counter that is not there yet cannot be told from one that is gone
+}
 
 Engine::~Engine() {
   // The descriptor is the port's: asio must not close it.

@@ -22,7 +22,7 @@ namespace lanwright {
 
 namespace {
 
-constexpr std::chrono::milliseconds kRemovalTime{300};  // after which execute() returns
+constexpr std::chrono::milliseconds kRemovalTime{200};  // after which execute() returns
 
 bool same_key(const RouteSpec& a, const RouteSpec& b) {
   return a.to.network() == b.to.network() && a.metric == b.metric;
@@ -442,7 +442,10 @@ Reply Stage::change_while_down(Socket& socket, const ChangeLink& step) {
   const LinkFact* master = step.master ? observed_.find({step.where.netns, *step.master}) : nullptr;
   std::vector<Message> messages;
   messages.push_back(set_up(step.ifindex, false));
-  for (Message& message : change_link(step, master == nullptr ? 0 : master->ifindex)) {
+  // What the first try did already is not refused a second time, but for the alternative name.
+  ChangeLink again = step;
+  again.add_altname.reset();
+  for (Message& message : change_link(again, master == nullptr ? 0 : master->ifindex)) {
     messages.push_back(std::move(message));
   }
   if (!step.up) messages.push_back(set_up(step.ifindex, true));

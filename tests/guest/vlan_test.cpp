@@ -1,0 +1,229 @@
+// VLANs as a switch at the far end of the cable sees them: 802.1Q, 802.1ad, and a bridge that filters.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstring>
+#include <set>
+#include <string>
+
+#include "tests/integration/event_stream.h"
+#include "tests/integration/harness.h"
+#include "tests/integration/product.h"
+
+namespace lanwright::test {
+namespace {
+
+// A tag as it was on the wire: the kernel takes the outer one off the frame and tells it beside it (packet(7)).
+struct Tag {
+  int protocol = 0;  // 0: untagged
+  int vid = 0;
+  int inner_protocol = 0;  // what follows in the frame
+  auto operator<=>(const Tag&) const = default;
+};
+
+// Listens to what comes in on one interface of a namespace.
+class Wire {
+ public:
+  Wire(const std::string& netns, const std::string& interface)
+      : socket_(socket_in(netns, AF_PACKET, SOCK_RAW, htons(ETH_P_ALL))) {
+    in_netns(netns, [&] {
+      sockaddr_ll place{};
+      place.sll_family = AF_PACKET;
+      place.sll_protocol = htons(ETH_P_ALL);
+      place.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+      const int on = 1;
+      if (place.sll_ifindex == 0 ||
+          bind(socket_.get(), reinterpret_cast<const sockaddr*>(&place), sizeof place) != 0 ||
+          setsockopt(socket_.get(), SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) != 0)
+        fail_errno("listen on " + interface);
+    });
+  }
+
+  // The tags of the IPv4 and ARP traffic that came in since the last call.
+  std::set<Tag> tags() const {
+    std::set<Tag> seen;
+    for (pollfd ready{socket_.get(), POLLIN, 0}; poll(&ready, 1, 0) == 1;) {
+      if (const auto tag = receive()) seen.insert(*tag);
+    }
+    return seen;
+  }
+
+ private:
+  std::optional<Tag> receive() const {
+    std::array<std::uint8_t, 2048> frame{};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(tpacket_auxdata))> control{};
+    sockaddr_ll from{};
+    iovec data{frame.data(), frame.size()};
+    msghdr message{&from, sizeof from, &data, 1, control.data(), control.size(), 0};
+    if (recvmsg(socket_.get(), &message, 0) < ETH_HLEN) fail_errno("receive a frame");
+    if (from.sll_pkttype == PACKET_OUTGOING) return std::nullopt;
+    Tag tag;
+    tag.inner_protocol = frame[12] << 8 | frame[13];
+    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+      if (part->cmsg_level != SOL_PACKET || part->cmsg_type != PACKET_AUXDATA) continue;
+      tpacket_auxdata beside{};
+      std::memcpy(&beside, CMSG_DATA(part), sizeof beside);
+      if ((beside.tp_status & TP_STATUS_VLAN_VALID) == 0) continue;
+      tag.vid = beside.tp_vlan_tci & 0xfff;
+      tag.protocol = beside.tp_vlan_tpid;
+    }
+    if (tag.inner_protocol == ETH_P_IPV6) return std::nullopt;  // neighbours talk whenever they like
+    return tag;
+  }
+
+  Fd socket_;
+};
+
+class Vlan : public ::testing::Test {
+ protected:
+  Vlan() {
+    for (const char* name : {"switch", "h10", "h20", "s10", "s20"}) sandbox_.add_netns(name);
+  }
+
+  // The cable: trunk0 on the host, far0 in the switch, where each VLAN ends in a namespace of its own.
+  void lay_cable() {
+    sandbox_.ip("link add trunk0 type veth peer name far0 netns switch");
+    sandbox_.ip("-n switch link set far0 up");
+    for (const std::string vid : {"10", "20"}) {
+      sandbox_.ip("-n switch link add link far0 name far.vlan" + vid + " type vlan id " + vid);
+      sandbox_.ip("-n switch link set far.vlan" + vid + " netns s" + vid);
+      sandbox_.ip("-n s" + vid + " addr add 10.9.0.254/24 dev far.vlan" + vid);
+      sandbox_.ip("-n s" + vid + " link set far.vlan" + vid + " up");
+    }
+  }
+
+  // The same addresses in both VLANs: whatever crosses would answer.
+  static constexpr const char* kTwoVlans = R"(
+version: 1
+name: trunk
+vlans:
+  trunk0.10: {parent: trunk0, id: 10}
+  trunk0.20: {parent: trunk0, id: 20}
+networks:
+  v10: {driver: bridge, uplinks: [trunk0.10]}
+  v20: {driver: bridge, uplinks: [trunk0.20]}
+attachments:
+  h10: {network: v10, netns: h10, interface: eth0, addresses: [10.9.0.10/24]}
+  h20: {network: v20, netns: h20, interface: eth0, addresses: [10.9.0.20/24]}
+)";
+
+  Sandbox sandbox_;
+};
+
+TEST_F(Vlan, TenAndTwentyShareAParentAndNothingElse) {
+  lay_cable();
+  sandbox_.ip("link set trunk0 up");
+  const AgentProcess agent(sandbox_);
+  agent.apply(kTwoVlans);
+  EXPECT_TRUE(ping("h10", "10.9.0.254"));
+  EXPECT_TRUE(ping("h20", "10.9.0.254"));
+  EXPECT_TRUE(tcp("h10", "s10", "10.9.0.254"));
+  EXPECT_TRUE(tcp("h20", "s20", "10.9.0.254"));
+  EXPECT_TRUE(no_ping("h10", "10.9.0.20"));
+  EXPECT_TRUE(no_ping("h20", "10.9.0.10"));
+
+  const Wire wire("switch", "far0");
+  EXPECT_TRUE(ping("h10", "10.9.0.254"));
+  for (const Tag& tag : wire.tags()) EXPECT_EQ(std::pair(tag.protocol, tag.vid), std::pair(ETH_P_8021Q, 10));
+  EXPECT_TRUE(ping("h20", "10.9.0.254"));
+  const auto tags = wire.tags();
+  EXPECT_TRUE(tags.contains({ETH_P_8021Q, 20, ETH_P_IP}));
+  for (const Tag& tag : tags) EXPECT_EQ(tag.vid, 20);
+}
+
+TEST_F(Vlan, DeclaredBeforeItsParentComesUpWhenTheParentAppears) {
+  AgentProcess agent(sandbox_);
+  const auto file = sandbox_.write_file("trunk.yaml", kTwoVlans);
+  ASSERT_TRUE(agent.cli({"apply", "-f", file}).ok());
+  ASSERT_TRUE(reaches(agent, "vlans", "trunk0.10", "Pending"));
+  EXPECT_NE(message_of(agent, "vlans", "trunk0.10").find("trunk0"), std::string::npos);
+  ASSERT_TRUE(reaches(agent, "networks", "v10", "Pending"));
+  EventStream events(agent);
+  lay_cable();
+  events.expect("Ready", "vlan trunk0.10");
+  sandbox_.ip("link set trunk0 up");
+  ASSERT_TRUE(reaches(agent, "networks", "v10", "Ready"));
+  ASSERT_TRUE(reaches(agent, "networks", "v20", "Ready"));
+  EXPECT_TRUE(ping("h10", "10.9.0.254"));
+  EXPECT_TRUE(ping("h20", "10.9.0.254"));
+
+  sandbox_.ip("link del trunk0");  // and its VLANs with it
+  ASSERT_TRUE(reaches(agent, "vlans", "trunk0.10", "Pending"));
+  lay_cable();
+  sandbox_.ip("link set trunk0 up");
+  ASSERT_TRUE(reaches(agent, "networks", "v20", "Ready"));
+  EXPECT_TRUE(ping("h20", "10.9.0.254"));
+}
+
+TEST_F(Vlan, AServiceTagGoesAroundTheCustomersTag) {
+  sandbox_.ip("link add trunk0 type veth peer name far0 netns switch");
+  sandbox_.ip("link set trunk0 up");
+  sandbox_.ip("-n switch link set far0 up");
+  const AgentProcess agent(sandbox_);
+  agent.apply(R"(
+version: 1
+name: qinq
+vlans:
+  service: {parent: trunk0, id: 100, protocol: 802.1ad}
+  customer: {parent: service, id: 5}
+networks:
+  lan: {driver: bridge, uplinks: [customer]}
+attachments:
+  h10: {network: lan, netns: h10, interface: eth0, addresses: [10.9.0.10/24]}
+)");
+  const Wire wire("switch", "far0");
+  EXPECT_TRUE(no_ping("h10", "10.9.0.254"));  // nobody there: what it asks for is what is looked at
+  EXPECT_EQ(wire.tags(), (std::set<Tag>{{ETH_P_8021AD, 100, ETH_P_8021Q}}));
+}
+
+TEST_F(Vlan, AChangedIdMovesTheNetwork) {
+  lay_cable();
+  sandbox_.ip("link set trunk0 up");
+  const AgentProcess agent(sandbox_);
+  const auto set = [](const std::string& vid) {
+    return "version: 1\nname: one\nvlans:\n  up: {parent: trunk0, id: " + vid +
+           "}\nnetworks:\n  lan: {driver: bridge, uplinks: [up]}\nattachments:\n"
+           "  h: {network: lan, netns: h10, interface: eth0, addresses: [10.9.0.10/24]}\n";
+  };
+  agent.apply(set("10"));
+  EXPECT_TRUE(ping("s10", "10.9.0.10"));
+  agent.apply(set("20"));
+  EXPECT_TRUE(ping("s20", "10.9.0.10"));
+  EXPECT_TRUE(no_ping("s10", "10.9.0.10"));
+}
+
+TEST_F(Vlan, AFilteringBridgeKeepsPortsInTheirVlansAndRepairsThem) {
+  const AgentProcess agent(sandbox_);
+  agent.apply(R"(
+version: 1
+name: filter
+networks:
+  lan: {driver: bridge, bridge: {vlan_filtering: true}}
+attachments:
+  a: {network: lan, netns: h10, interface: eth0, vlan: 10, addresses: [10.9.0.10/24]}
+  b: {network: lan, netns: s10, interface: eth0, vlan: 10, addresses: [10.9.0.11/24]}
+  c: {network: lan, netns: h20, interface: eth0, vlan: 20, addresses: [10.9.0.20/24]}
+  d: {network: lan, netns: s20, interface: eth0, vlan: 20, trunk: [10], addresses: [10.9.0.21/24]}
+)");
+  EXPECT_TRUE(ping("h10", "10.9.0.11"));
+  EXPECT_TRUE(tcp("h20", "s20", "10.9.0.21"));
+  EXPECT_TRUE(no_ping("h10", "10.9.0.20"));
+  EXPECT_TRUE(no_ping("h10", "10.9.0.21"));
+
+  EventStream events(agent);
+  ASSERT_TRUE(run({"bridge", "vlan", "del", "dev", "lw-a", "vid", "10"}).ok());
+  events.expect("Repaired", "attachment a");
+  EXPECT_TRUE(ping("h10", "10.9.0.11"));
+  ASSERT_TRUE(run({"bridge", "vlan", "add", "dev", "lw-c", "vid", "10"}).ok());
+  events.expect("Repaired", "attachment c");
+  EXPECT_EQ(run({"bridge", "vlan", "show", "dev", "lw-c"}).out.find(" 10"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lanwright::test
