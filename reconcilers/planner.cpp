@@ -241,6 +241,10 @@ std::optional<Error> Planner::missing_base(const Entry& entry, const LinkSpec& l
     if (found == nullptr || will_be_gone(base, found->ifindex))
       return waiting(entry, link.where, std::string("its ") + role + " " + base.text() + who + " does not exist",
                      "it is made as soon as " + base.name + " appears");
+    // A VLAN cannot be up over a parent that is down (ENETDOWN), and comes up with it.
+    if (owner == nullptr && base.name == link.parent && !found->up)
+      return waiting(entry, link.where, "its parent " + base.text() + " is down",
+                     "it comes up as soon as the parent does: ip link set " + base.name + " up");
     if (owner == nullptr) return std::nullopt;
     const auto mark = Mark::parse(found->alias);
     const bool usable = (mark && mark->uid == owner->object.uid) || (!mark && found->group == kOwnGroup);

@@ -16,7 +16,6 @@ namespace lanwright::bench {
 namespace {
 
 using namespace std::chrono_literals;
-using test::Fd;
 
 constexpr int kReceiveBuffer = 64 << 20;  // bytes
 constexpr auto kBystanderPause = 1ms;

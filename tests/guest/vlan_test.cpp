@@ -146,8 +146,9 @@ TEST_F(Vlan, DeclaredBeforeItsParentComesUpWhenTheParentAppears) {
   ASSERT_TRUE(reaches(agent, "networks", "v10", "Pending"));
   EventStream events(agent);
   lay_cable();
-  events.expect("Ready", "vlan trunk0.10");
+  events.expect("Pending", "vlan trunk0.10", "trunk0 is down");
   sandbox_.ip("link set trunk0 up");
+  events.expect("Ready", "vlan trunk0.10");
   ASSERT_TRUE(reaches(agent, "networks", "v10", "Ready"));
   ASSERT_TRUE(reaches(agent, "networks", "v20", "Ready"));
   EXPECT_TRUE(ping("h10", "10.9.0.254"));

@@ -222,6 +222,7 @@ TEST_F(PlannerTest, AVlanIsMadeAnewWhenItsIdChanges) {
   nic.name = "eth1";
   nic.mtu = 1500;
   nic.mac = MacAddress{{2, 0, 0, 0, 0, 7}};
+  nic.up = true;
   kernel.add_link("", nic);
   const ResourceId id{Kind::vlan, "eth1.50"};
   put(id, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
@@ -231,6 +232,17 @@ TEST_F(PlannerTest, AVlanIsMadeAnewWhenItsIdChanges) {
   const Plan todo = plan_now();
   EXPECT_EQ(todo.actions[0].disruption, Disruption::recreate);
   EXPECT_EQ(converge(), 1) << "the plan shows what follows for the bridge too";
+}
+
+TEST_F(PlannerTest, AVlanWaitsForItsParentToBeUp) {
+  LinkFact nic;
+  nic.name = "eth1";
+  kernel.add_link("", nic);
+  put({Kind::vlan, "eth1.50"}, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
+  ASSERT_EQ(plan_now().blocked.size(), 1U);
+  EXPECT_NE(plan_now().blocked[0].why.text().find("eth1 is down"), std::string::npos);
+  kernel.change({"", "eth1"}, [](LinkFact& fact) { fact.up = true; });
+  EXPECT_EQ(converge(), 1);
 }
 
 TEST_F(PlannerTest, NothingIsPlannedOnIncompleteKnowledge) {
@@ -409,6 +421,7 @@ TEST_P(PlannerProperties, ConvergesIsIdempotentAndLeavesForeignLinksAlone) {
       fact.mtu = 1500;
       fact.alias = "foreign nic";
       fact.mac = MacAddress{{2, 3, 3, 3, 3, 3}};
+      fact.up = random.chance(90);
       if (random.chance(90)) host.add_link("", fact);
     }
     for (const std::string& space : kSpaces) host.add_namespace("/run/netns/" + space);
