@@ -22,9 +22,9 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kActionsPerTurn = 512;   // between looks at requests
-constexpr auto kSlice = 30ms;                  // of one turn of the loop
-constexpr std::size_t kBurst = 256;            // messages in one look: more will follow, wait for quiet
+constexpr std::size_t kActionsPerTurn = 512;  // between looks at requests
+constexpr auto kSlice = 30ms;                 // of one turn of the loop
+constexpr std::size_t kBurst = 256;           // messages in one look: more will follow, wait for quiet
 constexpr auto kQuiet = 5ms;
 constexpr auto kQuietAfterLoss = 20ms;
 constexpr auto kFirstRetry = 100ms;
@@ -32,12 +32,12 @@ constexpr auto kLongestRetry = 30s;
 constexpr std::uint32_t kRoundsUntilStuck = 5;
 constexpr auto kLateNews = 1ms;
 constexpr auto kContestWindow = 10s;
-constexpr std::size_t kContestedAfter = 6;     // repairs of one attribute within the window
+constexpr std::size_t kContestedAfter = 6;  // repairs of one attribute within the window
 constexpr auto kLongestContest = 60s;
 constexpr auto kSaveDelay = 1s;
 constexpr auto kAbsentPoll = 1s;
 constexpr std::size_t kHistoryShown = 20;
-constexpr std::size_t kWorthTrimming = 200;    // actions or objects
+constexpr std::size_t kWorthTrimming = 200;  // actions or objects
 constexpr std::size_t kEventsRemembered = 1000;
 
 Uid new_uid() {
@@ -81,7 +81,10 @@ bool is_same(const std::vector<Action>& tried, const std::vector<const Action*>&
 }
 
 Error generation_moved(const std::string& set, std::uint64_t is, std::uint64_t expected) {
-  return {ErrorKind::conflict, "change", "set " + set, 0,
+  return {ErrorKind::conflict,
+          "change",
+          "set " + set,
+          0,
           "it is at generation " + std::to_string(is) + ", not " + std::to_string(expected),
           "somebody changed it meanwhile: get it again and repeat"};
 }
@@ -117,7 +120,8 @@ Engine::Engine(boost::asio::io_context& io, std::unique_ptr<Store> store, std::u
       log_(store_->last_event_id(),
            [&] {
              std::vector<Event> earlier;
-             if (auto history = store_->history(std::nullopt, kEventsRemembered)) earlier = std::move(*history);
+             if (auto history = store_->history(std::nullopt, kEventsRemembered))
+               earlier = std::move(*history);
              std::reverse(earlier.begin(), earlier.end());
              return earlier;
            }()),
@@ -145,12 +149,14 @@ Result<void> Engine::start() {
   auto objects = store_->objects();
   if (!objects) return objects.error();
   for (const StoredObject& stored : *objects) {
-    WantedObject object{stored.id, stored.set, stored.uid, stored.generation, stored.deleting, false, nullptr};
+    WantedObject object{stored.id,       stored.set, stored.uid, stored.generation,
+                        stored.deleting, false,      nullptr};
     auto spec = spec_from_json(stored.id.kind, stored.id.name, stored.spec, driver_grammar());
     if (spec)
       object.spec = std::make_shared<const ObjectSpec>(std::move(*spec));
     else
-      log::error("stored declaration cannot be read", {{"object", stored.id.text()}, {"error", spec.error().text()}});
+      log::error("stored declaration cannot be read",
+                 {{"object", stored.id.text()}, {"error", spec.error().text()}});
     tracked_[stored.id].created = stored.created;
     tracked_[stored.id].status.since = start_time_;
     desired_.put(std::move(object));
@@ -178,8 +184,13 @@ Result<void> Engine::start() {
   if (auto first = links_->resync(observed_); !first) return first.error();
   started_ = true;
   worked_ = desired_.entries().size();
-  emit({0, {}, "Started", std::nullopt, {}, "lanwrightd " LANWRIGHT_VERSION " keeps " +
-        std::to_string(desired_.entries().size()) + " objects", std::nullopt});
+  emit({0,
+        {},
+        "Started",
+        std::nullopt,
+        {},
+        "lanwrightd " LANWRIGHT_VERSION " keeps " + std::to_string(desired_.entries().size()) + " objects",
+        std::nullopt});
   listen();
   on_mounts_changed();
   run();
@@ -199,7 +210,8 @@ void Engine::look_again() {
   resync();
 }
 
-// ---- events ------------------------------------------------------------------------------------------------
+// ---- events
+// ------------------------------------------------------------------------------------------------
 
 void Engine::listen() {
   netlink_events_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
@@ -223,8 +235,8 @@ void Engine::on_readable() {
   });
 }
 
-// After its first failure an object is tried again as soon as anything around it moves (the usual cause is that
-// the kernel was still taking something down); after that only the backoff counts.
+// After its first failure an object is tried again as soon as anything around it moves (the usual cause is
+// that the kernel was still taking something down); after that only the backoff counts.
 void Engine::look_at(const ResourceId& id) {
   dirty_.insert(id);
   const auto found = tracked_.find(id);
@@ -236,7 +248,12 @@ void Engine::note(const Touched& touched) {
   counters_["netlink_messages_total"] += touched.messages;
   if (touched.lost_events) {
     ++counters_["netlink_overruns_total"];
-    emit({0, {}, "Resync", std::nullopt, {}, "kernel events were lost; nothing is removed until everything is read again",
+    emit({0,
+          {},
+          "Resync",
+          std::nullopt,
+          {},
+          "kernel events were lost; nothing is removed until everything is read again",
           std::nullopt});
     resync_later(kQuietAfterLoss);
   }
@@ -253,7 +270,8 @@ void Engine::note(const Touched& touched) {
     if (const auto* entry = desired_.find_uid(uid)) look_at(entry->object.id);
   }
   for (const std::string& netns : touched.namespaces) {
-    if (const auto* objects = desired_.in_namespace(netns)) std::for_each(objects->begin(), objects->end(), again);
+    if (const auto* objects = desired_.in_namespace(netns))
+      std::for_each(objects->begin(), objects->end(), again);
   }
 }
 
@@ -280,20 +298,25 @@ void Engine::resync() {
   run();
 }
 
-void Engine::watch_namespaces() { note(links_->watch(desired_.namespaces(), observed_)); }
-
-// `ip netns add`, Docker and others make a namespace visible by a mount: /proc/self/mountinfo polls as an
-// exceptional condition whenever the mounts change (proc_pid_mountinfo(5)). Paths under /proc appear without one.
-void Engine::on_mounts_changed() {
-  for (const std::string& path : desired_.namespaces()) note(links_->recheck(path, observed_));
-  mounts_.async_wait(boost::asio::posix::stream_descriptor::wait_error, [this](const boost::system::error_code& error) {
-    if (error || stopping_) return;
-    on_mounts_changed();
-    run();
-  });
+void Engine::watch_namespaces() {
+  note(links_->watch(desired_.namespaces(), observed_));
 }
 
-// ---- the loop ----------------------------------------------------------------------------------------------
+// `ip netns add`, Docker and others make a namespace visible by a mount: /proc/self/mountinfo polls as an
+// exceptional condition whenever the mounts change (proc_pid_mountinfo(5)). Paths under /proc appear without
+// one.
+void Engine::on_mounts_changed() {
+  for (const std::string& path : desired_.namespaces()) note(links_->recheck(path, observed_));
+  mounts_.async_wait(boost::asio::posix::stream_descriptor::wait_error,
+                     [this](const boost::system::error_code& error) {
+                       if (error || stopping_) return;
+                       on_mounts_changed();
+                       run();
+                     });
+}
+
+// ---- the loop
+// ----------------------------------------------------------------------------------------------
 
 void Engine::schedule() {
   if (scheduled_ || stopping_) return;
@@ -338,8 +361,8 @@ bool Engine::round() {
   return true;
 }
 
-// The kernel does not tell when the alias of a link that is down changes. Before a link without its mark is taken
-// for one of ours that lost it, everything is read anew: it may long carry somebody else's.
+// The kernel does not tell when the alias of a link that is down changes. Before a link without its mark is
+// taken for one of ours that lost it, everything is read anew: it may long carry somebody else's.
 bool Engine::take_a_fresh_look_for(const Plan& plan) {
   const bool marks = std::any_of(plan.actions.begin(), plan.actions.end(), [](const Action& action) {
     const auto* change = std::get_if<ChangeLink>(&action.step);
@@ -488,7 +511,8 @@ void Engine::arm_retry_timer() {
   });
 }
 
-// ---- what becomes of one object ----------------------------------------------------------------------------
+// ---- what becomes of one object
+// ----------------------------------------------------------------------------
 
 void Engine::set_phase(Tracked& tracked, Phase phase, std::string message) {
   if (tracked.status.phase != phase) tracked.status.since = wall_now();
@@ -547,9 +571,9 @@ void Engine::blocked(const ResourceId& id, Tracked& tracked, const Error& why) {
   set_phase(tracked, phase, text);
   if (news) emit(conflict ? "Conflict" : "Pending", id, text);
   const auto* entry = desired_.find(id);
-  const bool under_proc = std::any_of(entry->parts.links.begin(), entry->parts.links.end(), [](const LinkSpec& link) {
-    return link.where.netns.starts_with("/proc/");
-  });
+  const bool under_proc =
+      std::any_of(entry->parts.links.begin(), entry->parts.links.end(),
+                  [](const LinkSpec& link) { return link.where.netns.starts_with("/proc/"); });
   if (!under_proc) return;
   absent_timer_.expires_after(kAbsentPoll);
   absent_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -577,8 +601,8 @@ void Engine::differs(const ResourceId& id, Tracked& tracked, const std::vector<c
   }
   // The kernel takes things down in steps: what shows only now is told as well.
   if (tracked.drifting && !is_same(tracked.tried, actions)) emit("DriftSeen", id, reasons_of(actions));
-  // The kernel tells some things later than it answers (IPv6 addresses): before the same is done again, it gets
-  // a moment to say that it was done.
+  // The kernel tells some things later than it answers (IPv6 addresses): before the same is done again, it
+  // gets a moment to say that it was done.
   const bool again = tracked.rounds > 0 && is_same(tracked.tried, actions);
   tracked.waited = again && !tracked.waited;
   if (tracked.waited) {
@@ -619,7 +643,8 @@ bool Engine::contest(const ResourceId& id, Tracked& tracked, const std::vector<c
   }
   if (fought.empty()) return false;
   for (const std::string& attribute : fought) tracked.drifts[attribute].clear();
-  const auto delay = std::min<std::chrono::milliseconds>(1s * (1U << std::min(tracked.contests, 6U)), kLongestContest);
+  const auto delay =
+      std::min<std::chrono::milliseconds>(1s * (1U << std::min(tracked.contests, 6U)), kLongestContest);
   ++tracked.contests;
   tracked.not_before = now + delay;
   tracked.contested_until = now + delay + kContestWindow;
@@ -647,7 +672,8 @@ void Engine::failed(const ResourceId& id, const Error& error) {
   dirty_.insert(id);
   count(id, tracked);
   ++counters_["action_failures_total"];
-  // A first failure while repairing mostly means that the kernel is still at what we repair: only if it lasts.
+  // A first failure while repairing mostly means that the kernel is still at what we repair: only if it
+  // lasts.
   if (!news || (tracked.drifting && tracked.failures == 1)) return;
   emit("Failed", id, error.text());
   log::warning("object failed", {{"object", id.text()}, {"error", error.text()}});
@@ -694,7 +720,8 @@ void Engine::forget_removed() {
   watch_namespaces();
 }
 
-// ---- events to tell ----------------------------------------------------------------------------------------
+// ---- events to tell
+// ----------------------------------------------------------------------------------------
 
 std::string Engine::set_of(const ResourceId& id) const {
   const auto* entry = desired_.find(id);
@@ -730,7 +757,8 @@ void Engine::save_events() {
   if (saved || unsaved_.size() > kEventsRemembered) unsaved_.clear();
 }
 
-// ---- requests ----------------------------------------------------------------------------------------------
+// ---- requests
+// ----------------------------------------------------------------------------------------------
 
 template <class T>
 Result<T> Engine::on_loop(Deadline deadline, const char* what, std::function<Result<T>()> work) {
@@ -738,7 +766,11 @@ Result<T> Engine::on_loop(Deadline deadline, const char* what, std::function<Res
   auto answer = task->get_future();
   boost::asio::post(io_, [task] { (*task)(); });
   if (answer.wait_until(deadline) != std::future_status::ready)
-    return Error{ErrorKind::timeout, what, "the agent", 0, "the agent is busy and did not answer in time",
+    return Error{ErrorKind::timeout,
+                 what,
+                 "the agent",
+                 0,
+                 "the agent is busy and did not answer in time",
                  "it may still happen: look at `lanwright status`"};
   return answer.get();
 }
@@ -754,7 +786,8 @@ Result<ApplyOutcome> Engine::remove(const DeleteRequest& request, Deadline deadl
 Result<Plan> Engine::difference(const std::optional<std::string>& set, Deadline deadline) {
   return on_loop<Plan>(deadline, "compare", [this, set]() -> Result<Plan> {
     if (!observed_.complete)
-      return Error{ErrorKind::busy, "compare", "the kernel", 0, "it is being read anew", "try again in a moment"};
+      return Error{ErrorKind::busy,        "compare", "the kernel", 0, "it is being read anew",
+                   "try again in a moment"};
     std::set<ResourceId> scope;
     bool known = !set;
     for (const StoredSet& stored : store_->sets()) known = known || stored.name == *set;
@@ -762,7 +795,8 @@ Result<Plan> Engine::difference(const std::optional<std::string>& set, Deadline 
       if (!set || entry->object.set == *set) scope.insert(scope.end(), id);
     }
     if (!known && scope.empty())
-      return Error{ErrorKind::not_found, "compare", "set " + *set, 0, "there is no such set", "see `lanwright get sets`"};
+      return Error{ErrorKind::not_found,      "compare", "set " + *set, 0, "there is no such set",
+                   "see `lanwright get sets`"};
     return plan(desired_, observed_, &scope);
   });
 }
@@ -776,7 +810,8 @@ Result<std::shared_ptr<const Snapshot>> Engine::snapshot(Deadline deadline) {
   return on_loop<Published>(deadline, "read", [this]() -> Result<Published> { return do_snapshot(); });
 }
 
-bool Engine::wait_converged(const std::optional<std::string>& set, std::uint64_t generation, Deadline deadline) {
+bool Engine::wait_converged(const std::optional<std::string>& set, std::uint64_t generation,
+                            Deadline deadline) {
   auto waiter = std::make_shared<Waiter>();
   waiter->set = set;
   waiter->generation = generation;
@@ -795,7 +830,9 @@ std::vector<Event> Engine::events_after(std::uint64_t after, std::size_t limit, 
   return log_.after(after, limit, deadline);
 }
 
-std::vector<Event> Engine::recent_events(std::size_t limit) { return log_.recent(limit); }
+std::vector<Event> Engine::recent_events(std::size_t limit) {
+  return log_.recent(limit);
+}
 
 void Engine::wake_waiters() {
   std::erase_if(waiters_, [this](const std::shared_ptr<Waiter>& waiter) {
@@ -848,9 +885,14 @@ Result<ApplyOutcome> Engine::do_apply(const ApplyRequest& request) {
   for (auto& [id, spec] : declared) {
     const auto* entry = desired_.find(id);
     if (entry != nullptr && entry->object.set != name)
-      return Error{ErrorKind::conflict, "apply", id.text(), 0, "it belongs to set " + entry->object.set,
+      return Error{ErrorKind::conflict,
+                   "apply",
+                   id.text(),
+                   0,
+                   "it belongs to set " + entry->object.set,
                    "give it another name, or remove it there first"};
-    const bool same = entry != nullptr && !entry->object.deleting && entry->object.spec && *entry->object.spec == spec;
+    const bool same =
+        entry != nullptr && !entry->object.deleting && entry->object.spec && *entry->object.spec == spec;
     const bool adopt = request.adopt && !(same && tracked_[id].status.phase == Phase::ready);
     verdict.outcomes.push_back({id, same ? "unchanged" : entry != nullptr ? "changed" : "created"});
     if (same && !adopt) continue;
@@ -864,7 +906,8 @@ Result<ApplyOutcome> Engine::do_apply(const ApplyRequest& request) {
     verdict.put.push_back(std::move(object));
   }
   for (const auto& [id, entry] : desired_.entries()) {
-    if (!request.prune || entry->object.set != name || entry->object.deleting || declared.contains(id)) continue;
+    if (!request.prune || entry->object.set != name || entry->object.deleting || declared.contains(id))
+      continue;
     verdict.removed.push_back(id);
     verdict.outcomes.push_back({id, "removed"});
   }
@@ -887,7 +930,11 @@ Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
   if (request.object) {
     const auto* entry = desired_.find(*request.object);
     if (entry == nullptr)
-      return Error{ErrorKind::not_found, "delete", what, 0, "there is no such object",
+      return Error{ErrorKind::not_found,
+                   "delete",
+                   what,
+                   0,
+                   "there is no such object",
                    std::string("see `lanwright get ") + plural_of(request.object->kind) + "`"};
     verdict.set = entry->object.set;
     leaving.insert(*request.object);
@@ -915,7 +962,11 @@ Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
     }
     for (const ResourceId& user : users) {
       if (leaving.contains(user) || desired_.find(user)->object.deleting) continue;
-      return Error{ErrorKind::conflict, "delete", id.text(), 0, "it is in use by " + user.text(),
+      return Error{ErrorKind::conflict,
+                   "delete",
+                   id.text(),
+                   0,
+                   "it is in use by " + user.text(),
                    "remove that first, or both together with their set"};
     }
     verdict.outcomes.push_back({id, "removed"});
@@ -1005,7 +1056,11 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
 Result<Description> Engine::do_describe(const ResourceId& id) {
   const auto* entry = desired_.find(id);
   if (entry == nullptr)
-    return Error{ErrorKind::not_found, "describe", id.text(), 0, "there is no such object",
+    return Error{ErrorKind::not_found,
+                 "describe",
+                 id.text(),
+                 0,
+                 "there is no such object",
                  std::string("see `lanwright get ") + plural_of(id.kind) + "`"};
   Description description;
   description.object = view_of(*entry, tracked_[id]);
@@ -1024,7 +1079,8 @@ Result<Description> Engine::do_describe(const ResourceId& id) {
       report.master = name_of(link.where.netns, found->master);
       if (found->parent_nsid < 0) report.parent = name_of(link.where.netns, found->parent);
       if (id.kind == Kind::network && link.owned) {
-        for (const int port : facts->ports_of(found->ifindex)) description.ports.push_back(name_of(link.where.netns, port));
+        for (const int port : facts->ports_of(found->ifindex))
+          description.ports.push_back(name_of(link.where.netns, port));
       }
     }
     description.links.push_back(std::move(report));
@@ -1060,8 +1116,10 @@ std::shared_ptr<const Snapshot> Engine::do_snapshot() {
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->generation = store_->generation();
   snapshot->objects.reserve(desired_.entries().size());
-  for (const auto& [id, entry] : desired_.entries()) snapshot->objects.push_back(view_of(*entry, tracked_[id]));
-  for (const StoredSet& set : store_->sets()) snapshot->sets.push_back({set.name, set.generation, set.applied});
+  for (const auto& [id, entry] : desired_.entries())
+    snapshot->objects.push_back(view_of(*entry, tracked_[id]));
+  for (const StoredSet& set : store_->sets())
+    snapshot->sets.push_back({set.name, set.generation, set.applied});
   std::sort(snapshot->sets.begin(), snapshot->sets.end(),
             [](const SetView& a, const SetView& b) { return a.name < b.name; });
   snapshot->counters = counters_;

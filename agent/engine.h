@@ -1,6 +1,6 @@
-// The reconcile loop: owns what is desired, what is observed, the plan and the store, all on one thread (the one
-// that runs the io_context). Level-triggered: an event, a request, a retry and the start all do the same thing:
-// mark objects as to be looked at, plan, act, look again.
+// The reconcile loop: owns what is desired, what is observed, the plan and the store, all on one thread (the
+// one that runs the io_context). Level-triggered: an event, a request, a retry and the start all do the same
+// thing: mark objects as to be looked at, plan, act, look again.
 //
 // The methods of AgentPort may be called from any thread but the loop's; all others from the loop's only.
 #pragma once
@@ -50,7 +50,8 @@ class Engine final : public AgentPort {
   Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline) override;
   Result<Description> describe(const ResourceId& id, Deadline deadline) override;
   Result<std::shared_ptr<const Snapshot>> snapshot(Deadline deadline) override;
-  bool wait_converged(const std::optional<std::string>& set, std::uint64_t generation, Deadline deadline) override;
+  bool wait_converged(const std::optional<std::string>& set, std::uint64_t generation,
+                      Deadline deadline) override;
   std::vector<Event> events_after(std::uint64_t after, std::size_t limit, Deadline deadline) override;
   std::vector<Event> recent_events(std::size_t limit) override;
 
@@ -60,19 +61,19 @@ class Engine final : public AgentPort {
   // What the loop remembers of an object between looks.
   struct Tracked {
     ObjectStatus status;
-    std::uint32_t failures = 0;        // in a row
-    std::uint32_t rounds = 0;          // in a row that acted and found it wanting again
+    std::uint32_t failures = 0;            // in a row
+    std::uint32_t rounds = 0;              // in a row that acted and found it wanting again
     std::optional<SteadyTime> not_before;  // not looked at earlier (backoff)
-    std::vector<Action> tried;         // what the last round did for it, while it is not verified
-    bool waited = false;               // for the kernel to tell that what was tried is done
+    std::vector<Action> tried;             // what the last round did for it, while it is not verified
+    bool waited = false;                   // for the kernel to tell that what was tried is done
     WallTime created{};
-    bool drifting = false;             // was Ready when the difference was seen
+    bool drifting = false;                                 // was Ready when the difference was seen
     std::map<std::string, std::deque<SteadyTime>> drifts;  // by attribute, the recent ones
     std::optional<SteadyTime> contested_until;
     std::uint32_t contests = 0;
     std::shared_ptr<const ObjectView> view;  // empty when it has to be made anew
-    bool unready = false;    // as counted in unready_
-    bool unsettled = false;  // as counted in unsettled_
+    bool unready = false;                    // as counted in unready_
+    bool unsettled = false;                  // as counted in unsettled_
   };
 
   struct Waiter;
@@ -137,14 +138,14 @@ class Engine final : public AgentPort {
   Observed observed_;
   std::map<ResourceId, Tracked> tracked_;
   std::map<std::string, std::size_t> unready_;  // objects by set that are not Ready as declared now
-  std::size_t unsettled_ = 0;                   // objects that are neither Ready nor waiting for something outside
+  std::size_t unsettled_ = 0;  // objects that are neither Ready nor waiting for something outside
   std::set<ResourceId> dirty_;
   std::vector<ResourceId> removed_;  // nothing of them is left; forgotten together at the end of a round
 
-  Plan plan_;                      // being carried out
-  std::size_t next_action_ = 0;    // of plan_
-  std::set<ResourceId> in_plan_;   // objects that plan_ compared
-  std::set<ResourceId> failed_;    // objects of plan_ with a failed action: the rest of theirs is skipped
+  Plan plan_;                     // being carried out
+  std::size_t next_action_ = 0;   // of plan_
+  std::set<ResourceId> in_plan_;  // objects that plan_ compared
+  std::set<ResourceId> failed_;   // objects of plan_ with a failed action: the rest of theirs is skipped
 
   boost::asio::posix::stream_descriptor netlink_events_;
   boost::asio::posix::stream_descriptor mounts_;
@@ -153,7 +154,7 @@ class Engine final : public AgentPort {
   boost::asio::steady_timer retry_timer_;
   boost::asio::steady_timer save_timer_;
   boost::asio::steady_timer absent_timer_;
-  std::size_t worked_ = 0;  // actions since the last time that all was settled
+  std::size_t worked_ = 0;      // actions since the last time that all was settled
   bool looked_afresh_ = false;  // the kernel was read anew for the plan at hand
   bool scheduled_ = false;
   bool quiet_pending_ = false;

@@ -14,7 +14,8 @@ WallTime wall_now() {
 }
 
 EventLog::EventLog(std::uint64_t last_id, std::vector<Event> earlier)
-    : events_(std::make_move_iterator(earlier.begin()), std::make_move_iterator(earlier.end())), last_id_(last_id) {}
+    : events_(std::make_move_iterator(earlier.begin()), std::make_move_iterator(earlier.end())),
+      last_id_(last_id) {}
 
 Event EventLog::append(Event event) {
   {

@@ -22,7 +22,8 @@ class EventLog {
   Event append(Event event);  // gives it its id and, when it has none, its time; wakes those who wait
 
   // Oldest first, ids above `after`, at most `limit`; waits until the deadline while there is none.
-  std::vector<Event> after(std::uint64_t after, std::size_t limit, std::chrono::steady_clock::time_point deadline);
+  std::vector<Event> after(std::uint64_t after, std::size_t limit,
+                           std::chrono::steady_clock::time_point deadline);
   std::vector<Event> recent(std::size_t limit) const;
   void close();  // ends all waiting, for good
 

@@ -24,7 +24,11 @@ Result<InstanceLock> InstanceLock::take(const std::filesystem::path& directory) 
     std::array<char, 32> text{};
     const ssize_t size = pread(descriptor, text.data(), text.size() - 1, 0);
     const std::string pid(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-    return Error{ErrorKind::conflict, "lock", path, 0, "another lanwrightd runs on this state directory, pid " + pid,
+    return Error{ErrorKind::conflict,
+                 "lock",
+                 path,
+                 0,
+                 "another lanwrightd runs on this state directory, pid " + pid,
                  "stop it, or give this one a --state-dir of its own"};
   }
   const std::string pid = std::to_string(getpid());
@@ -33,7 +37,8 @@ Result<InstanceLock> InstanceLock::take(const std::filesystem::path& directory) 
   return lock;
 }
 
-InstanceLock::InstanceLock(InstanceLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+InstanceLock::InstanceLock(InstanceLock&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 InstanceLock::~InstanceLock() {
   if (descriptor_ >= 0) close(descriptor_);

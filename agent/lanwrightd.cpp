@@ -53,7 +53,8 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--docker-socket-dir", options.docker_socket_dir, "where Docker looks for plugins")
       ->capture_default_str();
   app.add_option("--group", options.group, "group that may use the REST socket")->capture_default_str();
-  app.add_option("--netns", options.netns, "manage this network namespace (a path) instead of the current one");
+  app.add_option("--netns", options.netns,
+                 "manage this network namespace (a path) instead of the current one");
   app.add_option("--log-level", options.log_level, "debug, info, warning or error")
       ->capture_default_str()
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
@@ -90,9 +91,12 @@ Result<void> enter_namespace(const std::string& path) {
   return error;
 }
 
-std::string summary(bool converged) { return converged ? "converged" : "working"; }
+std::string summary(bool converged) {
+  return converged ? "converged" : "working";
+}
 
-// Rereads what can change while running: only the log level so far; everything else needs a restart, and says so.
+// Rereads what can change while running: only the log level so far; everything else needs a restart, and says
+// so.
 void reload(int argc, char** argv, const Options& running) {
   CLI::App app;
   Options fresh;
@@ -111,10 +115,11 @@ void reload(int argc, char** argv, const Options& running) {
 }
 
 int serve(const Options& options, int argc, char** argv) {
-  if (!options.netns.empty()) must([&]() -> Result<bool> {
-    if (auto entered = enter_namespace(options.netns); !entered) return entered.error();
-    return true;
-  }());
+  if (!options.netns.empty())
+    must([&]() -> Result<bool> {
+      if (auto entered = enter_namespace(options.netns); !entered) return entered.error();
+      return true;
+    }());
   const InstanceLock lock = must(InstanceLock::take(options.state_dir));
   std::error_code failed;
   std::filesystem::create_directories(options.run_dir, failed);

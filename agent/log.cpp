@@ -89,7 +89,9 @@ void to_stderr(Level level, const std::string& message, const Fields& fields) {
 
 }  // namespace
 
-void set_level(Level level) { threshold = level; }
+void set_level(Level level) {
+  threshold = level;
+}
 
 bool parse_level(std::string_view text, Level& level) {
   for (const Level each : {Level::debug, Level::info, Level::warning, Level::error}) {

@@ -17,9 +17,17 @@ void set_level(Level level);
 bool parse_level(std::string_view text, Level& level);  // "debug", "info", "warning", "error"
 void write(Level level, const std::string& message, const Fields& fields = {});
 
-inline void debug(const std::string& message, const Fields& fields = {}) { write(Level::debug, message, fields); }
-inline void info(const std::string& message, const Fields& fields = {}) { write(Level::info, message, fields); }
-inline void warning(const std::string& message, const Fields& fields = {}) { write(Level::warning, message, fields); }
-inline void error(const std::string& message, const Fields& fields = {}) { write(Level::error, message, fields); }
+inline void debug(const std::string& message, const Fields& fields = {}) {
+  write(Level::debug, message, fields);
+}
+inline void info(const std::string& message, const Fields& fields = {}) {
+  write(Level::info, message, fields);
+}
+inline void warning(const std::string& message, const Fields& fields = {}) {
+  write(Level::warning, message, fields);
+}
+inline void error(const std::string& message, const Fields& fields = {}) {
+  write(Level::error, message, fields);
+}
 
 }  // namespace lanwright::log

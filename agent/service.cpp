@@ -9,7 +9,9 @@
 namespace lanwright {
 namespace {
 
-void tell(const std::string& state) { sd_notify(0, state.c_str()); }
+void tell(const std::string& state) {
+  sd_notify(0, state.c_str());
+}
 
 }  // namespace
 
@@ -18,9 +20,15 @@ Service::Service(boost::asio::io_context& io) : timer_(io) {
   if (sd_watchdog_enabled(0, &microseconds) > 0) interval_ = std::chrono::microseconds(microseconds / 2);
 }
 
-void Service::ready(const std::string& status) { tell("READY=1\nSTATUS=" + status); }
-void Service::status(const std::string& status) { tell("STATUS=" + status); }
-void Service::stopping() { tell("STOPPING=1"); }
+void Service::ready(const std::string& status) {
+  tell("READY=1\nSTATUS=" + status);
+}
+void Service::status(const std::string& status) {
+  tell("STATUS=" + status);
+}
+void Service::stopping() {
+  tell("STOPPING=1");
+}
 
 void Service::reloading() {
   timespec now{};

@@ -1,6 +1,6 @@
 // What the REST server needs of the agent. The agent implements it (agent/); a test may too.
-// Every method may be called from any thread; those that change something or wait take a deadline, after which
-// they answer ErrorKind::timeout (what was asked may still happen).
+// Every method may be called from any thread; those that change something or wait take a deadline, after
+// which they answer ErrorKind::timeout (what was asked may still happen).
 #pragma once
 
 #include <chrono>
@@ -41,7 +41,7 @@ struct SetView {
 };
 
 struct Snapshot {
-  std::uint64_t generation = 0;  // of the store
+  std::uint64_t generation = 0;                            // of the store
   std::vector<std::shared_ptr<const ObjectView>> objects;  // by kind, then name
   std::vector<SetView> sets;                               // by name
   std::map<std::string, std::uint64_t> counters;           // Prometheus names without the lanwright_ prefix
@@ -110,12 +110,13 @@ class AgentPort {
   virtual Result<std::shared_ptr<const Snapshot>> snapshot(Deadline deadline) = 0;
 
   // Waits until every object of the set (of all sets when absent) has been compared with the kernel at
-  // `generation` or later and is Ready (or gone, when it was deleted), or the deadline passes; says which it was.
+  // `generation` or later and is Ready (or gone, when it was deleted), or the deadline passes; says which it
+  // was.
   virtual bool wait_converged(const std::optional<std::string>& set, std::uint64_t generation,
                               Deadline deadline) = 0;
 
-  // Events with an id above `after`, oldest first, at most `limit`. Waits for one until the deadline when there
-  // is none; then answers an empty list.
+  // Events with an id above `after`, oldest first, at most `limit`. Waits for one until the deadline when
+  // there is none; then answers an empty list.
   virtual std::vector<Event> events_after(std::uint64_t after, std::size_t limit, Deadline deadline) = 0;
   // The newest `limit` events, oldest first.
   virtual std::vector<Event> recent_events(std::size_t limit) = 0;

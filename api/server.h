@@ -13,12 +13,12 @@
 namespace lanwright {
 
 struct ServerOptions {
-  std::filesystem::path socket;       // made with `mode` and `group`; replaced when no one listens on it
-  std::string group = "lanwright";    // used when it exists, otherwise root's, and a notice is logged
+  std::filesystem::path socket;     // made with `mode` and `group`; replaced when no one listens on it
+  std::string group = "lanwright";  // used when it exists, otherwise root's, and a notice is logged
   unsigned mode = 0660;
   std::size_t body_limit = 16U << 20U;  // bytes
   std::size_t threads = 8;
-  std::size_t event_streams = 4;        // more answer 503
+  std::size_t event_streams = 4;                // more answer 503
   std::chrono::milliseconds patience{10'000};   // for a client that is silent in the middle of something
   std::chrono::milliseconds heartbeat{15'000};  // between comments on an idle event stream
 };
@@ -27,7 +27,7 @@ class Server {
  public:
   static Result<std::unique_ptr<Server>> start(AgentPort& agent, const Grammar& grammar,
                                                const ServerOptions& options);
-  ~Server();  // stop()
+  ~Server();    // stop()
   void stop();  // closes the socket, ends open event streams, joins the threads, removes the socket file
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

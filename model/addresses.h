@@ -23,7 +23,7 @@ struct IpAddress {
   std::uint8_t family = 0;
   std::array<std::uint8_t, 16> bytes{};
   auto operator<=>(const IpAddress&) const = default;  // NOLINT(modernize-use-nullptr): misled by <=>
-  std::size_t size() const;  // 4 or 16
+  std::size_t size() const;                            // 4 or 16
   std::string text() const;
   static std::optional<IpAddress> parse(std::string_view text);
 };
@@ -33,8 +33,8 @@ struct IpPrefix {
   IpAddress address;
   std::uint8_t length = 0;
   auto operator<=>(const IpPrefix&) const = default;  // NOLINT(modernize-use-nullptr): misled by <=>
-  IpPrefix network() const;                     // host bits cleared
-  bool contains(const IpAddress& other) const;  // false when the families differ
+  IpPrefix network() const;                           // host bits cleared
+  bool contains(const IpAddress& other) const;        // false when the families differ
   bool overlaps(const IpPrefix& other) const;
   std::string text() const;
   static std::optional<IpPrefix> parse(std::string_view text);  // the length is required

@@ -17,8 +17,8 @@ namespace lanwright {
 enum class VlanProtocol : std::uint8_t { dot1q, dot1ad };  // "802.1Q" (TPID 0x8100), "802.1ad" (TPID 0x88a8)
 
 struct VlanSpec {
-  std::string parent;      // a link of the managed namespace, by name
-  std::uint16_t id = 0;    // VID, 1 to 4094
+  std::string parent;    // a link of the managed namespace, by name
+  std::uint16_t id = 0;  // VID, 1 to 4094
   VlanProtocol protocol = VlanProtocol::dot1q;
   std::optional<std::uint32_t> mtu;  // bytes
   std::optional<MacAddress> mac;
@@ -64,8 +64,8 @@ struct HostInterface {
 
 enum class NetworkMode : std::uint8_t { flat, nat, routed };
 
-// A driver's own settings, checked against the driver's grammar (model/grammar.h). Only what the user wrote is
-// here: defaults are the driver's, so that an export changes nothing.
+// A driver's own settings, checked against the driver's grammar (model/grammar.h). Only what the user wrote
+// is here: defaults are the driver's, so that an export changes nothing.
 using SettingValue = std::variant<bool, std::int64_t, std::string, std::vector<std::string>>;
 using Settings = std::map<std::string, SettingValue>;
 

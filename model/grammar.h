@@ -1,6 +1,6 @@
-// What the YAML reader must know of a driver, so that a driver's settings are decoded by the driver that brings
-// them: a table of its settings and a check of what spans several fields. The reader does types, unknown keys
-// and suggestions for all of them.
+// What the YAML reader must know of a driver, so that a driver's settings are decoded by the driver that
+// brings them: a table of its settings and a check of what spans several fields. The reader does types,
+// unknown keys and suggestions for all of them.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct SettingField {
   std::string help;                                             // one line, for the JSON Schema
   std::int64_t min = std::numeric_limits<std::int64_t>::min();  // integer
   std::int64_t max = std::numeric_limits<std::int64_t>::max();
-  std::vector<std::string> choices;                             // choice
+  std::vector<std::string> choices;  // choice
 };
 
 // Told by a check: `path` is relative to the object, e.g. "bridge.vlan_filtering", "uplinks[0]" or "mtu"; the

@@ -13,15 +13,16 @@ namespace lanwright {
 // The kinds of objects that a set declares, in the order in which they are listed to users.
 enum class Kind : std::uint8_t { vlan, network, attachment };
 
-const char* name_of(Kind kind);     // "network"
-const char* plural_of(Kind kind);   // "networks"
+const char* name_of(Kind kind);                        // "network"
+const char* plural_of(Kind kind);                      // "networks"
 std::optional<Kind> kind_from(std::string_view text);  // accepts "network", "networks"
 
 // One object. Names are unique per kind on a host, whatever set declares them.
 struct ResourceId {
   Kind kind = Kind::network;
   std::string name;
-  auto operator<=>(const ResourceId&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 sees a 0
+  auto operator<=>(const ResourceId&) const =
+      default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 sees a 0
   bool operator==(const ResourceId&) const = default;
   std::string text() const { return std::string(name_of(kind)) + " " + name; }  // "network lab"
 };

@@ -1,5 +1,6 @@
-// Values as JSON: what REST answers, what the store keeps and what `-o json` prints. Encoding is total; decoding
-// of specs goes through the one reader of the format (model/set_reader.h), so that no second set of rules exists.
+// Values as JSON: what REST answers, what the store keeps and what `-o json` prints. Encoding is total;
+// decoding of specs goes through the one reader of the format (model/set_reader.h), so that no second set of
+// rules exists.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -26,9 +27,10 @@ Json to_json(const Event& event);
 Json to_json(const Diagnostic& diagnostic);
 Json to_json(const Error& error);
 
-// One object's spec, as to_json(ObjectSpec) wrote it. Used on the store's own rows: references to other objects
-// are not checked here.
-Result<ObjectSpec> spec_from_json(Kind kind, const std::string& name, std::string_view json, const Grammar& grammar);
+// One object's spec, as to_json(ObjectSpec) wrote it. Used on the store's own rows: references to other
+// objects are not checked here.
+Result<ObjectSpec> spec_from_json(Kind kind, const std::string& name, std::string_view json,
+                                  const Grammar& grammar);
 
 // The set as YAML in the documented order of keys; read_set() gives the same set back.
 std::string to_yaml(const SetSpec& set);

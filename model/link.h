@@ -61,9 +61,9 @@ enum class Ipv6Addresses : std::uint8_t { automatic, none };
 // A link that an object wants. Everything optional that is absent is not looked at.
 struct LinkSpec {
   LinkName where;
-  std::string role;   // tells the links of one object apart in their marks; "" for the main one
-  std::string kind;   // IFLA_INFO_KIND: "bridge", "vlan", "veth", "tun"; "" = a host link used as it is
-  bool owned = true;  // false: an uplink: the agent only sets master, port attributes and UP
+  std::string role;      // tells the links of one object apart in their marks; "" for the main one
+  std::string kind;      // IFLA_INFO_KIND: "bridge", "vlan", "veth", "tun"; "" = a host link used as it is
+  bool owned = true;     // false: an uplink: the agent only sets master, port attributes and UP
   bool by_peer = false;  // made by the creation of `peer`, the other end of a veth
   std::optional<LinkName> peer;
   std::string altname;  // the full name, where `where.name` is a shortened one
@@ -109,16 +109,16 @@ struct LinkFact {
   bool loopback = false;
   std::uint32_t mtu = 0;
   std::optional<MacAddress> mac;
-  int master = 0;         // ifindex, 0 = none
-  int parent = 0;         // IFLA_LINK: ifindex, of the parent or the veth peer
-  int parent_nsid = -1;   // IFLA_LINK_NETNSID: where `parent` lives, -1 = same namespace
+  int master = 0;        // ifindex, 0 = none
+  int parent = 0;        // IFLA_LINK: ifindex, of the parent or the veth peer
+  int parent_nsid = -1;  // IFLA_LINK_NETNSID: where `parent` lives, -1 = same namespace
   std::uint32_t group = 0;
   std::string alias;
   Ipv6Addresses ipv6 = Ipv6Addresses::automatic;
   std::optional<std::uint32_t> tap_owner;
   std::optional<std::uint32_t> tap_group;
   LinkAttrs attributes;
-  PortVlans vlans;        // read only for ports of bridges that filter VLANs
+  PortVlans vlans;  // read only for ports of bridges that filter VLANs
   std::vector<AddressFact> addresses;
   std::vector<RouteFact> routes;  // that leave through this link
   bool operator==(const LinkFact&) const = default;

@@ -31,9 +31,9 @@ struct CreateLink {
 
 // Sets what differs on a link that is there. Only what is present is set.
 struct ChangeLink {
-  LinkName where;        // as it is named now
-  std::string kind;      // of the link; needed where kind-specific attributes are set
-  std::string port_kind; // "bridge" where port attributes are set
+  LinkName where;         // as it is named now
+  std::string kind;       // of the link; needed where kind-specific attributes are set
+  std::string port_kind;  // "bridge" where port attributes are set
   int ifindex = 0;
   std::optional<std::string> rename;
   std::optional<std::string> master;  // a name; "" takes it off its master
@@ -82,7 +82,8 @@ struct RemoveRoute {
   bool operator==(const RemoveRoute&) const = default;
 };
 
-using Step = std::variant<CreateLink, ChangeLink, RemoveLink, AddAddress, RemoveAddress, AddRoute, RemoveRoute>;
+using Step =
+    std::variant<CreateLink, ChangeLink, RemoveLink, AddAddress, RemoveAddress, AddRoute, RemoveRoute>;
 
 struct Action {
   ResourceId object;
@@ -98,8 +99,8 @@ struct Action {
   std::string text() const;        // "create bridge br0", for people
 };
 
-// An object that cannot be made to match now, and why: it waits (kind `waiting`), or somebody else owns a link
-// that it wants (kind `conflict`).
+// An object that cannot be made to match now, and why: it waits (kind `waiting`), or somebody else owns a
+// link that it wants (kind `conflict`).
 struct Blocked {
   ResourceId object;
   Error why;

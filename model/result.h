@@ -26,18 +26,19 @@ const char* name_of(ErrorKind kind);
 
 struct Error {
   ErrorKind kind = ErrorKind::internal;
-  std::string tried;    // "create link"
-  std::string object;   // "br0 of network lab"
-  int number = 0;       // errno, 0 when there is none
-  std::string words;    // the kernel's extended-ack text, or the peer's words, verbatim
-  std::string hint;     // what the user can do next; may be empty
+  std::string tried;   // "create link"
+  std::string object;  // "br0 of network lab"
+  int number = 0;      // errno, 0 when there is none
+  std::string words;   // the kernel's extended-ack text, or the peer's words, verbatim
+  std::string hint;    // what the user can do next; may be empty
 
   bool operator==(const Error&) const = default;
 
   // Whether trying again later can succeed without anybody changing the request.
   bool retryable() const { return kind != ErrorKind::invalid && kind != ErrorKind::not_found; }
 
-  // "create link br0 of network lab: Operation not supported (errno 95): Unknown device type; load module ..."
+  // "create link br0 of network lab: Operation not supported (errno 95): Unknown device type; load module
+  // ..."
   std::string text() const;
 };
 
@@ -47,20 +48,34 @@ Error error_from_errno(int number, std::string tried, std::string object, std::s
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}       // NOLINT(google-explicit-constructor)
-  Result(Error error) : content_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : content_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : content_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   explicit operator bool() const { return content_.index() == 0; }
   bool ok() const { return content_.index() == 0; }
-  T& value() & { assert(ok()); return std::get<0>(content_); }
-  const T& value() const& { assert(ok()); return std::get<0>(content_); }
-  T&& value() && { assert(ok()); return std::move(std::get<0>(content_)); }
+  T& value() & {
+    assert(ok());
+    return std::get<0>(content_);
+  }
+  const T& value() const& {
+    assert(ok());
+    return std::get<0>(content_);
+  }
+  T&& value() && {
+    assert(ok());
+    return std::move(std::get<0>(content_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
-  const Error& error() const { assert(!ok()); return std::get<1>(content_); }
+  const Error& error() const {
+    assert(!ok());
+    return std::get<1>(content_);
+  }
 
  private:
   std::variant<T, Error> content_;
@@ -73,7 +88,10 @@ class [[nodiscard]] Result<void> {
   Result(Error error) : error_(std::move(error)), failed_(true) {}  // NOLINT(google-explicit-constructor)
   explicit operator bool() const { return !failed_; }
   bool ok() const { return !failed_; }
-  const Error& error() const { assert(failed_); return error_; }
+  const Error& error() const {
+    assert(failed_);
+    return error_;
+  }
 
  private:
   Error error_;

@@ -28,16 +28,16 @@ struct Diagnostic {
 
 struct ReadLimits {
   // What yaml-cpp reads in about a second whatever is in it, and room for some 30,000 objects.
-  std::size_t bytes = 6U << 20U;      // of a file
-  std::size_t nodes = 750'000;        // scalars, sequences and mappings
+  std::size_t bytes = 6U << 20U;  // of a file
+  std::size_t nodes = 750'000;    // scalars, sequences and mappings
   std::size_t depth = 32;
-  std::size_t diagnostics = 100;      // further mistakes are counted, not told
+  std::size_t diagnostics = 100;  // further mistakes are counted, not told
 };
 
 struct ReadOutcome {
-  SetSpec set;                           // meaningful only when there are no diagnostics
-  std::vector<Diagnostic> diagnostics;   // in the order of the file
-  std::size_t untold = 0;                // mistakes beyond ReadLimits::diagnostics
+  SetSpec set;                          // meaningful only when there are no diagnostics
+  std::vector<Diagnostic> diagnostics;  // in the order of the file
+  std::size_t untold = 0;               // mistakes beyond ReadLimits::diagnostics
   bool ok() const { return diagnostics.empty(); }
 };
 

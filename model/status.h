@@ -16,7 +16,7 @@ using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono:
 std::string rfc3339(WallTime time);  // "2026-11-20T19:46:56.123Z"
 
 enum class Phase : std::uint8_t {
-  pending,    // waits for something: `message` says for what
+  pending,  // waits for something: `message` says for what
   applying,
   ready,      // verified: its difference is empty
   retrying,   // failed; tried again at `next_try`

@@ -119,7 +119,8 @@ Result<void> Blueprint::check() const {
       if (!find(id)->object.deleting) rivals.push_back(&id);
     }
     if (rivals.size() < 2) continue;
-    return invalid(rivals[0]->text(), "the link " + link.text() + " is wanted by " + rivals[1]->text() + " as well",
+    return invalid(rivals[0]->text(),
+                   "the link " + link.text() + " is wanted by " + rivals[1]->text() + " as well",
                    "give one of them another name");
   }
   for (const auto& [id, entry] : entries_) {
@@ -127,10 +128,12 @@ Result<void> Blueprint::check() const {
     if (const auto* network = network_of(entry->object)) {
       const Entry* host = find({Kind::network, *network});
       if (host == nullptr || host->object.deleting)
-        return invalid(id.text(), "its network " + *network + " does not exist", "declare the network, or remove both");
+        return invalid(id.text(), "its network " + *network + " does not exist",
+                       "declare the network, or remove both");
     }
     if (depth_of(id) >= kDeepest)
-      return invalid(id.text(), "it stands on itself through its parents", "break the circle of parents and uplinks");
+      return invalid(id.text(), "it stands on itself through its parents",
+                     "break the circle of parents and uplinks");
   }
   return {};
 }

@@ -1,5 +1,6 @@
 // Everything that is wanted, compiled to links, with the indexes that tell whom a change concerns. A value:
-// cheap to copy (what did not change is shared), so that a request is tried on a copy and kept or thrown away.
+// cheap to copy (what did not change is shared), so that a request is tried on a copy and kept or thrown
+// away.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,8 @@ class Blueprint {
     Parts parts;  // while deleting: what it used to want
   };
 
-  // Adds an object or replaces the one with this id. Order does not matter: what depends on it is compiled anew.
+  // Adds an object or replaces the one with this id. Order does not matter: what depends on it is compiled
+  // anew.
   void put(WantedObject object);
   void erase(const ResourceId& id);
   void set_claims(const Uid& uid, std::set<std::string> links);
@@ -47,7 +49,8 @@ class Blueprint {
   const Entry* find(const ResourceId& id) const;
   const Entry* find_uid(const Uid& uid) const;
   const std::map<ResourceId, std::shared_ptr<const Entry>>& entries() const { return entries_; }
-  // Whose link this is, by its wanted name. Of an object that is being deleted only when nobody else wants it.
+  // Whose link this is, by its wanted name. Of an object that is being deleted only when nobody else wants
+  // it.
   const Entry* owner_of(const LinkName& link) const;
   // Objects that use this link without owning it: as uplink, master or parent.
   const std::set<ResourceId>* users_of(const LinkName& link) const;

@@ -1,6 +1,6 @@
-// A driver turns a declared network, and what is plugged into it, into parts that the planner compares with what
-// is observed. Drivers are pure: no I/O, no state, any thread. Everything they have in common (matching, diffing,
-// ordering, acting, marks) is the planner's and the executor's, so that a driver is one short file.
+// A driver turns a declared network, and what is plugged into it, into parts that the planner compares with
+// what is observed. Drivers are pure: no I/O, no state, any thread. Everything they have in common (matching,
+// diffing, ordering, acting, marks) is the planner's and the executor's, so that a driver is one short file.
 #pragma once
 
 #include <string>
@@ -20,8 +20,8 @@ struct Named {
   const Spec& spec;
 };
 
-// What an object wants to exist, in the order of creation. Links today; switch processes and database rows are
-// further members, each with a source of observed facts and a planner of its own beside the links'.
+// What an object wants to exist, in the order of creation. Links today; switch processes and database rows
+// are further members, each with a source of observed facts and a planner of its own beside the links'.
 struct Parts {
   std::vector<LinkSpec> links;
   bool operator==(const Parts&) const = default;
@@ -32,7 +32,8 @@ class Driver {
   virtual ~Driver() = default;
   virtual const DriverGrammar& grammar() const = 0;
   virtual Parts network(const Named<NetworkSpec>& network) const = 0;
-  virtual Parts attachment(const Named<AttachmentSpec>& attachment, const Named<NetworkSpec>& network) const = 0;
+  virtual Parts attachment(const Named<AttachmentSpec>& attachment,
+                           const Named<NetworkSpec>& network) const = 0;
 };
 
 // Names and addresses that every driver gives in the same way.
@@ -49,8 +50,9 @@ inline constexpr std::uint32_t kDefaultMtu = 1500;
 // Role of an attachment's end inside its namespace.
 inline constexpr const char* kInnerRole = "inner";
 
-// A veth pair or a tap between `attachment` and a switch: the first link is the switch's side, without a master
-// or port attributes (the caller adds these). Used by every driver whose networks have ports in the kernel.
+// A veth pair or a tap between `attachment` and a switch: the first link is the switch's side, without a
+// master or port attributes (the caller adds these). Used by every driver whose networks have ports in the
+// kernel.
 Parts cable(const Named<AttachmentSpec>& attachment, std::uint32_t mtu);
 
 // Typed access to decoded settings; `fallback` when the user did not say.

@@ -1,6 +1,6 @@
 // The kernel's links as the reconciler sees them: a source of observed state and a doer of actions. One is
-// implemented over netlink (reconcilers/netlink/); tests may use others. Switch processes and databases come as
-// further sources beside it. Loop thread only.
+// implemented over netlink (reconcilers/netlink/); tests may use others. Switch processes and databases come
+// as further sources beside it. Loop thread only.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +17,11 @@ namespace lanwright {
 
 // What moved since the last look. Only says where to look again.
 struct Touched {
-  std::set<LinkName> links;             // changed, appeared or went (under each name it had)
-  std::set<Uid> uids;                   // of the marks that those links carried
-  std::set<std::string> namespaces;     // appeared, went, or were read anew
-  bool everything = false;              // a full re-read happened
-  bool lost_events = false;             // the socket overran: the source is stale until resync()
+  std::set<LinkName> links;          // changed, appeared or went (under each name it had)
+  std::set<Uid> uids;                // of the marks that those links carried
+  std::set<std::string> namespaces;  // appeared, went, or were read anew
+  bool everything = false;           // a full re-read happened
+  bool lost_events = false;          // the socket overran: the source is stale until resync()
   std::size_t messages = 0;
   bool empty() const { return links.empty() && namespaces.empty() && !everything && !lost_events; }
 };
@@ -48,9 +48,11 @@ class LinkPort {
   virtual Touched recheck(const std::string& path, Observed& observed) = 0;
 
   // Does the actions of one stage, pipelined, in order; answers one result each. Names are resolved against
-  // `observed`. Removals are looked at again, then done together by link group, in pieces that hold the kernel's
-  // link lock for at most ~0.3 s; may return after some (`ErrorKind::busy` for the rest) so that the loop turns.
-  virtual std::vector<Result<void>> execute(std::span<const Action* const> actions, const Observed& observed) = 0;
+  // `observed`. Removals are looked at again, then done together by link group, in pieces that hold the
+  // kernel's link lock for at most ~0.3 s; may return after some (`ErrorKind::busy` for the rest) so that the
+  // loop turns.
+  virtual std::vector<Result<void>> execute(std::span<const Action* const> actions,
+                                            const Observed& observed) = 0;
 
   // Changing messages sent so far (not dumps): the proof that nothing was written.
   virtual std::uint64_t writes() const = 0;

@@ -12,8 +12,8 @@ namespace {
 
 using Entry = Blueprint::Entry;
 
-// Stages of what one object needs, relative to its depth; removals come before all of them, and before those the
-// marks of links that lost theirs: nothing is removed that is not marked.
+// Stages of what one object needs, relative to its depth; removals come before all of them, and before those
+// the marks of links that lost theirs: nothing is removed that is not marked.
 constexpr int kMarks = -1;
 constexpr int kRemovals = 0;
 constexpr int kStagesPerDepth = 10;
@@ -21,7 +21,9 @@ enum Within : int { kLinks = 0, kInnerLinks = 1, kAddresses = 2, kRoutes = 3 };
 
 constexpr std::uint32_t kIpv6DefaultMetric = 1024;  // IP6_RT_PRIO_USER
 
-std::string quoted(const std::string& text) { return text.empty() ? std::string("none") : text; }
+std::string quoted(const std::string& text) {
+  return text.empty() ? std::string("none") : text;
+}
 
 // How ours a link is that was found under a wanted name or mark.
 enum class Ownership { ours, adoptable, foreign, other_object, unknown_mark };
@@ -83,12 +85,15 @@ class Planner {
   std::optional<std::string> must_recreate(const LinkSpec& link, const LinkFact& found) const;
   bool peer_is_wrong(const LinkSpec& link, const LinkFact& found) const;
   std::string name_of_index(const std::string& netns, int ifindex) const;
-  bool will_be_gone(const LinkName& where, int ifindex) const { return removed_.contains({where.netns, ifindex}); }
+  bool will_be_gone(const LinkName& where, int ifindex) const {
+    return removed_.contains({where.netns, ifindex});
+  }
 
   void block(const Cursor& at, Error why) { plan_.blocked.push_back({at.entry.object.id, std::move(why)}); }
   void act(const Cursor& at, int stage, Step step, std::string reason, std::vector<std::string> differences,
            Disruption disruption);
-  void remove(const Cursor& at, const std::string& netns, const LinkFact& fact, const Mark& mark, std::string reason);
+  void remove(const Cursor& at, const std::string& netns, const LinkFact& fact, const Mark& mark,
+              std::string reason);
 
   const Blueprint& desired_;
   const Observed& observed_;
@@ -98,7 +103,9 @@ class Planner {
   std::set<const LinkSpec*> satisfied_by_peer_;    // inner ends made together with their outer end
 };
 
-Mark mark_of(const Entry& entry, const LinkSpec& link) { return {entry.object.uid, link.role}; }
+Mark mark_of(const Entry& entry, const LinkSpec& link) {
+  return {entry.object.uid, link.role};
+}
 
 std::string label(const Entry& entry, const LinkName& link) {
   return link.text() + " of " + entry.object.id.text();
@@ -112,8 +119,8 @@ Error conflict(const Entry& entry, const LinkName& link, std::string words, std:
   return {ErrorKind::conflict, "make", label(entry, link), 0, std::move(words), std::move(hint)};
 }
 
-void Planner::act(const Cursor& at, int stage, Step step, std::string reason, std::vector<std::string> differences,
-                  Disruption disruption) {
+void Planner::act(const Cursor& at, int stage, Step step, std::string reason,
+                  std::vector<std::string> differences, Disruption disruption) {
   plan_.actions.push_back(
       {at.entry.object.id, stage, std::move(step), std::move(reason), std::move(differences), disruption});
 }
@@ -130,7 +137,8 @@ void Planner::remove(const Cursor& at, const std::string& netns, const LinkFact&
     change.alias = mark.text();
     act(at, kMarks, std::move(change), reason, {"alias"}, Disruption::none);
   }
-  act(at, kRemovals, RemoveLink{where, fact.ifindex, fact.kind, mark}, std::move(reason), {}, Disruption::none);
+  act(at, kRemovals, RemoveLink{where, fact.ifindex, fact.kind, mark}, std::move(reason), {},
+      Disruption::none);
 }
 
 void Planner::look_at(const Entry& entry) {
@@ -222,10 +230,11 @@ const LinkFact* Planner::locate(const Entry& entry, const LinkSpec& link) const 
 
 Ownership Planner::ownership_of(const Entry& entry, const LinkSpec& link, const LinkFact& found) const {
   const auto mark = Mark::parse(found.alias);
-  if (mark && mark->uid == entry.object.uid) return mark->role == link.role ? Ownership::ours : Ownership::other_object;
+  if (mark && mark->uid == entry.object.uid)
+    return mark->role == link.role ? Ownership::ours : Ownership::other_object;
   if (mark && desired_.find_uid(mark->uid) != nullptr) return Ownership::other_object;
-  // The moment between creation and mark, or somebody rewrote the alias: the group, the kind and the stored name
-  // still say that it is ours.
+  // The moment between creation and mark, or somebody rewrote the alias: the group, the kind and the stored
+  // name still say that it is ours.
   if (!mark && found.group == kOwnGroup && found.kind == link.kind) return Ownership::ours;
   if (entry.object.adopt && found.kind == link.kind) return Ownership::adoptable;
   return mark ? Ownership::unknown_mark : Ownership::foreign;
@@ -239,7 +248,8 @@ std::optional<Error> Planner::missing_base(const Entry& entry, const LinkSpec& l
     if (created_.contains(base)) return std::nullopt;
     const LinkFact* found = observed_.find(base);
     if (found == nullptr || will_be_gone(base, found->ifindex))
-      return waiting(entry, link.where, std::string("its ") + role + " " + base.text() + who + " does not exist",
+      return waiting(entry, link.where,
+                     std::string("its ") + role + " " + base.text() + who + " does not exist",
                      "it is made as soon as " + base.name + " appears");
     // A VLAN cannot be up over a parent that is down (ENETDOWN), and comes up with it.
     if (owner == nullptr && base.name == link.parent && !found->up)
@@ -280,20 +290,22 @@ void Planner::compare(const Cursor& at, const LinkSpec& link) {
     case Ownership::other_object: {
       const auto mark = Mark::parse(found->alias);
       const Entry* other = desired_.find_uid(mark->uid);
-      return block(at, waiting(at.entry, link.where,
-                               "the name is still held by a link of " +
-                                   (other != nullptr ? other->object.id.text() : std::string("another object")),
-                               "it is made as soon as the name is free"));
+      return block(at,
+                   waiting(at.entry, link.where,
+                           "the name is still held by a link of " +
+                               (other != nullptr ? other->object.id.text() : std::string("another object")),
+                           "it is made as soon as the name is free"));
     }
     case Ownership::unknown_mark:
-      return block(at, conflict(at.entry, link.where,
-                                "the link carries the mark of an agent with another store (" + found->alias + ")",
-                                "apply with --adopt to take it over, or remove it: ip link del " + found->name));
+      return block(at,
+                   conflict(at.entry, link.where,
+                            "the link carries the mark of an agent with another store (" + found->alias + ")",
+                            "apply with --adopt to take it over, or remove it: ip link del " + found->name));
     case Ownership::foreign:
       return block(at, conflict(at.entry, link.where,
                                 "there is a link of this name that is not ours (" +
-                                    (found->kind.empty() ? std::string("physical") : found->kind) + ", ifindex " +
-                                    std::to_string(found->ifindex) + ")",
+                                    (found->kind.empty() ? std::string("physical") : found->kind) +
+                                    ", ifindex " + std::to_string(found->ifindex) + ")",
                                 found->kind == link.kind
                                     ? "apply with --adopt to take it over, choose another name, or remove it"
                                     : "choose another name, or remove it"));
@@ -318,15 +330,16 @@ std::optional<std::string> Planner::must_recreate(const LinkSpec& link, const Li
   if (found.kind != link.kind) return "kind is " + quoted(found.kind) + ", wanted " + link.kind;
   if (!link.parent.empty()) {
     const LinkFact* parent = observed_.find(LinkName{"", link.parent});
-    const bool same = parent != nullptr && !created_.contains({"", link.parent}) && found.parent == parent->ifindex;
+    const bool same =
+        parent != nullptr && !created_.contains({"", link.parent}) && found.parent == parent->ifindex;
     if (!same) return "parent is " + quoted(name_of_index("", found.parent)) + ", wanted " + link.parent;
   }
   for (const auto& [attribute, wanted] : link.attributes) {
     if (!fixed_at_creation(attribute)) continue;
     const auto value = find(found.attributes, attribute);
     if (value != wanted)
-      return std::string(name_of(attribute)) + " is " + (value ? std::to_string(*value) : "unknown") + ", wanted " +
-             std::to_string(wanted);
+      return std::string(name_of(attribute)) + " is " + (value ? std::to_string(*value) : "unknown") +
+             ", wanted " + std::to_string(wanted);
   }
   if (peer_is_wrong(link, found)) return "its other end is not in " + link.peer->text();
   return std::nullopt;
@@ -355,10 +368,11 @@ void Planner::create(const Cursor& at, const LinkSpec& link, std::string reason,
       const auto mark = Mark::parse(occupant->alias);
       if (!mark || mark->uid != at.entry.object.uid) {
         created_.erase(link.where);
-        return block(at, conflict(at.entry, inner->where,
-                                  "there is an interface of this name in the namespace that is not ours (" +
-                                      quoted(occupant->kind) + ", ifindex " + std::to_string(occupant->ifindex) + ")",
-                                  "choose another `interface`, or remove it there"));
+        return block(
+            at, conflict(at.entry, inner->where,
+                         "there is an interface of this name in the namespace that is not ours (" +
+                             quoted(occupant->kind) + ", ifindex " + std::to_string(occupant->ifindex) + ")",
+                         "choose another `interface`, or remove it there"));
       }
       // Our own end of a cable whose other end is lost or elsewhere.
       remove(at, inner->where.netns, *occupant, *mark, "its other end is lost");
@@ -393,7 +407,8 @@ struct Differences {
   }
 };
 
-void add_attributes(const LinkSpec& link, const LinkFact& found, bool ports, ChangeLink& change, Differences& differs) {
+void add_attributes(const LinkSpec& link, const LinkFact& found, bool ports, ChangeLink& change,
+                    Differences& differs) {
   for (const auto& [attribute, wanted] : link.attributes) {
     if (is_port_attribute(attribute) != ports || fixed_at_creation(attribute)) continue;
     const auto value = find(found.attributes, attribute);
@@ -423,7 +438,8 @@ std::string text_of(const std::optional<T>& value) {
   return value ? std::to_string(*value) : std::string{};
 }
 
-void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership) {
+void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const LinkFact& found,
+                               Ownership ownership) {
   if (auto reason = must_recreate(link, found)) {
     if (ownership == Ownership::adoptable)
       return block(at, conflict(at.entry, link.where, "it cannot be taken over: " + *reason,
@@ -439,7 +455,8 @@ void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const Lin
                                     std::to_string(holder->ifindex) + ")",
                                 "rename or remove that link"));
   }
-  const LinkFact* master = link.master.empty() ? nullptr : observed_.find(LinkName{link.where.netns, link.master});
+  const LinkFact* master =
+      link.master.empty() ? nullptr : observed_.find(LinkName{link.where.netns, link.master});
   const LinkFact* parent = link.parent.empty() ? nullptr : observed_.find(LinkName{"", link.parent});
 
   ChangeLink change;
@@ -533,8 +550,8 @@ void Planner::use_host_link(const Cursor& at, const LinkSpec& link) {
   const LinkFact* found = observed_.find(link.where);
   const bool is_new = created_.contains(link.where);
   if (found == nullptr && !is_new)
-    return block(at, waiting(at.entry, link.where, "there is no such link",
-                             "it is plugged in as soon as it appears"));
+    return block(
+        at, waiting(at.entry, link.where, "there is no such link", "it is plugged in as soon as it appears"));
   ChangeLink change;
   change.where = link.where;
   Differences differs;
@@ -544,9 +561,11 @@ void Planner::use_host_link(const Cursor& at, const LinkSpec& link) {
   change.ifindex = fact.ifindex;
 
   if (fact.loopback)
-    return block(at, conflict(at.entry, link.where, "the loopback interface cannot be a port", "name another uplink"));
+    return block(
+        at, conflict(at.entry, link.where, "the loopback interface cannot be a port", "name another uplink"));
   const LinkFact* master = observed_.find(LinkName{"", link.master});
-  const bool member = master != nullptr && !created_.contains({"", link.master}) && fact.master == master->ifindex;
+  const bool member =
+      master != nullptr && !created_.contains({"", link.master}) && fact.master == master->ifindex;
   if (!member) {
     const bool elsewhere = fact.master != 0 && (master == nullptr || fact.master != master->ifindex);
     const NamespaceFacts* host = observed_.find(std::string{});
@@ -585,7 +604,8 @@ void Planner::compare_addresses(const Cursor& at, const LinkSpec& link, const Li
   };
   for (const IpPrefix& wanted : link.addresses) {
     if (found != nullptr && has(*found, wanted)) continue;
-    act(at, at.stage + kAddresses, AddAddress{link.where, wanted}, "missing", {"addresses"}, Disruption::none);
+    act(at, at.stage + kAddresses, AddAddress{link.where, wanted}, "missing", {"addresses"},
+        Disruption::none);
   }
   if (found == nullptr) return;
   for (const AddressFact& address : found->addresses) {
@@ -602,15 +622,16 @@ void Planner::compare_routes(const Cursor& at, const LinkSpec& link, const LinkF
     const bool there = found != nullptr &&
                        std::any_of(found->routes.begin(), found->routes.end(),
                                    [&](const RouteFact& fact) { return same_route(wanted, fact.route); });
-    if (!there) act(at, at.stage + kRoutes, AddRoute{link.where, wanted}, "missing", {"routes"}, Disruption::none);
+    if (!there)
+      act(at, at.stage + kRoutes, AddRoute{link.where, wanted}, "missing", {"routes"}, Disruption::none);
   }
   if (found == nullptr) return;
   for (const RouteFact& fact : found->routes) {
     const bool wanted = std::any_of(link.routes.begin(), link.routes.end(),
                                     [&](const RouteSpec& spec) { return same_route(spec, fact.route); });
     if (!wanted)
-      act(at, kRemovals, RemoveRoute{{link.where.netns, found->name}, fact.route}, "no longer declared", {"routes"},
-          Disruption::none);
+      act(at, kRemovals, RemoveRoute{{link.where.netns, found->name}, fact.route}, "no longer declared",
+          {"routes"}, Disruption::none);
   }
 }
 
@@ -636,7 +657,8 @@ Plan plan(const Blueprint& desired, const Observed& observed, Scope scope) {
       if (const Entry* entry = desired.find(id)) add(*entry);
     }
   }
-  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   Planner planner(desired, observed);
   for (const auto& [depth, entry] : order) planner.look_at(*entry);
   return std::move(planner).take();

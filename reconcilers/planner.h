@@ -14,8 +14,8 @@ namespace lanwright {
 // stand on.
 using Scope = const std::set<ResourceId>*;
 
-// Never plans a removal or a change of a link that does not carry our mark, except master, port attributes and
-// UP of declared uplinks, and what an object with `adopt` names. Empty when `observed` is not complete.
+// Never plans a removal or a change of a link that does not carry our mark, except master, port attributes
+// and UP of declared uplinks, and what an object with `adopt` names. Empty when `observed` is not complete.
 Plan plan(const Blueprint& desired, const Observed& observed, Scope scope = nullptr);
 
 // Claims of this object's that are no longer declared and no longer hold in the kernel: may be forgotten.

@@ -1,6 +1,6 @@
 // The durable desired state: one SQLite file. Owned and called by the loop thread only. Every method that
-// changes something has committed (WAL, synchronous=FULL) when it returns success, and changed nothing when it
-// returns an error.
+// changes something has committed (WAL, synchronous=FULL) when it returns success, and changed nothing when
+// it returns an error.
 #pragma once
 
 #include <cstdint>
@@ -44,15 +44,16 @@ struct Claim {
   bool operator==(const Claim&) const = default;
 };
 
-// One commit. Everything in it happens or nothing does. The store raises its generation by one and stamps it on
-// the sets and objects in `put_*` whose content differs from what is stored, and on every other set that an
-// object joined, left or began to leave. Objects are put before objects are marked, both before sets are dropped.
-// An object whose set does not exist afterwards, and a dropped set with an object that stays, are errors.
+// One commit. Everything in it happens or nothing does. The store raises its generation by one and stamps it
+// on the sets and objects in `put_*` whose content differs from what is stored, and on every other set that
+// an object joined, left or began to leave. Objects are put before objects are marked, both before sets are
+// dropped. An object whose set does not exist afterwards, and a dropped set with an object that stays, are
+// errors.
 struct StoreChange {
   std::vector<std::string> put_sets;   // made when missing; `applied` becomes now
   std::vector<std::string> drop_sets;  // unknown ones are ignored; its deleting objects stay until forget()
-  // An object that exists keeps its uid and its time of creation; one that was deleting is wanted again, with its
-  // old uid. A new one is given a uid when it has none, and now as its time of creation when it has none.
+  // An object that exists keeps its uid and its time of creation; one that was deleting is wanted again, with
+  // its old uid. A new one is given a uid when it has none, and now as its time of creation when it has none.
   std::vector<StoredObject> put_objects;
   std::vector<ResourceId> mark_deleting;  // unknown ones are ignored
   std::vector<Event> events;              // history that must not be lost (who applied what)
@@ -63,10 +64,11 @@ class Store {
   struct Opened;
 
   // Opens DIR/lanwright.db, creating or migrating it (all in one transaction with user_version), after
-  // PRAGMA integrity_check. A damaged file is moved to DIR/lanwright.db.damaged-TIME together with its -wal and
-  // -shm, a new one is begun, and Opened::set_aside says where the old one is: its kernel links then carry uids
-  // that the new store does not know, so nothing of them is ever removed. A file from a newer version of the
-  // program is an error. So are a directory that cannot be written and a lock held by somebody else.
+  // PRAGMA integrity_check. A damaged file is moved to DIR/lanwright.db.damaged-TIME together with its -wal
+  // and -shm, a new one is begun, and Opened::set_aside says where the old one is: its kernel links then
+  // carry uids that the new store does not know, so nothing of them is ever removed. A file from a newer
+  // version of the program is an error. So are a directory that cannot be written and a lock held by somebody
+  // else.
   static Result<Opened> open(const std::filesystem::path& directory);
 
   ~Store();
@@ -85,12 +87,13 @@ class Store {
   Result<void> add_claims(const std::vector<Claim>& claims);
   Result<void> drop_claims(const std::vector<Claim>& claims);
 
-  // History that may lose its last second in a power failure (drift, repairs). The newest 10,000 are kept. Here
-  // and in commit() the store gives the ids, one after the other, so that the last one is last_event_id()
-  // afterwards, and now as the time of an event that has none.
+  // History that may lose its last second in a power failure (drift, repairs). The newest 10,000 are kept.
+  // Here and in commit() the store gives the ids, one after the other, so that the last one is
+  // last_event_id() afterwards, and now as the time of an event that has none.
   Result<void> record(const std::vector<Event>& events);
-  Result<std::vector<Event>> history(std::optional<ResourceId> object, std::size_t limit) const;  // newest first
-  std::uint64_t last_event_id() const;  // 0 when there is none
+  Result<std::vector<Event>> history(std::optional<ResourceId> object,
+                                     std::size_t limit) const;  // newest first
+  std::uint64_t last_event_id() const;                          // 0 when there is none
 
  private:
   struct Impl;
@@ -101,7 +104,8 @@ class Store {
 struct Store::Opened {
   std::unique_ptr<Store> store;
   std::optional<std::filesystem::path> set_aside;
-  std::string damage;  // what was wrong with it, in SQLite's words; empty when it was set aside by an earlier start
+  std::string
+      damage;  // what was wrong with it, in SQLite's words; empty when it was set aside by an earlier start
 };
 
 }  // namespace lanwright

@@ -20,8 +20,12 @@ constexpr std::int64_t kDefaultMaxAge = 20;        // s
 constexpr std::int64_t kDefaultPriority = 32768;
 constexpr std::uint64_t kCentiseconds = 100;
 
-bool is_hub(const NetworkSpec& spec) { return setting(spec.settings, "flooding", "learn") == "hub"; }
-bool filters_vlans(const NetworkSpec& spec) { return setting(spec.settings, "vlan_filtering", false); }
+bool is_hub(const NetworkSpec& spec) {
+  return setting(spec.settings, "flooding", "learn") == "hub";
+}
+bool filters_vlans(const NetworkSpec& spec) {
+  return setting(spec.settings, "vlan_filtering", false);
+}
 
 std::string bridge_name(const Named<NetworkSpec>& network) {
   const std::string given = setting(network.spec.settings, "name", "");
@@ -36,8 +40,7 @@ LinkAttrs bridge_attributes(const NetworkSpec& spec) {
   const bool hub = is_hub(spec);
   LinkAttrs attrs = {
       {LinkAttr::bridge_stp_state, setting(spec.settings, "stp", false) ? 1U : 0U},
-      {LinkAttr::bridge_ageing_time,
-       hub ? 0U : number(spec, "ageing_time", kDefaultAgeing) * kCentiseconds},
+      {LinkAttr::bridge_ageing_time, hub ? 0U : number(spec, "ageing_time", kDefaultAgeing) * kCentiseconds},
       {LinkAttr::bridge_group_fwd_mask, hub ? kForwardAllBridge : 0U},
       {LinkAttr::bridge_mcast_snooping, hub ? 0U : 1U},
       {LinkAttr::bridge_forward_delay, number(spec, "forward_delay", kDefaultForwardDelay) * kCentiseconds},
@@ -45,11 +48,12 @@ LinkAttrs bridge_attributes(const NetworkSpec& spec) {
       {LinkAttr::bridge_max_age, number(spec, "max_age", kDefaultMaxAge) * kCentiseconds},
       {LinkAttr::bridge_priority, number(spec, "priority", kDefaultPriority)},
   };
-  // A kernel without VLAN filtering knows neither attribute: ask only when the user does, or it could not make
-  // any bridge at all.
+  // A kernel without VLAN filtering knows neither attribute: ask only when the user does, or it could not
+  // make any bridge at all.
   if (filters_vlans(spec)) {
     attrs.emplace_back(LinkAttr::bridge_vlan_filtering, 1);
-    attrs.emplace_back(LinkAttr::bridge_vlan_default_pvid, 0);  // a port is in the VLANs that it declares, no other
+    attrs.emplace_back(LinkAttr::bridge_vlan_default_pvid,
+                       0);  // a port is in the VLANs that it declares, no other
   }
   std::sort(attrs.begin(), attrs.end());
   return attrs;
@@ -98,7 +102,8 @@ class Bridge final : public Driver {
     return parts;
   }
 
-  Parts attachment(const Named<AttachmentSpec>& attachment, const Named<NetworkSpec>& network) const override {
+  Parts attachment(const Named<AttachmentSpec>& attachment,
+                   const Named<NetworkSpec>& network) const override {
     const std::uint32_t mtu = attachment.spec.mtu.value_or(network.spec.mtu.value_or(kDefaultMtu));
     Parts parts = cable(attachment, mtu);
     plug_in(parts.links.front(), network, attachment.spec.vlans, attachment.spec.isolated);
@@ -110,10 +115,13 @@ void check_network(const std::string& /*name*/, const NetworkSpec& spec, const C
   if (spec.mode != NetworkMode::flat) complain("mode", "driver bridge has only mode flat so far");
   const std::string name = setting(spec.settings, "name", "");
   if (spec.settings.contains("name")) {
-    if (const char* fault = interface_name_fault(name)) complain("bridge.name", "bridge name `" + name + "` " + fault);
+    if (const char* fault = interface_name_fault(name))
+      complain("bridge.name", "bridge name `" + name + "` " + fault);
   }
-  if (!spec.parent.empty()) complain("parent", "a bridge has no parent; plug host interfaces in with `uplinks`");
-  if (spec.host_interface) complain("host_interface", "host_interface is for networks of driver macvlan or ipvlan");
+  if (!spec.parent.empty())
+    complain("parent", "a bridge has no parent; plug host interfaces in with `uplinks`");
+  if (spec.host_interface)
+    complain("host_interface", "host_interface is for networks of driver macvlan or ipvlan");
   if (spec.internal) complain("internal", "a flat bridge has no way out to close; leave `internal` away");
   if (is_hub(spec) && setting(spec.settings, "stp", false))
     complain("bridge.stp", "a hub forwards STP frames and cannot take part in STP: choose one of both");
@@ -155,9 +163,13 @@ DriverGrammar make_grammar() {
       seconds("hello_time", 1, 10, "seconds between BPDUs of a root bridge (default 2)"),
       seconds("max_age", 6, 40, "seconds until a BPDU is too old (default 20)"),
       seconds("priority", 0, 65535, "of this bridge in the election of the root (default 32768)"),
-      flag("vlan_filtering", "ports are members of the VLANs that they declare, and of no other (default false)"),
-      SettingField{"flooding", Type::choice,
-                   "learn addresses, or forward every frame to every port as a hub does, STP frames included", 0, 0,
+      flag("vlan_filtering",
+           "ports are members of the VLANs that they declare, and of no other (default false)"),
+      SettingField{"flooding",
+                   Type::choice,
+                   "learn addresses, or forward every frame to every port as a hub does, STP frames included",
+                   0,
+                   0,
                    {"learn", "hub"}},
       SettingField{"name", Type::text, "name of the bridge link (default lw-NETWORK)", 0, 0, {}},
   };

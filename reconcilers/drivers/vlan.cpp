@@ -1,4 +1,5 @@
-// VLAN links (802.1Q, 802.1ad) on a host interface. Source: ip-link(8) "VLAN Type Support", IEEE 802.1Q-2018 9.6.
+// VLAN links (802.1Q, 802.1ad) on a host interface. Source: ip-link(8) "VLAN Type Support", IEEE
+// 802.1Q-2018 9.6.
 #include "reconcilers/links.h"
 
 namespace lanwright {

@@ -236,8 +236,9 @@ void Stage::create_pair(std::size_t owner, const CreateLink& step) {
   dress(batch, owner, peer, peer_mark, peer_place->master);
 }
 
-// The end in the managed namespace leads: kernels before 6.2 look the leading end's name up where the request is
-// made even when the link is to be made elsewhere, so that an inner `eth0` would be refused on a host with an eth0.
+// The end in the managed namespace leads: kernels before 6.2 look the leading end's name up where the request
+// is made even when the link is to be made elsewhere, so that an inner `eth0` would be refused on a host with
+// an eth0.
 void Stage::create_across(std::size_t owner, const LinkSpec& inner, const Mark& inner_mark,
                           const LinkSpec& outer, const Mark& outer_mark) {
   const auto inner_place = place_of(owner, inner);

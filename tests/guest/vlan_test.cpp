@@ -19,7 +19,8 @@
 namespace lanwright::test {
 namespace {
 
-// A tag as it was on the wire: the kernel takes the outer one off the frame and tells it beside it (packet(7)).
+// A tag as it was on the wire: the kernel takes the outer one off the frame and tells it beside it
+// (packet(7)).
 struct Tag {
   int protocol = 0;  // 0: untagged
   int vid = 0;
@@ -86,12 +87,14 @@ class Vlan : public ::testing::Test {
     for (const char* name : {"switch", "h10", "h20", "s10", "s20"}) sandbox_.add_netns(name);
   }
 
-  // The cable: trunk0 on the host, far0 in the switch, where each VLAN ends in a namespace of its own.
+  // The cable: trunk0 on the host, far0 in the switch, where each VLAN ends in a namespace of its own. Its
+  // addresses are always the same, or neighbours would look for the old ones for a while.
   void lay_cable() {
     sandbox_.ip("link add trunk0 type veth peer name far0 netns switch");
     sandbox_.ip("-n switch link set far0 up");
     for (const std::string vid : {"10", "20"}) {
-      sandbox_.ip("-n switch link add link far0 name far.vlan" + vid + " type vlan id " + vid);
+      sandbox_.ip("-n switch link add link far0 name far.vlan" + vid + " address 02:00:00:00:09:" + vid +
+                  " type vlan id " + vid);
       sandbox_.ip("-n switch link set far.vlan" + vid + " netns s" + vid);
       sandbox_.ip("-n s" + vid + " addr add 10.9.0.254/24 dev far.vlan" + vid);
       sandbox_.ip("-n s" + vid + " link set far.vlan" + vid + " up");

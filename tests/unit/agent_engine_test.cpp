@@ -18,7 +18,9 @@ namespace {
 using namespace std::chrono_literals;
 using test::MemoryKernel;
 
-Deadline soon() { return std::chrono::steady_clock::now() + 20s; }
+Deadline soon() {
+  return std::chrono::steady_clock::now() + 20s;
+}
 
 // Hands the engine a kernel that outlives it, as the real one does.
 class Borrowed final : public LinkPort {
@@ -27,9 +29,14 @@ class Borrowed final : public LinkPort {
   int event_fd() const override { return port_.event_fd(); }
   Touched drain(Observed& observed) override { return port_.drain(observed); }
   Result<Touched> resync(Observed& observed) override { return port_.resync(observed); }
-  Touched watch(const std::set<std::string>& paths, Observed& observed) override { return port_.watch(paths, observed); }
-  Touched recheck(const std::string& path, Observed& observed) override { return port_.recheck(path, observed); }
-  std::vector<Result<void>> execute(std::span<const Action* const> actions, const Observed& observed) override {
+  Touched watch(const std::set<std::string>& paths, Observed& observed) override {
+    return port_.watch(paths, observed);
+  }
+  Touched recheck(const std::string& path, Observed& observed) override {
+    return port_.recheck(path, observed);
+  }
+  std::vector<Result<void>> execute(std::span<const Action* const> actions,
+                                    const Observed& observed) override {
     return port_.execute(actions, observed);
   }
   std::uint64_t writes() const override { return port_.writes(); }
@@ -41,7 +48,8 @@ class Borrowed final : public LinkPort {
 // An agent without its sockets: the loop on a thread of its own, as in the daemon.
 class Agent {
  public:
-  Agent(MemoryKernel& kernel, const std::filesystem::path& directory) : kernel_(kernel), work_(io_.get_executor()) {
+  Agent(MemoryKernel& kernel, const std::filesystem::path& directory)
+      : kernel_(kernel), work_(io_.get_executor()) {
     auto opened = Store::open(directory);
     EXPECT_TRUE(opened.ok()) << (opened ? "" : opened.error().text());
     engine = std::make_unique<Engine>(io_, std::move(opened->store), std::make_unique<Borrowed>(kernel), "");
@@ -258,7 +266,8 @@ TEST_F(EngineTest, ARestartFindsEverythingAndWritesNothing) {
 
 TEST_F(EngineTest, WhatWasDeletedWhileTheAgentWasAwayIsRemovedOnReturn) {
   apply_and_wait(lan_with_hosts(1));
-  agent->kernel([](MemoryKernel& k) { k.fail_once("lw-lan", error_from_errno(EBUSY, "remove link", "lw-lan")); });
+  agent->kernel(
+      [](MemoryKernel& k) { k.fail_once("lw-lan", error_from_errno(EBUSY, "remove link", "lw-lan")); });
   DeleteRequest request;
   request.set = "default";
   ASSERT_TRUE(agent->engine->remove(request, soon()).ok());
@@ -273,10 +282,14 @@ TEST_F(EngineTest, TwoWritersFightingBecomeContested) {
   apply_and_wait(lan_with_hosts(1));
   std::uint64_t after = 0;
   for (int i = 0; i < 5; ++i) {
-    agent->kernel([](MemoryKernel& k) { k.change({"", "lw-lan-h1"}, [](LinkFact& fact) { fact.mtu = 1300; }); });
+    agent->kernel([](MemoryKernel& k) {
+      k.change({"", "lw-lan-h1"}, [](LinkFact& fact) { fact.mtu = 1300; });
+    });
     after = await("Repaired", host, after).id;
   }
-  agent->kernel([](MemoryKernel& k) { k.change({"", "lw-lan-h1"}, [](LinkFact& fact) { fact.mtu = 1300; }); });
+  agent->kernel([](MemoryKernel& k) {
+    k.change({"", "lw-lan-h1"}, [](LinkFact& fact) { fact.mtu = 1300; });
+  });
   const Event contested = await("Contested", host, after);
   EXPECT_NE(contested.message.find("mtu"), std::string::npos);
   EXPECT_EQ(status_of(host).phase, Phase::contested);

@@ -1,6 +1,6 @@
-// The kernel's links in memory, for tests of what is built on LinkPort. It does what the kernel does to facts:
-// ports are released with their bridge, VLAN links go with their parent, both ends of a veth go together,
-// routes go with their link's being up. An integration test holds it against the real kernel.
+// The kernel's links in memory, for tests of what is built on LinkPort. It does what the kernel does to
+// facts: ports are released with their bridge, VLAN links go with their parent, both ends of a veth go
+// together, routes go with their link's being up. An integration test holds it against the real kernel.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -122,7 +122,9 @@ class MemoryKernel final : public LinkPort {
   std::uint64_t writes() const override { return writes_; }
 
  private:
-  static Error error(int number, const LinkName& link) { return error_from_errno(number, "change", link.text()); }
+  static Error error(int number, const LinkName& link) {
+    return error_from_errno(number, "change", link.text());
+  }
 
   void wake() { eventfd_write(event_fd_, 1); }
 

@@ -12,7 +12,9 @@ namespace {
 
 using test::MemoryKernel;
 
-IpPrefix prefix(const char* text) { return *IpPrefix::parse(text); }
+IpPrefix prefix(const char* text) {
+  return *IpPrefix::parse(text);
+}
 
 Uid uid_of(const ResourceId& id) {
   static const char* const digits = "0123456789abcdef";
@@ -132,13 +134,21 @@ TEST_F(PlannerTest, RepairsEveryAttributeThatDrifts) {
   converge();
   const std::vector<std::pair<const char*, std::function<void(LinkFact&)>>> drifts = {
       {"mtu", [](LinkFact& f) { f.mtu = 1400; }},
-      {"mac", [](LinkFact& f) { f.mac = MacAddress{{2, 9, 9, 9, 9, 9}}; }},
+      {"mac",
+       [](LinkFact& f) {
+         f.mac = MacAddress{{2, 9, 9, 9, 9, 9}};
+       }},
       {"state", [](LinkFact& f) { f.up = false; }},
       {"alias", [](LinkFact& f) { f.alias = "somebody"; }},
       {"group", [](LinkFact& f) { f.group = 0; }},
       {"name", [](LinkFact& f) { f.name = "renamed"; }},
-      {"master", [](LinkFact& f) { f.master = 0; f.port_kind.clear(); }},
-      {"port.isolated", [](LinkFact& f) {
+      {"master",
+       [](LinkFact& f) {
+         f.master = 0;
+         f.port_kind.clear();
+       }},
+      {"port.isolated",
+       [](LinkFact& f) {
          for (auto& [attribute, value] : f.attributes)
            if (attribute == LinkAttr::port_isolated) value = 1;
        }},
@@ -193,7 +203,8 @@ TEST_F(PlannerTest, AnUplinkIsBorrowedAndGivenBack) {
   kernel.add_link("", nic);
   put(kLan, bridge({{"eth1", std::nullopt, {}}}));
   EXPECT_EQ(converge(), 1);
-  EXPECT_EQ(kernel.real().find(LinkName{"", "eth1"})->master, kernel.real().find(LinkName{"", "lw-lan"})->ifindex);
+  EXPECT_EQ(kernel.real().find(LinkName{"", "eth1"})->master,
+            kernel.real().find(LinkName{"", "lw-lan"})->ifindex);
   desired.set_claims(uid_of(kLan), {"eth1"});
   put(kLan, bridge());
   EXPECT_EQ(converge(), 1);
@@ -368,11 +379,20 @@ void random_meddling(Random& random, MemoryKernel& kernel) {
     case 2:
       return kernel.change(where, [&](LinkFact& f) { f.mtu = 1300; });
     case 3:
-      return kernel.change(where, [&](LinkFact& f) { f.up = !f.up; f.routes.clear(); });
+      return kernel.change(where, [&](LinkFact& f) {
+        f.up = !f.up;
+        f.routes.clear();
+      });
     case 4:
-      return kernel.change(where, [&](LinkFact& f) { f.addresses.clear(); f.routes.clear(); });
+      return kernel.change(where, [&](LinkFact& f) {
+        f.addresses.clear();
+        f.routes.clear();
+      });
     case 5:
-      return kernel.change(where, [&](LinkFact& f) { f.master = 0; f.port_kind.clear(); });
+      return kernel.change(where, [&](LinkFact& f) {
+        f.master = 0;
+        f.port_kind.clear();
+      });
     case 6:
       return kernel.change(where, [&](LinkFact& f) { f.alias = random.chance(50) ? "" : "mine"; });
     case 7:
@@ -382,7 +402,8 @@ void random_meddling(Random& random, MemoryKernel& kernel) {
   }
 }
 
-// Foreign: no mark, not our group, and no declared uplink. Everything about them but what the kernel itself changes.
+// Foreign: no mark, not our group, and no declared uplink. Everything about them but what the kernel itself
+// changes.
 std::map<LinkName, LinkFact> foreign_links(const Observed& observed, const std::set<std::string>& uplinks) {
   std::map<LinkName, LinkFact> links;
   for (const auto& [path, facts] : observed.namespaces) {
@@ -472,8 +493,8 @@ TEST_P(PlannerProperties, ConvergesIsIdempotentAndLeavesForeignLinksAlone) {
         const Plan todo = plan(wanted, observed);
         ASSERT_EQ(plan(wanted, observed), todo) << "not a function";
         if (todo.empty()) break;
-        ASSERT_LT(rounds, 8) << "seed " << GetParam() * 1000 + i << ": " << todo.actions.front().text() << ": "
-                             << todo.actions.front().reason;
+        ASSERT_LT(rounds, 8) << "seed " << GetParam() * 1000 + i << ": " << todo.actions.front().text()
+                             << ": " << todo.actions.front().reason;
         for (const Action& action : todo.actions) {
           const Action* one[] = {&action};
           const auto result = std::move(host.execute(one, observed)[0]);
