@@ -36,6 +36,7 @@ constexpr std::size_t kContestedAfter = 6;  // repairs of one attribute within t
 constexpr auto kLongestContest = 60s;
 constexpr auto kSaveDelay = 1s;
 constexpr auto kAbsentPoll = 1s;
+constexpr auto kPatience = 2s;  // of readers with a loop that is busy
 constexpr std::size_t kHistoryShown = 20;
 constexpr std::size_t kWorthTrimming = 200;  // actions or objects
 constexpr std::size_t kEventsRemembered = 1000;
@@ -248,13 +249,14 @@ void Engine::note(const Touched& touched) {
   counters_["netlink_messages_total"] += touched.messages;
   if (touched.lost_events) {
     ++counters_["netlink_overruns_total"];
-    emit({0,
-          {},
-          "Resync",
-          std::nullopt,
-          {},
-          "kernel events were lost; nothing is removed until everything is read again",
-          std::nullopt});
+    if (!resync_pending_)
+      emit({0,
+            {},
+            "Resync",
+            std::nullopt,
+            {},
+            "kernel events were lost; nothing is removed until everything is read again",
+            std::nullopt});
     resync_later(kQuietAfterLoss);
   }
   if (touched.everything) {
@@ -805,9 +807,16 @@ Result<Description> Engine::describe(const ResourceId& id, Deadline deadline) {
   return on_loop<Description>(deadline, "describe", [this, id] { return do_describe(id); });
 }
 
+// Of the moment of the call; when the loop is held up in the kernel (somebody else has the link lock), the
+// last one.
 Result<std::shared_ptr<const Snapshot>> Engine::snapshot(Deadline deadline) {
   using Published = std::shared_ptr<const Snapshot>;
-  return on_loop<Published>(deadline, "read", [this]() -> Result<Published> { return do_snapshot(); });
+  const Deadline patience = std::min(deadline, Clock::now() + kPatience);
+  auto fresh = on_loop<Published>(patience, "read", [this]() -> Result<Published> { return do_snapshot(); });
+  const std::lock_guard lock(published_mutex_);
+  if (fresh) published_ = *fresh;
+  if (!fresh && published_) return published_;
+  return fresh;
 }
 
 bool Engine::wait_converged(const std::optional<std::string>& set, std::uint64_t generation,

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <set>
@@ -164,6 +165,9 @@ class Engine final : public AgentPort {
   bool was_converged_ = false;
   bool started_ = false;
   bool announced_ = false;  // unsettled objects were told to on_converged
+
+  std::mutex published_mutex_;
+  std::shared_ptr<const Snapshot> published_;  // the last one that anybody asked for
 
   std::vector<Event> unsaved_;
   std::vector<std::shared_ptr<Waiter>> waiters_;

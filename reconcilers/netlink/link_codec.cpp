@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "reconcilers/netlink/attributes.h"
 
@@ -27,7 +28,7 @@ ifinfomsg by_index(int ifindex, unsigned char family = AF_UNSPEC) {
 }
 
 void set_up(Message& message, bool up) {
-  auto* head = static_cast<ifinfomsg*>(nlmsg_data(&message.header()));
+  auto* head = static_cast<ifinfomsg*>(NLMSG_DATA(&message.header()));
   head->ifi_flags = up ? unsigned{IFF_UP} : 0U;
   head->ifi_change = IFF_UP;
 }
@@ -89,11 +90,8 @@ std::optional<MacAddress> read_mac(const Attributes& link) {
 
 std::vector<std::string> read_altnames(const Attributes& link) {
   std::vector<std::string> names;
-  for_each_attribute(link.find(IFLA_PROP_LIST), [&](const nlattr* each) {
-    if (nla_type(each) != IFLA_ALT_IFNAME) return;
-    const auto bytes = bytes_of(each);
-    const auto* text = reinterpret_cast<const char*>(bytes.data());
-    names.emplace_back(text, bytes.empty() ? 0 : ::strnlen(text, bytes.size()));
+  for_each_attribute(link.find(IFLA_PROP_LIST), [&](int type, std::span<const std::uint8_t> bytes) {
+    if (type == IFLA_ALT_IFNAME) names.push_back(text_of(bytes));
   });
   return names;
 }
@@ -115,10 +113,10 @@ void read_kind(const Attributes& link, LinkFact& fact) {
 PortVlans read_vlans(const nlattr* spec) {
   PortVlans vlans;
   std::uint16_t first = 0;
-  for_each_attribute(spec, [&](const nlattr* each) {
+  for_each_attribute(spec, [&](int type, std::span<const std::uint8_t> bytes) {
     bridge_vlan_info entry{};
-    if (nla_type(each) != IFLA_BRIDGE_VLAN_INFO || nla_len(each) < static_cast<int>(sizeof entry)) return;
-    nla_memcpy(&entry, each, sizeof entry);
+    if (type != IFLA_BRIDGE_VLAN_INFO || bytes.size() < sizeof entry) return;
+    std::memcpy(&entry, bytes.data(), sizeof entry);
     if ((entry.flags & BRIDGE_VLAN_INFO_RANGE_BEGIN) != 0) {
       first = entry.vid;
       return;
@@ -319,7 +317,7 @@ std::vector<Message> change_link(const ChangeLink& change, int master) {
       first.nest(IFLA_INFO_DATA, [&] { put_attributes(first, change.attributes, AttrPlace::info); });
     });
   }
-  const bool empty = nlmsg_attrlen(&first.header(), sizeof(ifinfomsg)) == 0;
+  const bool empty = !first.has_attributes(sizeof(ifinfomsg));
   const bool port = any_of(change.attributes, AttrPlace::port);
   if (!empty) messages.push_back(std::move(first));
   // The kernel sets UP before the IPv6 mode of the same message, and port attributes before the master.

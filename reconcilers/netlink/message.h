@@ -3,16 +3,18 @@
 #pragma once
 
 #include <linux/netlink.h>
-#include <netlink/attr.h>
-#include <netlink/msg.h>
 
 #include <array>
 #include <cstdint>
+#include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
+
+struct nl_msg;  // of libnl, which only message.cpp knows
 
 namespace lanwright {
 
@@ -44,23 +46,26 @@ class Message {
   // Runs `fill`, whose attributes become the content of attribute `type`. An empty one is kept.
   template <class Fill>
   void nest(int type, Fill&& fill) {
-    nlattr* start = nla_nest_start(message_.get(), type);
+    nlattr* start = begin_nest(type);
     std::forward<Fill>(fill)();
-    if (start == nullptr || nla_nest_end_keep_empty(message_.get(), start) < 0) overflow_ = true;
+    end_nest(start);
   }
 
-  nlmsghdr& header() { return *nlmsg_hdr(message_.get()); }
-  const nlmsghdr& header() const { return *nlmsg_hdr(message_.get()); }
+  nlmsghdr& header();
+  const nlmsghdr& header() const;
+  bool has_attributes(std::size_t fixed_size) const { return header().nlmsg_len > NLMSG_SPACE(fixed_size); }
   bool overflow() const { return overflow_; }  // something did not fit: it must not be sent
 
  private:
   struct Free {
-    void operator()(nl_msg* message) const { nlmsg_free(message); }
+    void operator()(nl_msg* message) const;
   };
 
   Message(int type, int flags, const void* fixed, std::size_t size, std::size_t capacity);
   void put(int type, const void* data, std::size_t size);
   void append(const void* data, std::size_t size);
+  nlattr* begin_nest(int type);
+  void end_nest(nlattr* start);
 
   std::unique_ptr<nl_msg, Free> message_;
   bool overflow_ = false;
@@ -91,36 +96,30 @@ class Attributes {
  private:
   static constexpr std::size_t kTypes = 80;  // more than any family that is read here has
 
+  void take(const nlattr* attribute);
+
   template <class Value>
   std::optional<Value> number(int type) const {
     Value value{};
-    const nlattr* attribute = find(type);
-    if (attribute == nullptr || static_cast<std::size_t>(nla_len(attribute)) < sizeof value)
-      return std::nullopt;
-    nla_memcpy(&value, attribute, static_cast<int>(sizeof value));
+    const auto raw = bytes(type);
+    if (raw.size() < sizeof value) return std::nullopt;
+    std::memcpy(&value, raw.data(), sizeof value);
     return value;
   }
 
   std::array<const nlattr*, kTypes> found_{};
 };
 
-// Every attribute of a nest in order, for nests that repeat a type.
-template <class Visit>
-void for_each_attribute(const nlattr* nest, Visit&& visit) {
-  if (nest == nullptr) return;
-  int rest = nla_len(nest);
-  for (auto* each = static_cast<const nlattr*>(nla_data(nest)); nla_ok(each, rest) != 0;
-       each = nla_next(each, &rest)) {
-    visit(each);
-  }
-}
-std::span<const std::uint8_t> bytes_of(const nlattr* attribute);
+// Every attribute of a nest in order, for nests that repeat a type. nullptr is an empty nest.
+void for_each_attribute(const nlattr* nest,
+                        const std::function<void(int type, std::span<const std::uint8_t> bytes)>& visit);
+std::string text_of(std::span<const std::uint8_t> bytes);  // up to the first zero
 
 // The fixed part of a received message; nullptr when the message is too short for it.
 template <class Fixed>
 const Fixed* fixed_part(const nlmsghdr& message) {
   if (message.nlmsg_len < NLMSG_LENGTH(sizeof(Fixed))) return nullptr;
-  return static_cast<const Fixed*>(nlmsg_data(&message));
+  return static_cast<const Fixed*>(NLMSG_DATA(&message));
 }
 
 }  // namespace lanwright

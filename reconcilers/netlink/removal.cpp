@@ -14,10 +14,10 @@ namespace {
 using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds kPieceTime{0.25};
-constexpr std::size_t kLargestPiece = 450;  // with its last message within one sendmsg
+constexpr std::size_t kLargestPiece = 1000;
 // A bridge costs a grace period of its own even in a group (br_multicast_dev_del() waits for all callbacks).
 constexpr std::size_t kFirstPieceOfBridges = 8;
-constexpr std::size_t kFirstPiece = 250;
+constexpr std::size_t kFirstPiece = 500;
 
 // The mark says so; or it was never given: to a fresh tap, or to a link that a crash left between creation
 // and mark, of which the group tells.

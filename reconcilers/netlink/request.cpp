@@ -9,7 +9,7 @@ namespace lanwright {
 namespace {
 
 // What one sendmsg takes: the acks of this many messages fit the receive buffer many times over.
-constexpr std::size_t kWindowMessages = 500;
+constexpr std::size_t kWindowMessages = 512;
 constexpr std::size_t kWindowBytes = 128U << 10U;
 
 // Only in this process: an ack that never came because the receive buffer was full.
