@@ -122,6 +122,7 @@ Waited wait_for_set(Session& session, const std::string& set, std::uint64_t gene
         get(session, path_of(Resource::set, set),
             {{"wait", std::to_string(turn.count()) + "ms"}, {"generation", std::to_string(generation)}});
     if (answer.error && answer.error->status == 404) return {.converged = true, .error = {}};
+    if (answer.error && answer.error->status == 504 && left > kTurn) continue;  // held up, and at it again
     if (answer.error && answer.error->status == 503 && left > kTurn) {
       std::this_thread::sleep_for(turn);  // its Retry-After: as many as it lets wait are waiting
       continue;

@@ -181,8 +181,8 @@ Result<void> Engine::start() {
   if (mounts < 0) return error_from_errno(errno, "open", "/proc/self/mountinfo");
   mounts_.assign(mounts);
   netlink_events_.assign(links_->event_fd());
-  watch_namespaces();
   if (auto first = links_->resync(observed_); !first) return first.error();
+  watch_namespaces();  // after the first look, which would read them all a second time
   started_ = true;
   worked_ = desired_.entries().size();
   emit({0,
@@ -469,7 +469,10 @@ void Engine::act() {
   std::size_t end = next_action_;
   std::vector<const Action*> batch;
   std::vector<std::size_t> places;
-  for (; end < actions.size() && actions[end].stage == stage && batch.size() < kActionsPerTurn; ++end) {
+  // Removals know themselves when to stop, and are the cheaper the more of them go together.
+  const bool removals = std::holds_alternative<RemoveLink>(actions[next_action_].step);
+  const std::size_t most = removals ? actions.size() : kActionsPerTurn;
+  for (; end < actions.size() && actions[end].stage == stage && batch.size() < most; ++end) {
     if (failed_.contains(actions[end].object)) continue;
     batch.push_back(&actions[end]);
     places.push_back(end);

@@ -455,6 +455,7 @@ Reply Stage::change_while_down(Socket& socket, const ChangeLink& step) {
 
 Reply Stage::perform_in_order(Socket& socket, std::vector<Message> messages) {
   std::vector<Request> requests;
+  requests.reserve(messages.size());
   for (Message& message : messages) requests.push_back({std::move(message), 0});
   writes_ += requests.size();
   const std::vector<Reply> replies = perform(socket, requests);

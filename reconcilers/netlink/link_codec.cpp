@@ -18,6 +18,7 @@ namespace lanwright {
 namespace {
 
 constexpr int kChange = NLM_F_REQUEST | NLM_F_ACK;
+constexpr std::uint16_t kLastVid = 4094;
 constexpr std::size_t kVlansSize = 48U << 10U;  // 4094 entries of 8 bytes and the head
 
 ifinfomsg by_index(int ifindex, unsigned char family = AF_UNSPEC) {
@@ -117,6 +118,7 @@ PortVlans read_vlans(const nlattr* spec) {
     bridge_vlan_info entry{};
     if (type != IFLA_BRIDGE_VLAN_INFO || bytes.size() < sizeof entry) return;
     std::memcpy(&entry, bytes.data(), sizeof entry);
+    if (entry.vid > kLastVid) return;
     if ((entry.flags & BRIDGE_VLAN_INFO_RANGE_BEGIN) != 0) {
       first = entry.vid;
       return;

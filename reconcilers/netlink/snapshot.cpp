@@ -279,7 +279,9 @@ Result<void> FactsEditor::reread_vlans(Socket& socket) {
 }
 
 Result<void> FactsEditor::reread_links(const std::set<int>& links, Socket& socket) {
+  if (links.empty()) return {};
   std::vector<Request> requests;
+  requests.reserve(links.size());
   for (const int ifindex : links) requests.push_back({get_link(ifindex), requests.size()});
   std::vector<LinkFact> facts;
   const auto replies = perform(socket, requests, [&](std::size_t, const nlmsghdr& message) {

@@ -77,7 +77,7 @@ std::string describe(const LinkFact& fact) {
 
 class NetlinkPort : public ::testing::Test {
  protected:
-  void open(NetlinkOptions options = {}) {
+  void open(const NetlinkOptions& options = {}) {
     auto opened = open_netlink_port(options);
     ASSERT_TRUE(opened) << opened.error().text();
     port = std::move(*opened);
@@ -88,8 +88,10 @@ class NetlinkPort : public ::testing::Test {
 
   std::vector<Result<void>> act_all(const std::vector<Step>& steps) {
     std::vector<Action> actions;
+    actions.reserve(steps.size());
     for (const Step& step : steps) actions.push_back({{Kind::network, "lab"}, 0, step, "test", {}, {}});
     std::vector<const Action*> pointers;
+    pointers.reserve(steps.size());
     for (const Action& action : actions) pointers.push_back(&action);
     auto results = port->execute(pointers, observed);
     last = port->drain(observed);
