@@ -15,13 +15,9 @@
 namespace lanwright {
 namespace {
 
+// As sd_notify(3), but never waits: a supervisor that does not read holds up nothing, and what it misses is
+// told again with the next change or beat.
 void tell(const std::string& state) {
-  sd_notify(0, state.c_str());
-}
-
-// The same for what is told often: never waits, so that a supervisor that does not read holds up nothing.
-// What it misses is told again with the next change or beat.
-void mention(const std::string& state) {
   const char* path = std::getenv("NOTIFY_SOCKET");  // NOLINT(concurrency-mt-unsafe): nobody sets it
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -65,7 +61,7 @@ void Service::keep_alive(std::function<void()> each_time) {
 }
 
 void Service::beat() {
-  mention("WATCHDOG=1");
+  tell("WATCHDOG=1");
   each_time_();
   timer_.expires_after(*interval_);
   timer_.async_wait([this](const boost::system::error_code& error) {
