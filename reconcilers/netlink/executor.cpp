@@ -22,6 +22,7 @@ namespace lanwright {
 
 namespace {
 
+constexpr std::size_t kMostDescriptors = 64;  // of namespaces, held at a time: the usual limit is 1024 in all
 constexpr std::chrono::milliseconds kRemovalTime{200};  // after which execute() returns
 
 bool same_key(const RouteSpec& a, const RouteSpec& b) {
@@ -63,7 +64,7 @@ struct Batch {
 
 using Batches = std::map<std::string, Batch>;  // by netns path; "" comes first
 
-// One call of execute(), but for the removals.
+// One call of execute(), or a part of it, but for the removals.
 class Stage {
  public:
   Stage(Observer& observer, std::span<const Action* const> actions, const Observed& observed,
@@ -83,6 +84,9 @@ class Stage {
     }
   }
 
+  bool full() const {
+    return namespaces_.size() >= kMostDescriptors;
+  }  // run() now, and go on with another one
   std::uint64_t writes() const { return writes_; }
 
  private:
@@ -469,18 +473,23 @@ Reply Stage::perform_in_order(Socket& socket, std::vector<Message> messages) {
 std::vector<Result<void>> Executor::execute(std::span<const Action* const> actions,
                                             const Observed& observed) {
   std::vector<Result<void>> results(actions.size());
-  Stage stage(observer_, actions, observed, results);
+  std::optional<Stage> stage(std::in_place, observer_, actions, observed, results);
+  const auto run = [&] {
+    stage->run();
+    writes_ += stage->writes();
+    stage.emplace(observer_, actions, observed, results);
+  };
   std::map<std::string, std::vector<Remover::Item>>
       removals;  // "" first: with one end of a veth the other goes
   for (std::size_t i = 0; i < actions.size(); ++i) {
     if (const auto* step = std::get_if<RemoveLink>(&actions[i]->step)) {
       removals[step->where.netns].push_back({i, step});
-    } else {
-      stage.prepare(i);
+      continue;
     }
+    stage->prepare(i);
+    if (stage->full()) run();
   }
-  stage.run();
-  writes_ += stage.writes();
+  run();
 
   const auto deadline = Remover::Clock::now() + kRemovalTime;
   const auto on_outcome = [&](const Remover::Item& item, Remover::Outcome outcome, const Reply& reply) {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <chrono>
@@ -332,6 +333,30 @@ TEST_F(NetlinkPort, PlugsANamespaceIntoABridge) {
   EXPECT_FALSE(sandbox.link("lw-r1"));
   EXPECT_FALSE(sandbox.link("eth0", "r1"));
   expect_exact();
+}
+
+TEST_F(NetlinkPort, PlugsInMoreNamespacesThanItMayHaveFilesOpen) {
+  constexpr int kNamespaces = 120;
+  std::set<std::string> paths;
+  std::vector<Step> steps;
+  for (int i = 0; i < kNamespaces; ++i) {
+    const std::string n = std::to_string(i);
+    sandbox.add_netns("r" + n);
+    paths.insert(path_of("r" + n));
+    steps.emplace_back(CreateLink{spec("veth", "a" + n), mark("a" + n),
+                                  spec("veth", "eth0", path_of("r" + n)), mark("b" + n)});
+  }
+  open();
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
+  const rlimit low{100, usual.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  port->watch(paths, observed);
+  const auto results = act_all(steps);
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &usual), 0);
+  for (const auto& result : results) ASSERT_TRUE(done(result));
+  for (const std::string& path : paths) EXPECT_TRUE(known("eth0", path)) << path;
+  EXPECT_EQ(observed.find("")->links().size(), 1U + kNamespaces);
 }
 
 TEST_F(NetlinkPort, MakesAPairWithBothEndsInOnePlace) {
