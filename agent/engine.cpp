@@ -76,9 +76,12 @@ std::string reasons_of(const std::vector<const Action*>& actions) {
   return join(texts, "; ");
 }
 
-bool is_same(const std::vector<Action>& tried, const std::vector<const Action*>& actions) {
-  return std::equal(tried.begin(), tried.end(), actions.begin(), actions.end(),
-                    [](const Action& a, const Action* b) { return a == *b; });
+// Tells one round's actions from another's.
+std::size_t digest_of(const std::vector<const Action*>& actions) {
+  std::size_t digest = actions.size();
+  for (const Action* action : actions)
+    digest = digest * 31 + std::hash<std::string>{}(action->text() + action->reason);
+  return digest;
 }
 
 Error generation_moved(const std::string& set, std::uint64_t is, std::uint64_t expected) {
@@ -263,17 +266,15 @@ void Engine::note(const Touched& touched) {
     for (const auto& [id, entry] : desired_.entries()) look_at(id);
     return;
   }
-  const auto again = [this](const ResourceId& id) { look_at(id); };
   for (const LinkName& link : touched.links) {
     if (const auto* owner = desired_.owner_of(link)) look_at(owner->object.id);
-    if (const auto* users = desired_.users_of(link)) std::for_each(users->begin(), users->end(), again);
+    for (const auto* user : desired_.users_of(link)) look_at(user->object.id);
   }
   for (const Uid& uid : touched.uids) {
     if (const auto* entry = desired_.find_uid(uid)) look_at(entry->object.id);
   }
   for (const std::string& netns : touched.namespaces) {
-    if (const auto* objects = desired_.in_namespace(netns))
-      std::for_each(objects->begin(), objects->end(), again);
+    for (const auto* object : desired_.in_namespace(netns)) look_at(object->object.id);
   }
 }
 
@@ -392,11 +393,13 @@ void Engine::claim_uplinks(const Plan& plan) {
     const auto* change = std::get_if<ChangeLink>(&action.step);
     const auto* entry = desired_.find(action.object);
     if (change == nullptr || !change->master || change->master->empty() || entry == nullptr) continue;
-    const auto& links = entry->parts.links;
+    if (desired_.claims_of(entry->object.uid).contains(change->where.name)) continue;
+    const Parts parts = entry->parts();
+    const auto& links = parts.links;
     const bool uplink = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
       return !link.owned && link.where == change->where;
     });
-    if (!uplink || desired_.claims_of(entry->object.uid).contains(change->where.name)) continue;
+    if (!uplink) continue;
     claims.push_back({entry->object.uid, change->where.name});
     claimants.insert(action.object);
   }
@@ -543,7 +546,7 @@ void Engine::verified(const ResourceId& id, Tracked& tracked) {
   const bool worked = tracked.rounds > 0 || tracked.failures > 0 || tracked.status.phase == Phase::conflict;
   tracked.failures = 0;
   tracked.rounds = 0;
-  tracked.tried = {};
+  tracked.tried = 0;
   tracked.status.observed_generation = entry->object.generation;
   if (tracked.drifting) {
     tracked.drifting = false;
@@ -572,13 +575,14 @@ void Engine::blocked(const ResourceId& id, Tracked& tracked, const Error& why) {
   tracked.rounds = 0;
   tracked.drifting = false;
   tracked.status.observed_generation = desired_.find(id)->object.generation;
-  if (conflict) tracked.status.last_error = why;
+  if (conflict) tracked.status.last_error = std::make_shared<const Error>(why);
   set_phase(tracked, phase, text);
   if (news) emit(conflict ? "Conflict" : "Pending", id, text);
   const auto* entry = desired_.find(id);
-  const bool under_proc =
-      std::any_of(entry->parts.links.begin(), entry->parts.links.end(),
-                  [](const LinkSpec& link) { return link.where.netns.starts_with("/proc/"); });
+  const Parts parts = entry->parts();
+  const bool under_proc = std::any_of(parts.links.begin(), parts.links.end(), [](const LinkSpec& link) {
+    return link.where.netns.starts_with("/proc/");
+  });
   if (!under_proc) return;
   absent_timer_.expires_after(kAbsentPoll);
   absent_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -605,18 +609,18 @@ void Engine::differs(const ResourceId& id, Tracked& tracked, const std::vector<c
     tracked.drifting = true;
   }
   // The kernel takes things down in steps: what shows only now is told as well.
-  if (tracked.drifting && !is_same(tracked.tried, actions)) emit("DriftSeen", id, reasons_of(actions));
+  const std::size_t digest = digest_of(actions);
+  if (tracked.drifting && tracked.tried != digest) emit("DriftSeen", id, reasons_of(actions));
   // The kernel tells some things later than it answers (IPv6 addresses): before the same is done again, it
   // gets a moment to say that it was done.
-  const bool again = tracked.rounds > 0 && is_same(tracked.tried, actions);
+  const bool again = tracked.rounds > 0 && tracked.tried == digest;
   tracked.waited = again && !tracked.waited;
   if (tracked.waited) {
     tracked.not_before = Clock::now() + kLateNews * (1U << tracked.rounds);
     failed_.insert(id);
     return;
   }
-  tracked.tried.clear();
-  for (const Action* action : actions) tracked.tried.push_back(*action);
+  tracked.tried = digest;
   if (++tracked.rounds > kRoundsUntilStuck) {
     failed_.insert(id);
     return failed(id, {ErrorKind::internal, "reconcile", id.text(), 0,
@@ -671,7 +675,7 @@ void Engine::failed(const ResourceId& id, const Error& error) {
   ++tracked.failures;
   tracked.rounds = 0;
   tracked.not_before = Clock::now() + delay;
-  tracked.status.last_error = error;
+  tracked.status.last_error = std::make_shared<const Error>(error);
   set_phase(tracked, Phase::retrying, error.text());
   tracked.status.next_try = wall_now() + delay;
   dirty_.insert(id);
@@ -759,7 +763,7 @@ void Engine::save_events() {
   if (unsaved_.empty()) return;
   auto saved = store_->record(unsaved_);
   if (!saved) log::warning("history is not written", {{"error", saved.error().text()}});
-  if (saved || unsaved_.size() > kEventsRemembered) unsaved_.clear();
+  if (saved || unsaved_.size() > kEventsRemembered) std::exchange(unsaved_, {});
 }
 
 // ---- requests
@@ -967,19 +971,18 @@ Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
 
   for (const ResourceId& id : leaving) {
     const auto* entry = desired_.find(id);
-    std::set<ResourceId> users;
-    for (const LinkSpec& link : entry->parts.links) {
-      const auto* found = link.owned ? desired_.users_of(link.where) : nullptr;
-      if (found != nullptr) users.insert(found->begin(), found->end());
-    }
-    for (const ResourceId& user : users) {
-      if (leaving.contains(user) || desired_.find(user)->object.deleting) continue;
-      return Error{ErrorKind::conflict,
-                   "delete",
-                   id.text(),
-                   0,
-                   "it is in use by " + user.text(),
-                   "remove that first, or both together with their set"};
+    const Parts parts = entry->parts();
+    for (const LinkSpec& link : parts.links) {
+      if (!link.owned) continue;
+      for (const auto* user : desired_.users_of(link.where)) {
+        if (leaving.contains(user->object.id) || user->object.deleting) continue;
+        return Error{ErrorKind::conflict,
+                     "delete",
+                     id.text(),
+                     0,
+                     "it is in use by " + user->object.id.text(),
+                     "remove that first, or both together with their set"};
+      }
     }
     verdict.outcomes.push_back({id, "removed"});
     if (!entry->object.deleting) verdict.removed.push_back(id);
@@ -1004,8 +1007,10 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
     object.deleting = true;
     verdict.candidate.put(std::move(object));
     scope.insert(id);
+    if (id.kind != Kind::network) continue;
+    for (const ResourceId& attachment : verdict.candidate.attachments_of(id.name)) scope.insert(attachment);
   }
-  if (auto checked = verdict.candidate.check(); !checked) return checked.error();
+  if (auto checked = verdict.candidate.check(&scope); !checked) return checked.error();
 
   // The plan needs to see the namespaces that are named for the first time.
   std::set<std::string> namespaces = desired_.namespaces();
@@ -1081,7 +1086,8 @@ Result<Description> Engine::do_describe(const ResourceId& id) {
     const LinkFact* fact = facts != nullptr ? facts->find(ifindex) : nullptr;
     return fact != nullptr ? fact->name : std::string{};
   };
-  for (const LinkSpec& link : entry->parts.links) {
+  const Parts parts = entry->parts();
+  for (const LinkSpec& link : parts.links) {
     LinkReport report{link, std::nullopt, {}, {}};
     const NamespaceFacts* facts = observed_.find(link.where.netns);
     const LinkFact* found = facts != nullptr ? facts->find(Mark{entry->object.uid, link.role}) : nullptr;
@@ -1117,7 +1123,8 @@ std::shared_ptr<const ObjectView> Engine::view_of(const Blueprint::Entry& entry,
   view->deleting = entry.object.deleting;
   view->spec = entry.object.spec;
   view->status = tracked.status;
-  for (const LinkSpec& link : entry.parts.links) {
+  const Parts parts = entry.parts();
+  for (const LinkSpec& link : parts.links) {
     if (link.owned) view->links.push_back(link.where);
   }
   tracked.view = std::move(view);

@@ -65,7 +65,7 @@ class Engine final : public AgentPort {
     std::uint32_t failures = 0;            // in a row
     std::uint32_t rounds = 0;              // in a row that acted and found it wanting again
     std::optional<SteadyTime> not_before;  // not looked at earlier (backoff)
-    std::vector<Action> tried;             // what the last round did for it, while it is not verified
+    std::size_t tried = 0;                 // digest of what the last round did, while it is not verified
     bool waited = false;                   // for the kernel to tell that what was tried is done
     WallTime created{};
     bool drifting = false;                                 // was Ready when the difference was seen

@@ -106,7 +106,8 @@ class AgentPort {
   virtual Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline) = 0;
   virtual Result<Description> describe(const ResourceId& id, Deadline deadline) = 0;
 
-  // Of the moment of the call, or the last one when the agent is held up for longer than a reader should wait.
+  // Of the moment of the call, or the last one when the agent is held up for longer than a reader should
+  // wait.
   virtual Result<std::shared_ptr<const Snapshot>> snapshot(Deadline deadline) = 0;
 
   // Waits until every object of the set (of all sets when absent) has been compared with the kernel at

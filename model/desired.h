@@ -54,6 +54,8 @@ struct RouteSpec {
   std::optional<std::uint32_t> metric;
   bool operator==(const RouteSpec&) const = default;
 };
+// The metric that the kernel gives such a route: 0 when none is said, for IPv6 1024 (IP6_RT_PRIO_USER).
+std::uint32_t effective_metric(const RouteSpec& route);
 
 struct HostInterface {
   std::string name;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,13 +29,12 @@ const char* name_of(Phase phase);  // "Ready"
 
 struct ObjectStatus {
   Phase phase = Phase::pending;
-  std::string message;                    // for people: what it waits for, who owns it, what differs
-  std::uint64_t observed_generation = 0;  // the generation that was last compared with the kernel
-  std::optional<Error> last_error;        // the last one, also after it was overcome
-  std::optional<WallTime> next_try;       // when retrying
-  WallTime since{};                       // of the phase
-  std::uint32_t repairs = 0;              // times that drift was repaired
-  bool operator==(const ObjectStatus&) const = default;
+  std::string message;                      // for people: what it waits for, who owns it, what differs
+  std::uint64_t observed_generation = 0;    // the generation that was last compared with the kernel
+  std::shared_ptr<const Error> last_error;  // the last one, also after it was overcome; rarely there
+  std::optional<WallTime> next_try;         // when retrying
+  WallTime since{};                         // of the phase
+  std::uint32_t repairs = 0;                // times that drift was repaired
 };
 
 // Who asked: read from the socket (SO_PEERCRED), never from a header.

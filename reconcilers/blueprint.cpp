@@ -9,14 +9,24 @@
 namespace lanwright {
 namespace {
 
-constexpr int kDeepest = 64;  // links stacked on links; the kernel itself allows 8 (MAX_NEST_DEV)
+using Entry = Blueprint::Entry;
 
 template <class Map, class Key>
-void drop(Map& map, const Key& key, const ResourceId& id) {
+void drop(Map& map, const Key& key, const Entry* entry) {
   const auto found = map.find(key);
   if (found == map.end()) return;
-  found->second.erase(id);
+  found->second.erase(entry);
   if (found->second.empty()) map.erase(found);
+}
+
+template <class Map, class Key>
+std::vector<const Entry*> listed(const Map& map, const Key& key) {
+  const auto found = map.find(key);
+  if (found == map.end()) return {};
+  std::vector<const Entry*> entries(found->second.begin(), found->second.end());
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry* a, const Entry* b) { return a->object.id < b->object.id; });
+  return entries;
 }
 
 // The links of others that this link stands on or in.
@@ -39,11 +49,27 @@ Error invalid(std::string object, std::string words, std::string hint) {
 
 }  // namespace
 
+Parts Blueprint::Entry::parts() const {
+  if (!object.spec) return {};
+  const std::string& name = object.id.name;
+  if (const auto* vlan = std::get_if<VlanSpec>(object.spec.get()))
+    return vlan_parts({name, object.uid, *vlan});
+  if (const auto* spec = std::get_if<NetworkSpec>(object.spec.get())) {
+    const Driver* driver = find_driver(spec->driver);
+    return driver != nullptr ? driver->network({name, object.uid, *spec}) : Parts{};
+  }
+  const auto* spec = std::get_if<AttachmentSpec>(object.spec.get());
+  const auto* host = network ? std::get_if<NetworkSpec>(network->object.spec.get()) : nullptr;
+  const Driver* driver = host != nullptr ? find_driver(host->driver) : nullptr;
+  if (spec == nullptr || driver == nullptr) return {};
+  return driver->attachment({name, object.uid, *spec}, {network->object.id.name, network->object.uid, *host});
+}
+
 void Blueprint::put(WantedObject object) {
   const ResourceId id = object.id;
-  compile(std::move(object));
+  place(std::move(object));
   if (id.kind != Kind::network) return;
-  for (const ResourceId& attachment : attachments_of(id.name)) compile(entries_.at(attachment)->object);
+  for (const ResourceId& attachment : attachments_of(id.name)) place(entries_.at(attachment)->object);
 }
 
 void Blueprint::erase(const ResourceId& id) {
@@ -61,79 +87,80 @@ void Blueprint::set_claims(const Uid& uid, std::set<std::string> links) {
     claims_[uid] = std::move(links);
 }
 
-void Blueprint::compile(WantedObject object) {
-  Entry entry{std::move(object), {}};
-  const WantedObject& wanted = entry.object;
-  if (wanted.spec) {
-    if (const auto* vlan = std::get_if<VlanSpec>(wanted.spec.get())) {
-      entry.parts = vlan_parts({wanted.id.name, wanted.uid, *vlan});
-    } else if (const auto* network = std::get_if<NetworkSpec>(wanted.spec.get())) {
-      if (const Driver* driver = find_driver(network->driver))
-        entry.parts = driver->network({wanted.id.name, wanted.uid, *network});
-    } else if (const auto* attachment = std::get_if<AttachmentSpec>(wanted.spec.get())) {
-      const Entry* host = find({Kind::network, attachment->network});
-      const auto* spec = host != nullptr ? std::get_if<NetworkSpec>(host->object.spec.get()) : nullptr;
-      const Driver* driver = spec != nullptr ? find_driver(spec->driver) : nullptr;
-      if (driver != nullptr)
-        entry.parts = driver->attachment({wanted.id.name, wanted.uid, *attachment},
-                                         {host->object.id.name, host->object.uid, *spec});
-    }
+void Blueprint::place(WantedObject object) {
+  std::shared_ptr<const Entry> network;
+  if (const std::string* name = network_of(object)) {
+    const auto found = entries_.find({Kind::network, *name});
+    if (found != entries_.end()) network = found->second;
   }
-  auto& place = entries_[wanted.id];
+  const ResourceId id = object.id;
+  auto& place = entries_[id];
   if (place) unindex(*place);
-  place = std::make_shared<const Entry>(std::move(entry));
+  place = std::make_shared<const Entry>(Entry{std::move(object), std::move(network)});
   index(*place);
 }
 
 void Blueprint::index(const Entry& entry) {
-  const ResourceId& id = entry.object.id;
-  by_uid_.insert_or_assign(entry.object.uid, id);
-  if (const auto* network = network_of(entry.object)) by_network_[*network].insert(id.name);
-  for (const LinkSpec& link : entry.parts.links) {
-    if (link.owned) owners_[link.where].insert(id);
-    for (LinkName& used : used_by(link)) users_[std::move(used)].insert(id);
-    if (!link.where.netns.empty()) by_namespace_[link.where.netns].insert(id);
+  by_uid_.insert(&entry);
+  if (const auto* network = network_of(entry.object)) by_network_[*network].insert(&entry);
+  const Parts parts = entry.parts();
+  for (const LinkSpec& link : parts.links) {
+    if (link.owned) owners_.emplace(link.where, &entry);
+    for (LinkName& used : used_by(link)) users_[std::move(used)].insert(&entry);
+    if (!link.where.netns.empty()) by_namespace_[link.where.netns].insert(&entry);
   }
 }
 
 void Blueprint::unindex(const Entry& entry) {
-  const ResourceId& id = entry.object.id;
-  by_uid_.erase(entry.object.uid);
-  if (const auto* network = network_of(entry.object)) {
-    const auto found = by_network_.find(*network);
-    if (found != by_network_.end() && found->second.erase(id.name) > 0 && found->second.empty())
-      by_network_.erase(found);
-  }
-  for (const LinkSpec& link : entry.parts.links) {
-    drop(owners_, link.where, id);
-    for (const LinkName& used : used_by(link)) drop(users_, used, id);
-    drop(by_namespace_, link.where.netns, id);
+  const auto known = by_uid_.find(&entry);
+  if (known != by_uid_.end() && *known == &entry) by_uid_.erase(known);
+  if (const auto* network = network_of(entry.object)) drop(by_network_, *network, &entry);
+  const Parts parts = entry.parts();
+  for (const LinkSpec& link : parts.links) {
+    const auto [begin, end] = owners_.equal_range(link.where);
+    const auto own = std::find_if(begin, end, [&](const auto& owner) { return owner.second == &entry; });
+    if (own != end) owners_.erase(own);
+    for (const LinkName& used : used_by(link)) drop(users_, used, &entry);
+    drop(by_namespace_, link.where.netns, &entry);
   }
 }
 
-Result<void> Blueprint::check() const {
-  for (const auto& [link, owners] : owners_) {
-    if (owners.size() < 2) continue;
-    std::vector<const ResourceId*> rivals;
-    for (const ResourceId& id : owners) {
-      if (!find(id)->object.deleting) rivals.push_back(&id);
+Result<void> Blueprint::check(const std::set<ResourceId>* changed) const {
+  Depths depths(*this);
+  if (changed == nullptr) {
+    for (const auto& [id, entry] : entries_) {
+      if (auto checked = check(*entry, depths); !checked) return checked;
     }
-    if (rivals.size() < 2) continue;
-    return invalid(rivals[0]->text(),
-                   "the link " + link.text() + " is wanted by " + rivals[1]->text() + " as well",
-                   "give one of them another name");
+    return {};
   }
-  for (const auto& [id, entry] : entries_) {
-    if (entry->object.deleting) continue;
-    if (const auto* network = network_of(entry->object)) {
-      const Entry* host = find({Kind::network, *network});
-      if (host == nullptr || host->object.deleting)
-        return invalid(id.text(), "its network " + *network + " does not exist",
-                       "declare the network, or remove both");
+  for (const ResourceId& id : *changed) {
+    const Entry* entry = find(id);
+    if (entry == nullptr) continue;
+    if (auto checked = check(*entry, depths); !checked) return checked;
+  }
+  return {};
+}
+
+Result<void> Blueprint::check(const Entry& entry, Depths& depths) const {
+  if (entry.object.deleting) return {};
+  const std::string who = entry.object.id.text();
+  if (const auto* network = network_of(entry.object)) {
+    const Entry* host = find({Kind::network, *network});
+    if (host == nullptr || host->object.deleting)
+      return invalid(who, "its network " + *network + " does not exist",
+                     "declare the network, or remove both");
+  }
+  if (depths.of(entry) >= Depths::kDeepest)
+    return invalid(who, "it stands on itself through its parents", "break the circle of parents and uplinks");
+  const Parts parts = entry.parts();
+  for (const LinkSpec& link : parts.links) {
+    if (!link.owned) continue;
+    for (const Entry* rival : owners_of(link.where)) {
+      if (rival == &entry || rival->object.deleting) continue;
+      return invalid(
+          who, "the link " + link.where.text() + " is wanted by " + rival->object.id.text() + " as well",
+          "give one of them another name");
     }
-    if (depth_of(id) >= kDeepest)
-      return invalid(id.text(), "it stands on itself through its parents",
-                     "break the circle of parents and uplinks");
   }
   return {};
 }
@@ -145,29 +172,32 @@ const Blueprint::Entry* Blueprint::find(const ResourceId& id) const {
 
 const Blueprint::Entry* Blueprint::find_uid(const Uid& uid) const {
   const auto found = by_uid_.find(uid);
-  return found == by_uid_.end() ? nullptr : find(found->second);
+  return found == by_uid_.end() ? nullptr : *found;
+}
+
+std::vector<const Entry*> Blueprint::owners_of(const LinkName& link) const {
+  std::vector<const Entry*> entries;
+  const auto [begin, end] = owners_.equal_range(link);
+  for (auto owner = begin; owner != end; ++owner) entries.push_back(owner->second);
+  return entries;
 }
 
 const Blueprint::Entry* Blueprint::owner_of(const LinkName& link) const {
-  const auto found = owners_.find(link);
-  if (found == owners_.end()) return nullptr;
   const Entry* leaving = nullptr;
-  for (const ResourceId& id : found->second) {
-    const Entry* entry = find(id);
-    if (!entry->object.deleting) return entry;
-    leaving = entry;
+  const auto [begin, end] = owners_.equal_range(link);
+  for (auto owner = begin; owner != end; ++owner) {
+    if (!owner->second->object.deleting) return owner->second;
+    leaving = owner->second;
   }
   return leaving;
 }
 
-const std::set<ResourceId>* Blueprint::users_of(const LinkName& link) const {
-  const auto found = users_.find(link);
-  return found == users_.end() ? nullptr : &found->second;
+std::vector<const Entry*> Blueprint::users_of(const LinkName& link) const {
+  return listed(users_, link);
 }
 
-const std::set<ResourceId>* Blueprint::in_namespace(const std::string& netns) const {
-  const auto found = by_namespace_.find(netns);
-  return found == by_namespace_.end() ? nullptr : &found->second;
+std::vector<const Entry*> Blueprint::in_namespace(const std::string& netns) const {
+  return listed(by_namespace_, netns);
 }
 
 std::set<std::string> Blueprint::namespaces() const {
@@ -178,9 +208,7 @@ std::set<std::string> Blueprint::namespaces() const {
 
 std::vector<ResourceId> Blueprint::attachments_of(const std::string& network) const {
   std::vector<ResourceId> ids;
-  const auto found = by_network_.find(network);
-  if (found == by_network_.end()) return ids;
-  for (const std::string& name : found->second) ids.push_back({Kind::attachment, name});
+  for (const Entry* entry : listed(by_network_, network)) ids.push_back(entry->object.id);
   return ids;
 }
 
@@ -190,24 +218,19 @@ const std::set<std::string>& Blueprint::claims_of(const Uid& uid) const {
   return found == claims_.end() ? none : found->second;
 }
 
-int Blueprint::depth_of(const ResourceId& id) const {
-  const Entry* entry = find(id);
-  std::map<const Entry*, int> known;
-  return entry == nullptr ? 0 : depth_of(*entry, known);
-}
-
-int Blueprint::depth_of(const Entry& entry, std::map<const Entry*, int>& known) const {
-  const auto [place, is_new] = known.emplace(&entry, kDeepest);  // stays there while we are below: a circle
+int Depths::of(const Entry& entry) {
+  const auto [place, is_new] = known_.emplace(&entry, kDeepest);  // stays there while we are below: a circle
   if (!is_new) return place->second;
   int depth = 0;
-  for (const LinkSpec& link : entry.parts.links) {
+  const Parts parts = entry.parts();
+  for (const LinkSpec& link : parts.links) {
     for (const LinkName& used : used_by(link)) {
-      const Entry* below = owner_of(used);
+      const Entry* below = blueprint_.owner_of(used);
       const bool own_port = below == &entry && used.name == link.master;
-      if (below != nullptr && !own_port) depth = std::max(depth, 1 + depth_of(*below, known));
+      if (below != nullptr && !own_port) depth = std::max(depth, 1 + of(*below));
     }
   }
-  known[&entry] = depth;
+  known_[&entry] = depth;
   return depth;
 }
 

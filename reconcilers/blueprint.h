@@ -29,11 +29,17 @@ struct WantedObject {
   std::shared_ptr<const ObjectSpec> spec;
 };
 
+class Depths;
+
 class Blueprint {
  public:
+  // An object, and the network that it is plugged into, as they were declared together.
   struct Entry {
     WantedObject object;
-    Parts parts;  // while deleting: what it used to want
+    std::shared_ptr<const Entry> network;  // of an attachment, when there is such a network
+    // What it wants, compiled from the above: kept by nobody, as thousands of objects at rest need little
+    // room. While deleting: what it used to want.
+    Parts parts() const;
   };
 
   // Adds an object or replaces the one with this id. Order does not matter: what depends on it is compiled
@@ -43,8 +49,8 @@ class Blueprint {
   void set_claims(const Uid& uid, std::set<std::string> links);
 
   // The first thing that cannot be, naming both sides: two objects that want one link, an attachment whose
-  // network is missing, a link that stands on itself.
-  Result<void> check() const;
+  // network is missing, a link that stands on itself. Looks at these objects; at all when absent.
+  Result<void> check(const std::set<ResourceId>* changed = nullptr) const;
 
   const Entry* find(const ResourceId& id) const;
   const Entry* find_uid(const Uid& uid) const;
@@ -53,28 +59,54 @@ class Blueprint {
   // it.
   const Entry* owner_of(const LinkName& link) const;
   // Objects that use this link without owning it: as uplink, master or parent.
-  const std::set<ResourceId>* users_of(const LinkName& link) const;
+  std::vector<const Entry*> users_of(const LinkName& link) const;
   // Objects with links in this namespace, by path.
-  const std::set<ResourceId>* in_namespace(const std::string& netns) const;
+  std::vector<const Entry*> in_namespace(const std::string& netns) const;
   std::set<std::string> namespaces() const;  // all but the managed one
-  // 0 for what stands on nothing of ours, otherwise one above what it stands on: the order of creation.
-  int depth_of(const ResourceId& id) const;
   std::vector<ResourceId> attachments_of(const std::string& network) const;
   const std::set<std::string>& claims_of(const Uid& uid) const;
 
  private:
-  void compile(WantedObject object);
+  // Entries are shared with copies of the blueprint, each of which keeps alive what its indexes point to.
+  template <class Key>
+  using Index = std::map<Key, std::set<const Entry*>>;
+  struct ByUid {
+    using is_transparent = void;
+    static const Uid& key(const Entry* entry) { return entry->object.uid; }
+    static const Uid& key(const Uid& uid) { return uid; }
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const {
+      return key(a) < key(b);
+    }
+  };
+
+  Result<void> check(const Entry& entry, Depths& depths) const;
+  void place(WantedObject object);
   void index(const Entry& entry);
   void unindex(const Entry& entry);
-  int depth_of(const Entry& entry, std::map<const Entry*, int>& known) const;
+  std::vector<const Entry*> owners_of(const LinkName& link) const;
 
   std::map<ResourceId, std::shared_ptr<const Entry>> entries_;
-  std::map<Uid, ResourceId> by_uid_;
-  std::map<LinkName, std::set<ResourceId>> owners_;  // more than one is what check() refuses
-  std::map<LinkName, std::set<ResourceId>> users_;
-  std::map<std::string, std::set<ResourceId>> by_namespace_;
-  std::map<std::string, std::set<std::string>> by_network_;  // attachments
+  std::set<const Entry*, ByUid> by_uid_;
+  std::multimap<LinkName, const Entry*> owners_;  // rarely more than one: check() refuses it
+  Index<LinkName> users_;
+  Index<std::string> by_namespace_;
+  Index<std::string> by_network_;  // attachments
   std::map<Uid, std::set<std::string>> claims_;
+};
+
+// The order of creation: 0 for what stands on nothing of ours, otherwise one above what it stands on.
+// Remembers what it found; for one blueprint that does not change meanwhile.
+class Depths {
+ public:
+  static constexpr int kDeepest = 64;  // and what stands on itself; the kernel itself allows 8 (MAX_NEST_DEV)
+
+  explicit Depths(const Blueprint& blueprint) : blueprint_(blueprint) {}
+  int of(const Blueprint::Entry& entry);
+
+ private:
+  const Blueprint& blueprint_;
+  std::map<const Blueprint::Entry*, int> known_;
 };
 
 }  // namespace lanwright

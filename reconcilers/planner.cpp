@@ -19,8 +19,6 @@ constexpr int kRemovals = 0;
 constexpr int kStagesPerDepth = 10;
 enum Within : int { kLinks = 0, kInnerLinks = 1, kAddresses = 2, kRoutes = 3 };
 
-constexpr std::uint32_t kIpv6DefaultMetric = 1024;  // IP6_RT_PRIO_USER
-
 std::string quoted(const std::string& text) {
   return text.empty() ? std::string("none") : text;
 }
@@ -28,13 +26,9 @@ std::string quoted(const std::string& text) {
 // How ours a link is that was found under a wanted name or mark.
 enum class Ownership { ours, adoptable, foreign, other_object, unknown_mark };
 
-bool same_metric(const RouteSpec& wanted, const RouteSpec& found) {
-  if (wanted.metric) return found.metric == wanted.metric;
-  return !found.metric || *found.metric == 0 || *found.metric == kIpv6DefaultMetric;
-}
-
 bool same_route(const RouteSpec& wanted, const RouteSpec& found) {
-  return wanted.to == found.to && wanted.via == found.via && same_metric(wanted, found);
+  return wanted.to.network() == found.to.network() && wanted.via == found.via &&
+         effective_metric(wanted) == effective_metric(found);
 }
 
 // Kind attributes that the kernel takes at creation only.
@@ -59,7 +53,11 @@ class Planner {
  public:
   Planner(const Blueprint& desired, const Observed& observed) : desired_(desired), observed_(observed) {}
 
-  void look_at(const Entry& entry);
+  void look_at(const Entry& entry, int depth);
+  void forget_parts() {  // of thousands of objects they would take much room
+    parts_.clear();
+    satisfied_by_peer_.clear();
+  }
   Plan take() &&;
 
  private:
@@ -79,6 +77,7 @@ class Planner {
   void compare_addresses(const Cursor& at, const LinkSpec& link, const LinkFact* found);
   void compare_routes(const Cursor& at, const LinkSpec& link, const LinkFact* found);
 
+  const Parts& parts_of(const Entry& entry) const;
   const LinkFact* locate(const Entry& entry, const LinkSpec& link) const;
   Ownership ownership_of(const Entry& entry, const LinkSpec& link, const LinkFact& found) const;
   std::optional<Error> missing_base(const Entry& entry, const LinkSpec& link) const;
@@ -98,6 +97,7 @@ class Planner {
   const Blueprint& desired_;
   const Observed& observed_;
   Plan plan_;
+  mutable std::map<const Entry*, Parts> parts_;    // compiled once
   std::set<std::pair<std::string, int>> removed_;  // ifindexes by netns that this plan removes
   std::set<LinkName> created_;                     // that this plan makes
   std::set<const LinkSpec*> satisfied_by_peer_;    // inner ends made together with their outer end
@@ -141,15 +141,15 @@ void Planner::remove(const Cursor& at, const std::string& netns, const LinkFact&
       Disruption::none);
 }
 
-void Planner::look_at(const Entry& entry) {
-  const Cursor at{entry, kStagesPerDepth * (1 + desired_.depth_of(entry.object.id))};
+void Planner::look_at(const Entry& entry, int depth) {
+  const Cursor at{entry, kStagesPerDepth * (1 + depth)};
   if (entry.object.spec || entry.object.deleting) release_claims(at);
   if (entry.object.deleting) return remove_all(at);
   if (!entry.object.spec)
     return block(at, {ErrorKind::internal, "read from the store", entry.object.id.text(), 0,
                       "its declaration cannot be read by this version", "apply it again"});
   // An object is whole or not at all: one absent namespace holds up all of its links.
-  for (const LinkSpec& link : entry.parts.links) {
+  for (const LinkSpec& link : parts_of(entry).links) {
     const NamespaceFacts* place = observed_.find(link.where.netns);
     if (place != nullptr && place->present) continue;
     return block(at, waiting(entry, link.where, "there is no network namespace " + link.where.netns,
@@ -157,7 +157,7 @@ void Planner::look_at(const Entry& entry) {
   }
   remove_strays(at);
   const std::size_t blocked = plan_.blocked.size();
-  for (const LinkSpec& link : entry.parts.links) {
+  for (const LinkSpec& link : parts_of(entry).links) {
     compare(at, link);
     if (plan_.blocked.size() != blocked) return;  // one reason is enough, and the rest would build on it
   }
@@ -171,7 +171,7 @@ void Planner::remove_all(const Cursor& at) {
     if (half_made != nullptr && half_made->kind == "tun")
       remove(at, netns, *half_made, {at.entry.object.uid, {}}, "half made");
   }
-  for (const LinkSpec& link : at.entry.parts.links) {  // that lost their marks
+  for (const LinkSpec& link : parts_of(at.entry).links) {  // that lost their marks
     const LinkFact* fact = link.owned ? locate(at.entry, link) : nullptr;
     if (fact != nullptr && ownership_of(at.entry, link, *fact) == Ownership::ours)
       remove(at, link.where.netns, *fact, mark_of(at.entry, link), "no longer declared");
@@ -181,7 +181,7 @@ void Planner::remove_all(const Cursor& at) {
 // A link of ours that the object does not want any more, or that somebody copied our mark to: gone, if it is
 // really marked as ours on both counts (alias and group).
 void Planner::remove_strays(const Cursor& at) {
-  const auto& links = at.entry.parts.links;
+  const auto& links = parts_of(at.entry).links;
   const auto wanted = [&](const std::string& netns, const LinkFact& fact) {
     return std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
       return link.owned && link.where.netns == netns && locate(at.entry, link) == &fact;
@@ -201,7 +201,7 @@ void Planner::remove_strays(const Cursor& at) {
 
 void Planner::release_claims(const Cursor& at) {
   for (const std::string& name : desired_.claims_of(at.entry.object.uid)) {
-    const auto& links = at.entry.parts.links;
+    const auto& links = parts_of(at.entry).links;
     const bool declared = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
       return !link.owned && link.where == LinkName{"", name};
     });
@@ -218,6 +218,11 @@ void Planner::release_claims(const Cursor& at) {
     change.master = "";
     act(at, kRemovals, std::move(change), "no longer an uplink", {"master"}, Disruption::none);
   }
+}
+
+const Parts& Planner::parts_of(const Entry& entry) const {
+  const auto known = parts_.find(&entry);
+  return known != parts_.end() ? known->second : parts_.emplace(&entry, entry.parts()).first->second;
 }
 
 // By mark first, so that a renamed link is found; then by name.
@@ -317,9 +322,10 @@ bool Planner::peer_is_wrong(const LinkSpec& link, const LinkFact& found) const {
   const Entry* owner = desired_.owner_of(*link.peer);
   const NamespaceFacts* place = observed_.find(link.peer->netns);
   if (owner == nullptr || place == nullptr || !place->present) return false;
-  const auto inner = std::find_if(owner->parts.links.begin(), owner->parts.links.end(),
+  const auto& links = parts_of(*owner).links;
+  const auto inner = std::find_if(links.begin(), links.end(),
                                   [&](const LinkSpec& other) { return other.where == *link.peer; });
-  if (inner == owner->parts.links.end()) return false;
+  if (inner == links.end()) return false;
   const LinkFact* end = locate(*owner, *inner);
   if (end == nullptr || end->kind != link.kind) return true;
   // Two ends of one cable name each other by ifindex. (A pair with both ends in one namespace does too.)
@@ -358,7 +364,7 @@ void Planner::create(const Cursor& at, const LinkSpec& link, std::string reason,
   created_.insert(link.where);
   const LinkSpec* inner = nullptr;
   if (link.peer && !link.by_peer) {
-    for (const LinkSpec& other : at.entry.parts.links) {
+    for (const LinkSpec& other : parts_of(at.entry).links) {
       if (other.where == *link.peer && other.by_peer) inner = &other;
     }
   }
@@ -646,9 +652,10 @@ Plan Planner::take() && {
 Plan plan(const Blueprint& desired, const Observed& observed, Scope scope) {
   if (!observed.complete) return {};
   // What is removed, then what others stand on, comes first: later objects see what this plan does to them.
+  Depths depths(desired);
   std::vector<std::pair<int, const Entry*>> order;
   const auto add = [&](const Entry& entry) {
-    order.emplace_back(entry.object.deleting ? -1 : desired.depth_of(entry.object.id), &entry);
+    order.emplace_back(entry.object.deleting ? -1 : depths.of(entry), &entry);
   };
   if (scope == nullptr) {
     for (const auto& [id, entry] : desired.entries()) add(*entry);
@@ -660,15 +667,21 @@ Plan plan(const Blueprint& desired, const Observed& observed, Scope scope) {
   std::stable_sort(order.begin(), order.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   Planner planner(desired, observed);
-  for (const auto& [depth, entry] : order) planner.look_at(*entry);
+  for (const auto& [depth, entry] : order) {
+    planner.look_at(*entry, depth);
+    planner.forget_parts();
+  }
   return std::move(planner).take();
 }
 
 std::set<std::string> settled_claims(const Entry& entry, const Blueprint& desired, const Observed& observed) {
   std::set<std::string> settled;
+  const auto& claims = desired.claims_of(entry.object.uid);
+  if (claims.empty()) return settled;
   const NamespaceFacts* host = observed.find(std::string{});
-  for (const std::string& name : desired.claims_of(entry.object.uid)) {
-    const auto& links = entry.parts.links;
+  const Parts parts = entry.parts();
+  const auto& links = parts.links;
+  for (const std::string& name : claims) {
     const bool declared = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
       return !link.owned && link.where == LinkName{"", name};
     });

@@ -26,7 +26,7 @@ constexpr std::size_t kMostDescriptors = 64;  // of namespaces, held at a time: 
 constexpr std::chrono::milliseconds kRemovalTime{200};  // after which execute() returns
 
 bool same_key(const RouteSpec& a, const RouteSpec& b) {
-  return a.to.network() == b.to.network() && a.metric == b.metric;
+  return a.to.network() == b.to.network() && effective_metric(a) == effective_metric(b);
 }
 
 bool has_own_route(const NamespaceFacts& facts, const RouteSpec& route) {

@@ -9,19 +9,11 @@ namespace lanwright {
 
 namespace {
 
-constexpr std::uint32_t kIpv6DefaultMetric = 1024;  // IP6_RT_PRIO_USER
-
 bool read_address(std::span<const std::uint8_t> bytes, std::uint8_t family, IpAddress& address) {
   address.family = family;
   if (bytes.size() != address.size()) return false;
   std::copy(bytes.begin(), bytes.end(), address.bytes.begin());
   return true;
-}
-
-std::optional<std::uint32_t> read_metric(const Attributes& attributes, std::uint8_t family) {
-  const auto metric = attributes.u32(RTA_PRIORITY);
-  const std::uint32_t usual = family == AF_INET6 ? kIpv6DefaultMetric : 0;
-  return metric == usual ? std::nullopt : metric;
 }
 
 std::span<const std::uint8_t> bytes_of(const IpAddress& address) {
@@ -65,7 +57,9 @@ std::optional<LinkRoute> decode_own_route(const nlmsghdr& message) {
   }
   IpAddress via;
   if (read_address(attributes.bytes(RTA_GATEWAY), head->rtm_family, via)) route.via = via;
-  route.metric = read_metric(attributes, head->rtm_family);
+  const RouteSpec usual{route.to, route.via, std::nullopt};
+  if (const auto metric = attributes.u32(RTA_PRIORITY); metric && *metric != effective_metric(usual))
+    route.metric = metric;
   return result;
 }
 

@@ -236,8 +236,8 @@ TEST_P(Example, Works) {
   ASSERT_TRUE(exported.ok()) << exported.text();
   const Finished imported = agent.cli({"apply", "-f", "-", "-o", "json", "--wait"}, {.input = exported.out});
   ASSERT_TRUE(imported.ok()) << imported.text() << exported.out;
-  for (const Json& object : Json::parse(imported.out).at("objects"))
-    EXPECT_EQ(object.at("result"), "unchanged") << object;
+  const Json repeated = Json::parse(imported.out);
+  for (const Json& object : repeated.at("objects")) EXPECT_EQ(object.at("result"), "unchanged") << object;
   ASSERT_TRUE(converges(agent));
   EXPECT_EQ(agent.metric("netlink_writes_total"), writes) << "there was nothing to write";
 

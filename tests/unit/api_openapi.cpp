@@ -74,12 +74,12 @@ TEST_F(ApiDocument, DescribesTheAnswers) {
   check("POST", "/v1/apply?wait=1ms", 200, kCampus);
   agent.edit({Kind::network, "lab"}, [](ObjectView& object) {
     object.status.phase = Phase::retrying;
-    object.status.last_error = Error{.kind = ErrorKind::unsupported,
-                                     .tried = "create link",
-                                     .object = "lw-lab",
-                                     .number = 95,
-                                     .words = "Unknown device type",
-                                     .hint = "load the module"};
+    object.status.last_error = std::make_shared<const Error>(Error{.kind = ErrorKind::unsupported,
+                                                                   .tried = "create link",
+                                                                   .object = "lw-lab",
+                                                                   .number = 95,
+                                                                   .words = "Unknown device type",
+                                                                   .hint = "load the module"});
     object.status.next_try = object.created;
     object.status.repairs = 4;
   });

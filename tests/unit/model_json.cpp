@@ -133,7 +133,7 @@ TEST(StatusEncoding, HasTheDocumentedKeys) {
   status.phase = Phase::retrying;
   status.message = "later";
   status.observed_generation = 4;
-  status.last_error = error_from_errno(16, "set", "br0");
+  status.last_error = std::make_shared<const Error>(error_from_errno(16, "set", "br0"));
   status.next_try = WallTime(std::chrono::milliseconds(1000));
   const Json json = to_json(status);
   EXPECT_EQ(json["phase"], "Retrying");
