@@ -62,7 +62,7 @@ void to_journal(Level level, const std::string& message, const Fields& fields) {
   for (const auto& [key, value] : fields) {
     std::string name = "LANWRIGHT_";
     for (const char c : key) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    entries.push_back(name + "=" + value);
+    entries.push_back(name.append("=").append(value));
   }
   std::vector<iovec> vectors;
   vectors.reserve(entries.size());

@@ -91,6 +91,7 @@ class Planner {
   void block(const Cursor& at, Error why) { plan_.blocked.push_back({at.entry.object.id, std::move(why)}); }
   void act(const Cursor& at, int stage, Step step, std::string reason, std::vector<std::string> differences,
            Disruption disruption);
+  bool goes_with_its_peer(const std::string& netns, const LinkFact& fact) const;
   void remove(const Cursor& at, const std::string& netns, const LinkFact& fact, const Mark& mark,
               std::string reason);
 
@@ -98,7 +99,7 @@ class Planner {
   const Observed& observed_;
   Plan plan_;
   mutable std::map<const Entry*, Parts> parts_;    // compiled once
-  std::set<std::pair<std::string, int>> removed_;  // ifindexes by netns that this plan removes
+  std::set<std::pair<std::string, int>> removed_;  // ifindexes by netns that go with this plan
   std::set<LinkName> created_;                     // that this plan makes
   std::set<const LinkSpec*> satisfied_by_peer_;    // inner ends made together with their outer end
 };
@@ -125,9 +126,19 @@ void Planner::act(const Cursor& at, int stage, Step step, std::string reason,
       {at.entry.object.id, stage, std::move(step), std::move(reason), std::move(differences), disruption});
 }
 
+// One end of a veth takes the other with it.
+bool Planner::goes_with_its_peer(const std::string& netns, const LinkFact& fact) const {
+  if (netns.empty() || fact.kind != "veth" || !will_be_gone({}, fact.parent)) return false;
+  const NamespaceFacts* host = observed_.find(std::string{});
+  const NamespaceFacts* place = observed_.find(netns);
+  const LinkFact* peer = host->find(fact.parent);
+  return peer != nullptr && peer->kind == "veth" && peer->parent == fact.ifindex &&
+         peer->parent_nsid == place->nsid;
+}
+
 void Planner::remove(const Cursor& at, const std::string& netns, const LinkFact& fact, const Mark& mark,
                      std::string reason) {
-  if (!removed_.insert({netns, fact.ifindex}).second) return;
+  if (!removed_.insert({netns, fact.ifindex}).second || goes_with_its_peer(netns, fact)) return;
   const LinkName where{netns, fact.name};
   if (Mark::parse(fact.alias) != mark && fact.name != temporary_tap_name(mark.uid)) {
     ChangeLink change;

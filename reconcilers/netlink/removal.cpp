@@ -13,7 +13,7 @@ namespace {
 
 using Seconds = std::chrono::duration<double>;
 
-constexpr Seconds kPieceTime{0.25};
+constexpr Seconds kPieceTime{0.3};
 constexpr std::size_t kLargestPiece = 1000;
 // A bridge costs a grace period of its own even in a group (br_multicast_dev_del() waits for all callbacks).
 constexpr std::size_t kFirstPieceOfBridges = 8;
