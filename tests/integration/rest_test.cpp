@@ -1,5 +1,6 @@
 // Every route that the OpenAPI document names, asked of an agent with a real host behind it; each answer is
 // held against the document.
+// ctest label: tsan
 #include <gtest/gtest.h>
 
 #include <algorithm>
