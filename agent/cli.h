@@ -24,7 +24,7 @@ enum ExitStatus : int {
   kDone = 0,
   kFailed = 1,    // refused, or failed
   kUsage = 2,     // the command line is wrong
-  kDiffers = 3,   // `diff`: the plan is not empty
+  kDiffers = 3,   // `diff`: something is not as declared
   kTimedOut = 4,  // waited in vain
 };
 

@@ -100,7 +100,7 @@ std::optional<ClientError> print_phases(Session& session, const Stored& stored) 
 }
 
 int timed_out(Session& session, const std::string& what, milliseconds after, const std::string& set) {
-  session.io.err << "error: " << what << " is not converged after " << age_text(after) << ":\n";
+  session.io.err << "error: " << what << " is not Ready after " << age_text(after) << ":\n";
   if (const auto error = tell_unready(session, set)) fail(session, *error);
   session.io.err << "the agent keeps trying; look with: lanwright status, lanwright describe KIND NAME\n";
   return kTimedOut;
@@ -319,7 +319,8 @@ int show_difference(Session& session, const std::string& set) {
   const Answer answer = get(session, "/v1/plan", set.empty() ? Query{} : Query{{"set", set}});
   if (!answer) return fail(session, *answer.error);
   if (!print_as_data(session, answer.json)) print_plan(session.io.out, answer.json, session.style);
-  return list_at(answer.json, "actions").empty() ? kDone : kDiffers;
+  const bool same = list_at(answer.json, "actions").empty() && list_at(answer.json, "blocked").empty();
+  return same ? kDone : kDiffers;
 }
 
 int apply_files(Session& session, const ApplyOptions& options) {

@@ -155,7 +155,8 @@ Cell subnets(const Json& o, const Context&) {
   return {joined(at(o, {"spec", "subnets"}), [](const Json& subnet) { return text_at(subnet, {"cidr"}); })};
 }
 Cell addresses(const Json& o, const Context&) {
-  return {joined(at(o, {"spec", "addresses"}), scalar_text)};
+  const Json& declared = at(o, {"spec", "addresses"});
+  return {joined(declared.empty() ? at(o, {"leases"}) : declared, scalar_text)};
 }
 Cell interface(const Json& o, const Context&) {
   const std::string netns = text_at(o, {"spec", "netns"});
@@ -444,9 +445,9 @@ void print_plan(std::ostream& out, const Json& plan, const Style& style) {
   const Json& actions = at(plan, {"actions"});
   const Json& blocked = at(plan, {"blocked"});
   if (!actions.empty()) action_table(actions).print(out, style.colour);
-  if (actions.empty()) out << "nothing to do\n";
+  if (actions.empty()) out << (blocked.empty() ? "nothing to do\n" : "nothing can be done now\n");
   if (blocked.empty()) return;
-  out << "\nCannot be done now:\n";
+  out << (actions.empty() ? "\nWhat is not as declared:\n" : "\nCannot be done now:\n");
   Table table({"OBJECT", "WHY"});
   for (const Json& each : blocked) {
     table.add({{object_text(each)}, {text_at(each, {"message"}), Colour::yellow}});

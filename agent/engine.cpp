@@ -14,6 +14,7 @@
 #include "agent/log.h"
 #include "model/json.h"
 #include "reconcilers/drivers.h"
+#include "reconcilers/leases.h"
 #include "reconcilers/planner.h"
 
 namespace lanwright {
@@ -114,6 +115,7 @@ struct Engine::Verdict {
   std::vector<WantedObject> put;
   std::vector<ResourceId> removed;
   std::vector<ObjectOutcome> outcomes;
+  std::set<ResourceId> scope;  // what it concerns
 };
 
 Engine::Engine(boost::asio::io_context& io, std::unique_ptr<Store> store, std::unique_ptr<LinkPort> links,
@@ -153,8 +155,13 @@ Result<void> Engine::start() {
   auto objects = store_->objects();
   if (!objects) return objects.error();
   for (const StoredObject& stored : *objects) {
-    WantedObject object{stored.id,       stored.set, stored.uid, stored.generation,
-                        stored.deleting, false,      nullptr};
+    WantedObject object;
+    object.id = stored.id;
+    object.set = stored.set;
+    object.uid = stored.uid;
+    object.generation = stored.generation;
+    object.deleting = stored.deleting;
+    object.leases = leases_from(stored.leases);
     auto spec = spec_from_json(stored.id.kind, stored.id.name, stored.spec, driver_grammar());
     if (spec)
       object.spec = std::make_shared<const ObjectSpec>(std::move(*spec));
@@ -295,8 +302,7 @@ void Engine::resync() {
     log::warning("reading the kernel failed; trying again", {{"error", touched.error().text()}});
     return resync_later(kFirstRetry);
   }
-  plan_ = {};
-  next_action_ = 0;
+  drop_plan();
   note(*touched);
   run();
 }
@@ -411,6 +417,10 @@ void Engine::claim_uplinks(const Plan& plan) {
     }
     return;
   }
+  remember(claims);
+}
+
+void Engine::remember(const std::vector<Claim>& claims) {
   for (const Claim& claim : claims) {
     std::set<std::string> links = desired_.claims_of(claim.uid);
     links.insert(claim.link);
@@ -497,10 +507,21 @@ void Engine::act() {
   }
   next_action_ = end - rest.size();
   std::move(rest.begin(), rest.end(), actions.begin() + static_cast<std::ptrdiff_t>(next_action_));
-  if (!observed_.complete) {  // events were lost under way: what is left rests on what may not be so
-    plan_ = {};
-    next_action_ = 0;
+  if (!observed_.complete) drop_plan();  // events were lost: what is left rests on what may not be so
+}
+
+// What was not done of it was not tried: it must not count as a change that does not hold.
+void Engine::drop_plan() {
+  std::set<ResourceId> untried;
+  for (std::size_t i = next_action_; i < plan_.actions.size(); ++i) {
+    if (!failed_.contains(plan_.actions[i].object)) untried.insert(plan_.actions[i].object);
   }
+  for (const ResourceId& id : untried) {
+    const auto tracked = tracked_.find(id);
+    if (tracked != tracked_.end() && tracked->second.rounds > 0) --tracked->second.rounds;
+  }
+  plan_ = {};
+  next_action_ = 0;
 }
 
 void Engine::arm_retry_timer() {
@@ -657,9 +678,11 @@ bool Engine::contest(const ResourceId& id, Tracked& tracked, const std::vector<c
   ++tracked.contests;
   tracked.not_before = now + delay;
   tracked.contested_until = now + delay + kContestWindow;
-  set_phase(tracked, Phase::contested,
-            join(fought) + " is changed back by somebody else as often as it is repaired; next repair in " +
-                std::to_string(delay.count() / 1000) + " s: " + reasons_of(actions));
+  set_phase(
+      tracked, Phase::contested,
+      join(fought) +
+          " is changed back by somebody else as often as it is repaired; it is repaired less often now: " +
+          reasons_of(actions));
   tracked.status.next_try = wall_now() + delay;
   emit("Contested", id, tracked.status.message);
   return true;
@@ -706,6 +729,11 @@ void Engine::drop_settled_claims(const ResourceId& id) {
 }
 
 void Engine::forget_removed() {
+  // An object may have been declared again since it was seen to be gone.
+  std::erase_if(removed_, [this](const ResourceId& id) {
+    const auto* entry = desired_.find(id);
+    return entry == nullptr || !entry->object.deleting;
+  });
   if (removed_.empty()) return;
   if (auto forgotten = store_->forget(removed_); !forgotten) {
     log::warning("store", {{"error", forgotten.error().text()}});
@@ -900,15 +928,16 @@ Result<ApplyOutcome> Engine::do_apply(const ApplyRequest& request) {
   std::map<ResourceId, ObjectSpec> declared = objects_of(request.set);
   for (auto& [id, spec] : declared) {
     const auto* entry = desired_.find(id);
-    if (entry != nullptr && entry->object.set != name)
+    const bool on_demand = entry != nullptr && entry->object.on_demand();
+    if (entry != nullptr && !on_demand && entry->object.set != name)
       return Error{ErrorKind::conflict,
                    "apply",
                    id.text(),
                    0,
                    "it belongs to set " + entry->object.set,
                    "give it another name, or remove it there first"};
-    const bool same =
-        entry != nullptr && !entry->object.deleting && entry->object.spec && *entry->object.spec == spec;
+    const bool same = entry != nullptr && !entry->object.deleting && !on_demand && entry->object.spec &&
+                      *entry->object.spec == spec;
     const bool adopt = request.adopt && !(same && tracked_[id].status.phase == Phase::ready);
     verdict.outcomes.push_back({id, same ? "unchanged" : entry != nullptr ? "changed" : "created"});
     if (same && !adopt) continue;
@@ -917,6 +946,7 @@ Result<ApplyOutcome> Engine::do_apply(const ApplyRequest& request) {
     object.set = name;
     object.uid = entry != nullptr ? entry->object.uid : new_uid();
     object.generation = entry != nullptr ? entry->object.generation : 0;
+    if (entry != nullptr) object.leases = entry->object.leases;
     object.adopt = adopt;
     object.spec = std::make_shared<const ObjectSpec>(std::move(spec));
     verdict.put.push_back(std::move(object));
@@ -993,23 +1023,110 @@ Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
   return carry_out(std::move(verdict), false);
 }
 
+void Engine::want(Verdict& verdict, WantedObject object) {
+  const ResourceId id = object.id;
+  verdict.candidate.put(object);
+  verdict.scope.insert(id);
+  if (id.kind == Kind::network) {
+    for (const ResourceId& attachment : verdict.candidate.attachments_of(id.name))
+      verdict.scope.insert(attachment);
+  }
+  const auto known = std::find_if(verdict.put.begin(), verdict.put.end(),
+                                  [&](const WantedObject& other) { return other.id == id; });
+  if (known == verdict.put.end())
+    verdict.put.push_back(std::move(object));
+  else
+    *known = std::move(object);
+}
+
+void Engine::let_go(Verdict& verdict, const ResourceId& id) {
+  WantedObject object = verdict.candidate.find(id)->object;
+  object.deleting = true;
+  verdict.candidate.put(std::move(object));
+  verdict.scope.insert(id);
+  if (id.kind != Kind::network) return;
+  for (const ResourceId& attachment : verdict.candidate.attachments_of(id.name))
+    verdict.scope.insert(attachment);
+}
+
+// VLAN links that networks name as their parent are made on demand, shared, and go with the last of them.
+void Engine::follow_demand(Verdict& verdict) {
+  const auto demanded = verdict.candidate.demanded_vlans();
+  for (const auto& [name, spec] : demanded) {
+    const ResourceId id{Kind::vlan, name};
+    const auto* entry = verdict.candidate.find(id);
+    if (entry != nullptr && entry->object.on_demand() && !entry->object.deleting) continue;
+    WantedObject object;
+    object.id = id;
+    object.uid = entry != nullptr ? entry->object.uid : new_uid();
+    object.generation = entry != nullptr ? entry->object.generation : 0;
+    object.spec = std::make_shared<const ObjectSpec>(spec);
+    std::erase(verdict.removed, id);
+    want(verdict, std::move(object));
+  }
+  std::vector<ResourceId> idle;
+  for (const auto& [id, entry] : verdict.candidate.entries()) {
+    if (id.kind != Kind::vlan) break;
+    if (entry->object.on_demand() && !entry->object.deleting && !demanded.contains(id.name))
+      idle.push_back(id);
+  }
+  for (const ResourceId& id : idle) {
+    verdict.removed.push_back(id);
+    let_go(verdict, id);
+  }
+}
+
+// Attachments that name no address get one, and keep it.
+Result<void> Engine::assign_addresses(Verdict& verdict) {
+  std::set<std::string> networks;
+  for (const ResourceId& id : verdict.scope) {
+    const auto* entry = verdict.candidate.find(id);
+    if (id.kind == Kind::network) networks.insert(id.name);
+    if (id.kind == Kind::attachment && entry != nullptr && entry->network)
+      networks.insert(entry->network->object.id.name);
+  }
+  for (const std::string& network : networks) {
+    auto leases = lease_addresses(verdict.candidate, network);
+    if (!leases) return leases.error();
+    for (auto& [id, addresses] : *leases) {
+      WantedObject object = verdict.candidate.find(id)->object;
+      object.leases = std::move(addresses);
+      want(verdict, std::move(object));
+    }
+  }
+  return {};
+}
+
+// Where an object had links and will have none: looked at until nothing of it is left there, namespaces that
+// nobody names any more included.
+void Engine::remember_places(Verdict& verdict) {
+  const auto places_of = [](const Blueprint::Entry& entry) {
+    std::set<std::string> places;
+    const Parts parts = entry.parts();
+    for (const LinkSpec& link : parts.links) {
+      if (link.owned && !link.where.netns.empty()) places.insert(link.where.netns);
+    }
+    return places;
+  };
+  for (const WantedObject& object : verdict.put) {
+    const auto* before = desired_.find(object.id);
+    if (before == nullptr) continue;
+    const auto now = places_of(*verdict.candidate.find(object.id));
+    for (const std::string& place : places_of(*before)) {
+      if (!now.contains(place))
+        verdict.change.add_claims.push_back({object.uid, std::string(kPlaceClaim) + place});
+    }
+  }
+}
+
 // The one way in which what is wanted changes: tried on a copy, committed, and only then taken over.
 Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
-  std::set<ResourceId> scope;
-  for (const WantedObject& object : verdict.put) {
-    verdict.candidate.put(object);
-    scope.insert(object.id);
-    if (object.id.kind != Kind::network) continue;
-    for (const ResourceId& id : verdict.candidate.attachments_of(object.id.name)) scope.insert(id);
-  }
-  for (const ResourceId& id : verdict.removed) {
-    WantedObject object = verdict.candidate.find(id)->object;
-    object.deleting = true;
-    verdict.candidate.put(std::move(object));
-    scope.insert(id);
-    if (id.kind != Kind::network) continue;
-    for (const ResourceId& attachment : verdict.candidate.attachments_of(id.name)) scope.insert(attachment);
-  }
+  for (const WantedObject& object : std::exchange(verdict.put, {})) want(verdict, object);
+  for (const ResourceId& id : verdict.removed) let_go(verdict, id);
+  follow_demand(verdict);
+  if (auto assigned = assign_addresses(verdict); !assigned) return assigned.error();
+  remember_places(verdict);
+  const std::set<ResourceId>& scope = verdict.scope;
   if (auto checked = verdict.candidate.check(&scope); !checked) return checked.error();
 
   // The plan needs to see the namespaces that are named for the first time.
@@ -1032,6 +1149,7 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
     stored.set = object.set;
     stored.uid = object.uid;
     stored.spec = to_json(*object.spec).dump();
+    stored.leases = text_of_leases(object.leases);
     verdict.change.put_objects.push_back(std::move(stored));
   }
   verdict.change.mark_deleting = verdict.removed;
@@ -1040,6 +1158,7 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
   if (!nothing) {
     save_events();  // in the order in which things happened
     const std::vector<Event> events = verdict.change.events;
+    const std::vector<Claim> claims = verdict.change.add_claims;
     auto committed = store_->commit(std::move(verdict.change));
     if (!committed) return committed.error();
     for (const Event& event : events) log_.append(event);
@@ -1057,10 +1176,10 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
     }
     for (const ResourceId& id : verdict.removed) set_phase(tracked_[id], Phase::deleting, {});
     desired_ = std::move(verdict.candidate);
+    remember(claims);
     dirty_.insert(scope.begin(), scope.end());
     for (const ResourceId& id : scope) count(id, tracked_[id]);
-    plan_ = {};  // it was made for what was wanted before
-    next_action_ = 0;
+    drop_plan();  // it was made for what was wanted before
     watch_namespaces();
     schedule();
   }
@@ -1090,7 +1209,8 @@ Result<Description> Engine::do_describe(const ResourceId& id) {
   for (const LinkSpec& link : parts.links) {
     LinkReport report{link, std::nullopt, {}, {}};
     const NamespaceFacts* facts = observed_.find(link.where.netns);
-    const LinkFact* found = facts != nullptr ? facts->find(Mark{entry->object.uid, link.role}) : nullptr;
+    const LinkFact* found =
+        facts != nullptr && link.owned ? facts->find(Mark{entry->object.uid, link.role}) : nullptr;
     if (found == nullptr) found = observed_.find(link.where);
     if (found != nullptr) {
       report.found = *found;
@@ -1123,6 +1243,7 @@ std::shared_ptr<const ObjectView> Engine::view_of(const Blueprint::Entry& entry,
   view->deleting = entry.object.deleting;
   view->spec = entry.object.spec;
   view->status = tracked.status;
+  view->leases = entry.object.leases;
   const Parts parts = entry.parts();
   for (const LinkSpec& link : parts.links) {
     if (link.owned) view->links.push_back(link.where);

@@ -86,6 +86,12 @@ class Engine final : public AgentPort {
   Result<Description> do_describe(const ResourceId& id);
   std::shared_ptr<const Snapshot> do_snapshot();
   Result<ApplyOutcome> carry_out(Verdict verdict, bool dry_run);
+  void want(Verdict& verdict, WantedObject object);
+  void let_go(Verdict& verdict, const ResourceId& id);
+  void follow_demand(Verdict& verdict);
+  Result<void> assign_addresses(Verdict& verdict);
+  void remember_places(Verdict& verdict);
+  void remember(const std::vector<Claim>& claims);
 
   // The loop.
   void listen();
@@ -101,6 +107,7 @@ class Engine final : public AgentPort {
   bool take_a_fresh_look_for(const Plan& plan);
   void claim_uplinks(const Plan& plan);
   void act();
+  void drop_plan();
   void settle(const std::set<ResourceId>& scope, const Plan& plan);
   void resync_later(std::chrono::milliseconds delay);
   void resync();

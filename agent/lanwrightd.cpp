@@ -22,6 +22,7 @@
 #include "agent/engine.h"
 #include "agent/instance_lock.h"
 #include "agent/log.h"
+#include "agent/privileges.h"
 #include "agent/service.h"
 #include "api/server.h"
 #include "reconcilers/drivers.h"
@@ -59,7 +60,8 @@ void declare(CLI::App& app, Options& options) {
       ->capture_default_str()
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.add_option("--audit-minutes", options.audit_minutes,
-                 "read the whole kernel state anew this often (on a beat of the watchdog; 0: never)")
+                 "read the whole kernel state anew this often (with a beat of the watchdog, where there is "
+                 "one; 0: never)")
       ->capture_default_str();
   app.add_option("--netlink-buffer", options.receive_buffer, "bytes of kernel events that may wait")
       ->capture_default_str()
@@ -115,6 +117,7 @@ void reload(int argc, char** argv, const Options& running) {
 }
 
 int serve(const Options& options, int argc, char** argv) {
+  if (auto allowed = check_privileges(); !allowed) die(allowed.error());
   if (!options.netns.empty())
     must([&]() -> Result<bool> {
       if (auto entered = enter_namespace(options.netns); !entered) return entered.error();
@@ -178,9 +181,10 @@ int serve(const Options& options, int argc, char** argv) {
   });
 
   auto last_audit = std::chrono::steady_clock::now();
-  service.keep_alive([&] {
+  const std::chrono::minutes audit_interval(options.audit_minutes);
+  service.keep_alive(audit_interval, [&] {
     const auto now = std::chrono::steady_clock::now();
-    if (options.audit_minutes == 0 || now - last_audit < std::chrono::minutes(options.audit_minutes)) return;
+    if (options.audit_minutes == 0 || now - last_audit < audit_interval) return;
     last_audit = now;
     engine.look_again();
   });

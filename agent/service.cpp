@@ -40,32 +40,35 @@ Service::Service(boost::asio::io_context& io) : timer_(io) {
 }
 
 void Service::ready(const std::string& status) {
-  tell("READY=1\nSTATUS=" + status);
+  ready_ = true;
+  this->status(status);
 }
+// That it is ready is said again each time, as it may not have been heard.
 void Service::status(const std::string& status) {
-  tell("STATUS=" + status);
+  tell((ready_ ? "READY=1\nSTATUS=" : "STATUS=") + status);
 }
 void Service::stopping() {
   tell("STOPPING=1");
 }
 
 void Service::reloading() {
+  ready_ = false;
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now.tv_sec * 1'000'000LL + now.tv_nsec / 1000));
 }
 
-void Service::keep_alive(std::function<void()> each_time) {
+void Service::keep_alive(std::chrono::microseconds unwatched, std::function<void()> each_time) {
   each_time_ = std::move(each_time);
-  if (interval_) beat();
+  if (interval_ || unwatched.count() > 0) beat(interval_.value_or(unwatched));
 }
 
-void Service::beat() {
-  tell("WATCHDOG=1");
+void Service::beat(std::chrono::microseconds interval) {
+  if (interval_) tell(ready_ ? "READY=1\nWATCHDOG=1" : "WATCHDOG=1");
   each_time_();
-  timer_.expires_after(*interval_);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) beat();
+  timer_.expires_after(interval);
+  timer_.async_wait([this, interval](const boost::system::error_code& error) {
+    if (!error) beat(interval);
   });
 }
 

@@ -19,16 +19,18 @@ class Service {
   void reloading();
   void stopping();
   // Feeds the watchdog from the loop, twice per interval that systemd asks for, so that a loop that hangs is
-  // restarted. `each_time` is called with every beat, which saves the agent timers of its own.
-  void keep_alive(std::function<void()> each_time);
+  // restarted. `each_time` is called with every beat, which saves the agent timers of its own; without a
+  // watchdog it is called every `unwatched` (0: never).
+  void keep_alive(std::chrono::microseconds unwatched, std::function<void()> each_time);
   void cancel() { timer_.cancel(); }
 
  private:
-  void beat();
+  void beat(std::chrono::microseconds interval);
 
   boost::asio::steady_timer timer_;
   std::optional<std::chrono::microseconds> interval_;
   std::function<void()> each_time_;
+  bool ready_ = false;
 };
 
 }  // namespace lanwright

@@ -31,7 +31,8 @@ struct ObjectView {
   bool deleting = false;
   std::shared_ptr<const ObjectSpec> spec;
   ObjectStatus status;
-  std::vector<LinkName> links;  // owned links that it wants
+  std::vector<LinkName> links;   // owned links that it wants
+  std::vector<IpPrefix> leases;  // of an attachment: addresses assigned from its network's subnets
 };
 
 struct SetView {

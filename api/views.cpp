@@ -147,6 +147,7 @@ Json object_json(const ObjectView& object, const Snapshot& snapshot) {
   }
   json["spec"] = object.spec ? to_json(*object.spec) : Json::object();
   json["status"] = to_json(object.status);
+  if (object.id.kind == Kind::attachment) json["leases"] = texts(object.leases);
   Json& links = json["links"] = Json::array();
   for (const LinkName& link : object.links) links.push_back(text_of(link));
   return json;

@@ -586,11 +586,11 @@ bool Decoder::route(const TreeNode& node, RouteSpec& out) {
 void Decoder::routes(const TreeNode& list, std::vector<RouteSpec>& out) {
   if (!is_sequence(list, "[{to: default, via: 10.0.0.254}]")) return;
   // The kernel tells routes apart by these two.
-  std::set<std::pair<IpPrefix, std::optional<std::uint32_t>>> seen;
+  std::set<std::pair<IpPrefix, std::uint32_t>> seen;
   each_item(list, [&](const TreeNode& item) {
     RouteSpec value;
     if (!route(item, value)) return;
-    if (!seen.emplace(value.to, value.metric).second) {
+    if (!seen.emplace(value.to, effective_metric(value)).second) {
       wrong(*item.find("to"),
             "a route to " + quote(item.find("to")->text) + " with this metric is listed already");
     }
@@ -685,7 +685,10 @@ NetworkSpec Decoder::network(const TreeNode& node) {
 void Decoder::netns_end(const TreeNode& node, AttachmentSpec& out) {
   netns(*node.find("netns"), out.netns);
   if (const TreeNode* name = require(node, "interface")) interface_name(*name, out.interface);
-  if (const TreeNode* list = node.find("addresses")) addresses(*list, out.addresses);
+  if (const TreeNode* list = node.find("addresses")) {
+    addresses(*list, out.addresses);
+    out.no_addresses = out.addresses.empty();
+  }
   if (const TreeNode* list = node.find("routes")) routes(*list, out.routes);
 }
 

@@ -101,7 +101,8 @@ struct AttachmentSpec {
   std::optional<std::uint32_t> mtu;  // the network's when absent
   bool isolated = false;             // bridge port isolation
   PortVlans vlans;                   // bridge with vlan_filtering
-  std::vector<IpPrefix> addresses;
+  std::vector<IpPrefix> addresses;   // none: they are assigned from the network's subnets, unless
+  bool no_addresses = false;         // it was said that there are none
   std::vector<RouteSpec> routes;
   bool operator==(const AttachmentSpec&) const = default;
 };
@@ -116,6 +117,9 @@ struct SetSpec {
 };
 
 using ObjectSpec = std::variant<VlanSpec, NetworkSpec, AttachmentSpec>;  // in the order of Kind
+
+// The VLAN link that a name like "eth0.50" stands for: VID 50 (802.1Q) on eth0. Absent for every other name.
+std::optional<VlanSpec> vlan_named(const std::string& name);
 
 // The path of a netns as YAML gives it: a bare name is under /run/netns; "" stays "" (the managed namespace).
 std::string netns_path(const std::string& netns);

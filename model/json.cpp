@@ -191,6 +191,7 @@ Json to_json(const AttachmentSpec& spec) {
   if (spec.isolated) json["isolated"] = true;
   put_vlans(json, spec.vlans);
   put_addresses(json, spec.addresses);
+  if (spec.no_addresses) json["addresses"] = Json::array();
   put_routes(json, spec.routes);
   return json;
 }

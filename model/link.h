@@ -61,10 +61,11 @@ enum class Ipv6Addresses : std::uint8_t { automatic, none };
 // A link that an object wants. Everything optional that is absent is not looked at.
 struct LinkSpec {
   LinkName where;
-  std::string role;      // tells the links of one object apart in their marks; "" for the main one
-  std::string kind;      // IFLA_INFO_KIND: "bridge", "vlan", "veth", "tun"; "" = a host link used as it is
-  bool owned = true;     // false: an uplink: the agent only sets master, port attributes and UP
-  bool by_peer = false;  // made by the creation of `peer`, the other end of a veth
+  std::string role;        // tells the links of one object apart in their marks; "" for the main one
+  std::string kind;        // IFLA_INFO_KIND: "bridge", "vlan", "veth", ...; "" = a host link used as it is
+  bool owned = true;       // false: an uplink: the agent only sets master, port attributes and UP
+  bool by_peer = false;    // made by the creation of `peer`, the other end of a veth
+  bool if_absent = false;  // a link of this name that is not ours is as good: it is used, and left as it is
   std::optional<LinkName> peer;
   std::string altname;  // the full name, where `where.name` is a shortened one
   std::string master;   // name, same namespace; "" = whoever uses the link says
@@ -82,6 +83,18 @@ struct LinkSpec {
   bool operator==(const LinkSpec&) const = default;
 };
 
+inline constexpr std::uint64_t kMacvlanPassthru = 8;  // MACVLAN_MODE_PASSTHRU of <linux/if_link.h>
+
+// A link of the managed namespace that links of an object stand on and that is not the object's own: used as
+// it is.
+struct ParentUse {
+  std::string name;
+  std::string kind;                  // of the links on it: "macvlan", "ipvlan"
+  LinkAttrs attributes;              // of theirs; some can be had in one way only by all links on one parent
+  std::optional<std::uint32_t> mtu;  // of theirs; it cannot exceed the parent's
+  bool operator==(const ParentUse&) const = default;
+};
+
 struct AddressFact {
   IpPrefix prefix;
   std::uint8_t protocol = 0;  // IFA_PROTO: the agent's own are marked with kOwnProtocol
@@ -97,6 +110,19 @@ struct RouteFact {
 inline constexpr std::uint8_t kOwnProtocol = 108;
 // IFLA_GROUP given at creation to every link of the agent.
 inline constexpr std::uint32_t kOwnGroup = 0x6c77;
+// A link that is being removed is in a random group with this bit, which a crash may leave it in.
+inline constexpr std::uint32_t kLeavingGroup = 0x40000000;
+inline bool is_own_group(std::uint32_t group) {
+  return group == kOwnGroup || (group & kLeavingGroup) != 0;
+}
+
+struct PortVlansFact : PortVlans {
+  std::vector<std::uint16_t> odd;  // ascending: untagged without being the PVID, or the PVID but tagged
+  PortVlansFact() = default;
+  PortVlansFact(PortVlans vlans) : PortVlans(std::move(vlans)) {}
+  bool operator==(const PortVlansFact&) const = default;
+  bool operator==(const PortVlans& vlans) const { return *this == PortVlansFact(vlans); }
+};
 
 struct LinkFact {
   int ifindex = 0;
@@ -118,7 +144,7 @@ struct LinkFact {
   std::optional<std::uint32_t> tap_owner;
   std::optional<std::uint32_t> tap_group;
   LinkAttrs attributes;
-  PortVlans vlans;  // read only for ports of bridges that filter VLANs
+  PortVlansFact vlans;  // read only for ports of bridges that filter VLANs
   std::vector<AddressFact> addresses;
   std::vector<RouteFact> routes;  // that leave through this link
   bool operator==(const LinkFact&) const = default;

@@ -34,7 +34,7 @@ struct ChangeLink {
   LinkName where;         // as it is named now
   std::string kind;       // of the link; needed where kind-specific attributes are set
   std::string port_kind;  // "bridge" where port attributes are set
-  int ifindex = 0;
+  int ifindex = 0;        // 0: the link is made by this plan, and found by its name
   std::optional<std::string> rename;
   std::optional<std::string> master;  // a name; "" takes it off its master
   std::optional<bool> up;

@@ -29,12 +29,15 @@ std::vector<const Entry*> listed(const Map& map, const Key& key) {
   return entries;
 }
 
-// The links of others that this link stands on or in.
-std::vector<LinkName> used_by(const LinkSpec& link) {
+// The links that these stand on or in: others', or of the same object.
+std::vector<LinkName> used_by(const Parts& parts) {
   std::vector<LinkName> used;
-  if (!link.owned) used.push_back(link.where);
-  if (!link.master.empty()) used.push_back({link.where.netns, link.master});
-  if (!link.parent.empty()) used.push_back({"", link.parent});
+  for (const ParentUse& use : parts.parents) used.push_back({"", use.name});
+  for (const LinkSpec& link : parts.links) {
+    if (!link.owned) used.push_back(link.where);
+    if (!link.master.empty()) used.push_back({link.where.netns, link.master});
+    if (!link.parent.empty()) used.push_back({"", link.parent});
+  }
   return used;
 }
 
@@ -43,8 +46,77 @@ const std::string* network_of(const WantedObject& object) {
   return spec != nullptr ? &spec->network : nullptr;
 }
 
+// A network's own bridge may have ports of the network, its own dummy links; a link may not be its own
+// parent.
+bool stands_on_itself(const Parts& parts, const LinkName& used) {
+  return std::any_of(parts.links.begin(), parts.links.end(), [&](const LinkSpec& link) {
+    return link.where == used && (!link.owned || link.parent == used.name);
+  });
+}
+
 Error invalid(std::string object, std::string words, std::string hint) {
   return {ErrorKind::invalid, "declare", std::move(object), 0, std::move(words), std::move(hint)};
+}
+
+bool is_passthru(const ParentUse& use) {
+  return find(use.attributes, LinkAttr::macvlan_mode) == kMacvlanPassthru;
+}
+
+struct Sharer {
+  const NetworkSpec& spec;
+  const Parts& parts;
+};
+
+struct Clash {
+  std::string words;
+  std::string hint;
+};
+
+const ParentUse* use_of(const Parts& parts, const LinkName& link) {
+  const auto found = std::find_if(parts.parents.begin(), parts.parents.end(),
+                                  [&](const ParentUse& use) { return use.name == link.name; });
+  return found == parts.parents.end() ? nullptr : &*found;
+}
+
+// Why two networks cannot have this link in common. (Two that want it as their port are told by the reader.)
+std::optional<Clash> clash_on(const LinkName& link, const Sharer& a, const Sharer& b) {
+  const ParentUse* mine = use_of(a.parts, link);
+  const ParentUse* other = use_of(b.parts, link);
+  if (mine == nullptr && other == nullptr) return std::nullopt;
+  if (mine == nullptr || other == nullptr)
+    return Clash{"a link is a port of a bridge or the parent of others, not both",
+                 "give one of them another link, a VLAN on it for example"};
+  if (mine->kind != other->kind)
+    return Clash{"macvlan and ipvlan links cannot stand on one parent", "give one of them another parent"};
+  for (const ParentUse* use : {mine, other}) {
+    if (is_passthru(*use))
+      return Clash{"in mode passthru one link has its parent to itself", "give one of them another parent"};
+  }
+  if (mine->kind == "ipvlan" && mine->attributes != other->attributes)
+    return Clash{"all ipvlan links on one parent have one mode and flag", "make them the same"};
+  for (const Subnet& subnet : a.spec.subnets) {
+    for (const Subnet& rival : b.spec.subnets) {
+      if (subnet.cidr.overlaps(rival.cidr))
+        return Clash{"their subnets " + subnet.cidr.text() + " and " + rival.cidr.text() + " overlap",
+                     "give each its own part, or declare them as one network"};
+    }
+  }
+  return std::nullopt;
+}
+
+// Of links on a parent that is declared with an MTU.
+Result<void> fits_mtu(const Entry& entry, const Parts& parts, const Entry& owner, const LinkName& link) {
+  const ParentUse* use = use_of(parts, link);
+  if (use == nullptr || !use->mtu) return {};
+  const Parts below = owner.parts();
+  for (const LinkSpec& parent : below.links) {
+    if (parent.where != link || !parent.mtu || *parent.mtu >= *use->mtu) continue;
+    return invalid(entry.object.id.text(),
+                   "its mtu " + std::to_string(*use->mtu) + " is above the " + std::to_string(*parent.mtu) +
+                       " of its parent, " + owner.object.id.text(),
+                   "lower it, or raise the parent's");
+  }
+  return {};
 }
 
 }  // namespace
@@ -53,7 +125,7 @@ Parts Blueprint::Entry::parts() const {
   if (!object.spec) return {};
   const std::string& name = object.id.name;
   if (const auto* vlan = std::get_if<VlanSpec>(object.spec.get()))
-    return vlan_parts({name, object.uid, *vlan});
+    return vlan_parts({name, object.uid, *vlan}, object.on_demand());
   if (const auto* spec = std::get_if<NetworkSpec>(object.spec.get())) {
     const Driver* driver = find_driver(spec->driver);
     return driver != nullptr ? driver->network({name, object.uid, *spec}) : Parts{};
@@ -62,7 +134,11 @@ Parts Blueprint::Entry::parts() const {
   const auto* host = network ? std::get_if<NetworkSpec>(network->object.spec.get()) : nullptr;
   const Driver* driver = host != nullptr ? find_driver(host->driver) : nullptr;
   if (spec == nullptr || driver == nullptr) return {};
-  return driver->attachment({name, object.uid, *spec}, {network->object.id.name, network->object.uid, *host});
+  const Named<NetworkSpec> plugged_into{network->object.id.name, network->object.uid, *host};
+  if (object.leases.empty()) return driver->attachment({name, object.uid, *spec}, plugged_into);
+  AttachmentSpec leased = *spec;
+  leased.addresses = object.leases;
+  return driver->attachment({name, object.uid, leased}, plugged_into);
 }
 
 void Blueprint::put(WantedObject object) {
@@ -106,9 +182,9 @@ void Blueprint::index(const Entry& entry) {
   const Parts parts = entry.parts();
   for (const LinkSpec& link : parts.links) {
     if (link.owned) owners_.emplace(link.where, &entry);
-    for (LinkName& used : used_by(link)) users_[std::move(used)].insert(&entry);
     if (!link.where.netns.empty()) by_namespace_[link.where.netns].insert(&entry);
   }
+  for (LinkName& used : used_by(parts)) users_[std::move(used)].insert(&entry);
 }
 
 void Blueprint::unindex(const Entry& entry) {
@@ -120,9 +196,9 @@ void Blueprint::unindex(const Entry& entry) {
     const auto [begin, end] = owners_.equal_range(link.where);
     const auto own = std::find_if(begin, end, [&](const auto& owner) { return owner.second == &entry; });
     if (own != end) owners_.erase(own);
-    for (const LinkName& used : used_by(link)) drop(users_, used, &entry);
     drop(by_namespace_, link.where.netns, &entry);
   }
+  for (const LinkName& used : used_by(parts)) drop(users_, used, &entry);
 }
 
 Result<void> Blueprint::check(const std::set<ResourceId>* changed) const {
@@ -153,6 +229,7 @@ Result<void> Blueprint::check(const Entry& entry, Depths& depths) const {
   if (depths.of(entry) >= Depths::kDeepest)
     return invalid(who, "it stands on itself through its parents", "break the circle of parents and uplinks");
   const Parts parts = entry.parts();
+  if (auto shared = check_sharing(entry, parts); !shared) return shared;
   for (const LinkSpec& link : parts.links) {
     if (!link.owned) continue;
     for (const Entry* rival : owners_of(link.where)) {
@@ -163,6 +240,67 @@ Result<void> Blueprint::check(const Entry& entry, Depths& depths) const {
     }
   }
   return {};
+}
+
+// What networks say of the links that they have in common, before the kernel says it.
+Result<void> Blueprint::check_sharing(const Entry& entry, const Parts& parts) const {
+  if (entry.object.id.kind == Kind::attachment) return check_passthru(entry);
+  const auto* spec = std::get_if<NetworkSpec>(entry.object.spec.get());
+  if (spec == nullptr) return {};
+  const std::string who = entry.object.id.text();
+  std::vector<LinkName> shared;
+  for (const ParentUse& use : parts.parents) shared.push_back({"", use.name});
+  for (const LinkSpec& link : parts.links) {
+    if (!link.owned) shared.push_back(link.where);
+  }
+  for (const LinkName& link : shared) {
+    if (const Entry* owner = owner_of(link); owner != nullptr && owner != &entry) {
+      if (auto fits = fits_mtu(entry, parts, *owner, link); !fits) return fits;
+    }
+    for (const Entry* other : users_of(link)) {
+      if (other == &entry || other->object.deleting || other->object.id.kind != Kind::network) continue;
+      if (!other->object.spec) continue;
+      const auto clash =
+          clash_on(link, {*spec, parts}, {std::get<NetworkSpec>(*other->object.spec), other->parts()});
+      if (!clash) continue;
+      return invalid(
+          who, "it cannot share " + link.name + " with " + other->object.id.text() + ": " + clash->words,
+          clash->hint);
+    }
+  }
+  return {};
+}
+
+// One link has the parent to itself.
+Result<void> Blueprint::check_passthru(const Entry& entry) const {
+  const auto* host = entry.network ? std::get_if<NetworkSpec>(entry.network->object.spec.get()) : nullptr;
+  if (host == nullptr || host->driver != "macvlan") return {};
+  const Parts parts = entry.parts();
+  if (std::none_of(parts.parents.begin(), parts.parents.end(), is_passthru)) return {};
+  for (const ResourceId& id : attachments_of(entry.network->object.id.name)) {
+    if (id == entry.object.id || find(id)->object.deleting) continue;
+    return invalid(entry.object.id.text(),
+                   entry.network->object.id.text() + " is in mode passthru, and " + id.text() +
+                       " has its parent to itself",
+                   "remove that one first, or choose mode bridge");
+  }
+  return {};
+}
+
+std::map<std::string, VlanSpec> Blueprint::demanded_vlans() const {
+  std::map<std::string, VlanSpec> demanded;
+  for (auto at = entries_.lower_bound({Kind::network, {}}); at != entries_.end(); ++at) {
+    const auto& [id, entry] = *at;
+    if (id.kind != Kind::network) break;
+    const auto* spec = std::get_if<NetworkSpec>(entry->object.spec.get());
+    if (entry->object.deleting || spec == nullptr || spec->parent.empty()) continue;
+    const auto vlan = vlan_named(spec->parent);
+    if (!vlan) continue;
+    const Entry* owner = owner_of({"", spec->parent});
+    const bool declared = owner != nullptr && !owner->object.deleting && !owner->object.on_demand();
+    if (!declared) demanded.emplace(spec->parent, *vlan);
+  }
+  return demanded;
 }
 
 const Blueprint::Entry* Blueprint::find(const ResourceId& id) const {
@@ -203,6 +341,11 @@ std::vector<const Entry*> Blueprint::in_namespace(const std::string& netns) cons
 std::set<std::string> Blueprint::namespaces() const {
   std::set<std::string> paths;
   for (const auto& [path, users] : by_namespace_) paths.insert(path);
+  for (const auto& [uid, claims] : claims_) {
+    for (const std::string& claim : claims) {
+      if (claim.starts_with(kPlaceClaim)) paths.insert(claim.substr(kPlaceClaim.size()));
+    }
+  }
   return paths;
 }
 
@@ -223,12 +366,10 @@ int Depths::of(const Entry& entry) {
   if (!is_new) return place->second;
   int depth = 0;
   const Parts parts = entry.parts();
-  for (const LinkSpec& link : parts.links) {
-    for (const LinkName& used : used_by(link)) {
-      const Entry* below = blueprint_.owner_of(used);
-      const bool own_port = below == &entry && used.name == link.master;
-      if (below != nullptr && !own_port) depth = std::max(depth, 1 + of(*below));
-    }
+  for (const LinkName& used : used_by(parts)) {
+    const Entry* below = blueprint_.owner_of(used);
+    const bool own = below == &entry && !stands_on_itself(parts, used);
+    if (below != nullptr && !own) depth = std::max(depth, 1 + of(*below));
   }
   known_[&entry] = depth;
   return depth;

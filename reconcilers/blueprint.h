@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/desired.h"
@@ -21,13 +22,20 @@ namespace lanwright {
 
 struct WantedObject {
   ResourceId id;
-  std::string set;
+  std::string set;  // empty: nobody declared it; a VLAN link made on demand, for networks that name it
   Uid uid;
   std::uint64_t generation = 0;
   bool deleting = false;
   bool adopt = false;
   std::shared_ptr<const ObjectSpec> spec;
+  std::vector<IpPrefix> leases{};  // addresses assigned from the subnets of an attachment's network
+
+  bool on_demand() const { return set.empty(); }
 };
+
+// A place where an object once had links, as a claim: it is looked at until nothing of the object is left
+// there.
+inline constexpr std::string_view kPlaceClaim = "netns:";
 
 class Depths;
 
@@ -58,6 +66,8 @@ class Blueprint {
   // Whose link this is, by its wanted name. Of an object that is being deleted only when nobody else wants
   // it.
   const Entry* owner_of(const LinkName& link) const;
+  // VLAN links that networks name as their parent ("eth0.50") and that nobody declares, with their names.
+  std::map<std::string, VlanSpec> demanded_vlans() const;
   // Objects that use this link without owning it: as uplink, master or parent.
   std::vector<const Entry*> users_of(const LinkName& link) const;
   // Objects with links in this namespace, by path.
@@ -81,6 +91,8 @@ class Blueprint {
   };
 
   Result<void> check(const Entry& entry, Depths& depths) const;
+  Result<void> check_sharing(const Entry& entry, const Parts& parts) const;
+  Result<void> check_passthru(const Entry& entry) const;
   void place(WantedObject object);
   void index(const Entry& entry);
   void unindex(const Entry& entry);

@@ -1,5 +1,6 @@
 #include "reconcilers/driver.h"
 
+#include <algorithm>
 #include <array>
 
 namespace lanwright {
@@ -54,7 +55,7 @@ MacAddress stable_mac(const Uid& uid, const std::string& role) {
   return mac;
 }
 
-Parts cable(const Named<AttachmentSpec>& attachment, std::uint32_t mtu) {
+Parts cable(const Named<AttachmentSpec>& attachment, const NetworkSpec& network, std::uint32_t mtu) {
   const AttachmentSpec& spec = attachment.spec;
   LinkSpec port;
   port.where = {"", link_name(attachment.name)};
@@ -84,9 +85,31 @@ Parts cable(const Named<AttachmentSpec>& attachment, std::uint32_t mtu) {
   inner.mtu = mtu;
   inner.mac = spec.mac ? *spec.mac : stable_mac(attachment.uid, kInnerRole);
   inner.addresses = spec.addresses;
-  inner.routes = spec.routes;
+  inner.routes = with_gateways(spec, network);
   port.peer = inner.where;
   return {{port, inner}};
+}
+
+std::vector<RouteSpec> with_gateways(const AttachmentSpec& attachment, const NetworkSpec& network) {
+  std::vector<RouteSpec> routes = attachment.routes;
+  if (network.internal) return routes;
+  for (const IpPrefix& address : attachment.addresses) {
+    const std::uint8_t family = address.address.family;
+    const bool has_default = std::any_of(routes.begin(), routes.end(), [&](const RouteSpec& route) {
+      return route.to.length == 0 && route.to.address.family == family;
+    });
+    if (has_default) continue;
+    for (const Subnet& subnet : network.subnets) {
+      if (!subnet.gateway || !subnet.cidr.contains(address.address) || *subnet.gateway == address.address)
+        continue;
+      RouteSpec route;
+      route.to.address.family = family;
+      route.via = subnet.gateway;
+      routes.push_back(route);
+      break;
+    }
+  }
+  return routes;
 }
 
 bool setting(const Settings& settings, const std::string& name, bool fallback) {

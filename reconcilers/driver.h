@@ -23,7 +23,8 @@ struct Named {
 // What an object wants to exist, in the order of creation. Links today; switch processes and database rows
 // are further members, each with a source of observed facts and a planner of its own beside the links'.
 struct Parts {
-  std::vector<LinkSpec> links;
+  std::vector<LinkSpec> links{};
+  std::vector<ParentUse> parents{};
   bool operator==(const Parts&) const = default;
 };
 
@@ -53,7 +54,11 @@ inline constexpr const char* kInnerRole = "inner";
 // A veth pair or a tap between `attachment` and a switch: the first link is the switch's side, without a
 // master or port attributes (the caller adds these). Used by every driver whose networks have ports in the
 // kernel.
-Parts cable(const Named<AttachmentSpec>& attachment, std::uint32_t mtu);
+Parts cable(const Named<AttachmentSpec>& attachment, const NetworkSpec& network, std::uint32_t mtu);
+
+// Where the attachment's addresses lie in subnets of the network that name a gateway: the default routes
+// there, one per family, unless it declares one itself or the network is internal.
+std::vector<RouteSpec> with_gateways(const AttachmentSpec& attachment, const NetworkSpec& network);
 
 // Typed access to decoded settings; `fallback` when the user did not say.
 bool setting(const Settings& settings, const std::string& name, bool fallback);

@@ -5,6 +5,8 @@
 namespace lanwright {
 
 const Driver& bridge_driver();
+const Driver& ipvlan_driver();
+const Driver& macvlan_driver();
 
 namespace {
 
@@ -12,6 +14,8 @@ namespace {
 const auto& table() {
   static const std::array drivers = {
       &bridge_driver(),
+      &macvlan_driver(),
+      &ipvlan_driver(),
   };
   return drivers;
 }

@@ -5,6 +5,7 @@
 
 namespace lanwright {
 
-Parts vlan_parts(const Named<VlanSpec>& vlan);
+// `on_demand`: nobody declared it by itself; a link of its name that is there already does as well.
+Parts vlan_parts(const Named<VlanSpec>& vlan, bool on_demand);
 
 }  // namespace lanwright

@@ -36,6 +36,17 @@ bool fixed_at_creation(LinkAttr attribute) {
   return attribute == LinkAttr::vlan_id || attribute == LinkAttr::vlan_protocol;
 }
 
+// Mode passthru is neither entered nor left.
+bool fixed_at_creation(LinkAttr attribute, std::uint64_t wanted, std::optional<std::uint64_t> found) {
+  if (attribute == LinkAttr::macvlan_mode) return (wanted == kMacvlanPassthru) != (found == kMacvlanPassthru);
+  return fixed_at_creation(attribute);
+}
+
+// A kernel without VLAN filtering does not know the attribute, and one that does begins with it off.
+bool is_off_anyway(LinkAttr attribute, std::uint64_t wanted, std::optional<std::uint64_t> found) {
+  return attribute == LinkAttr::bridge_vlan_filtering && wanted == 0 && !found;
+}
+
 bool is_port_attribute(LinkAttr attribute) {
   return attribute >= LinkAttr::port_isolated && attribute <= LinkAttr::port_guard;
 }
@@ -69,6 +80,7 @@ class Planner {
   void remove_all(const Cursor& at);
   void release_claims(const Cursor& at);
   void remove_strays(const Cursor& at);
+  void remove_half_made(const Cursor& at, const std::string& netns, const NamespaceFacts& facts);
   void compare(const Cursor& at, const LinkSpec& link);
   void compare_existing(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership);
   void use_host_link(const Cursor& at, const LinkSpec& link);
@@ -81,7 +93,13 @@ class Planner {
   const LinkFact* locate(const Entry& entry, const LinkSpec& link) const;
   Ownership ownership_of(const Entry& entry, const LinkSpec& link, const LinkFact& found) const;
   std::optional<Error> missing_base(const Entry& entry, const LinkSpec& link) const;
+  std::optional<Error> unfit_base(const Entry& entry, const LinkName& link, const LinkName& base,
+                                  const char* role) const;
+  std::optional<Error> unfit_parent(const Entry& entry, const ParentUse& use) const;
+  const LinkFact* stranger_on(int parent) const;
   std::optional<std::string> must_recreate(const LinkSpec& link, const LinkFact& found) const;
+  bool is_given_up(const LinkName& uplink, const std::optional<Mark>& master) const;
+  bool step_aside(const Cursor& at, const LinkName& where, const LinkFact& holder);
   bool peer_is_wrong(const LinkSpec& link, const LinkFact& found) const;
   std::string name_of_index(const std::string& netns, int ifindex) const;
   bool will_be_gone(const LinkName& where, int ifindex) const {
@@ -140,7 +158,7 @@ void Planner::remove(const Cursor& at, const std::string& netns, const LinkFact&
                      std::string reason) {
   if (!removed_.insert({netns, fact.ifindex}).second || goes_with_its_peer(netns, fact)) return;
   const LinkName where{netns, fact.name};
-  if (Mark::parse(fact.alias) != mark && fact.name != temporary_tap_name(mark.uid)) {
+  if (Mark::parse(fact.alias) != mark && fact.name != temporary_name(mark.uid)) {
     ChangeLink change;
     change.where = where;
     change.kind = fact.kind;
@@ -159,14 +177,27 @@ void Planner::look_at(const Entry& entry, int depth) {
   if (!entry.object.spec)
     return block(at, {ErrorKind::internal, "read from the store", entry.object.id.text(), 0,
                       "its declaration cannot be read by this version", "apply it again"});
+  if (entry.object.id.kind == Kind::attachment && (!entry.network || !entry.network->object.spec))
+    return block(at, waiting(entry, {}, "the declaration of its network cannot be read by this version",
+                             "apply the network again; until then what is plugged in stays as it is"));
   // An object is whole or not at all: one absent namespace holds up all of its links.
   for (const LinkSpec& link : parts_of(entry).links) {
     const NamespaceFacts* place = observed_.find(link.where.netns);
+    const NamespaceFacts* host = observed_.find(std::string{});
+    const bool managed =
+        place != nullptr && place != host && place->inode != 0 && place->inode == host->inode;
+    if (managed)
+      return block(at, conflict(entry, link.where,
+                                link.where.netns + " is the namespace that the agent itself manages",
+                                "attach another namespace, or give the host an interface by an uplink"));
     if (place != nullptr && place->present) continue;
     return block(at, waiting(entry, link.where, "there is no network namespace " + link.where.netns,
                              "it is plugged in as soon as the namespace appears"));
   }
   remove_strays(at);
+  for (const ParentUse& use : parts_of(entry).parents) {
+    if (auto error = unfit_parent(entry, use)) return block(at, std::move(*error));
+  }
   const std::size_t blocked = plan_.blocked.size();
   for (const LinkSpec& link : parts_of(entry).links) {
     compare(at, link);
@@ -176,17 +207,24 @@ void Planner::look_at(const Entry& entry, int depth) {
 
 void Planner::remove_all(const Cursor& at) {
   for (const auto& [netns, facts] : observed_.namespaces) {
-    for (const LinkFact* fact : facts.marked(at.entry.object.uid))
-      remove(at, netns, *fact, *Mark::parse(fact->alias), "no longer declared");
-    const LinkFact* half_made = facts.find(temporary_tap_name(at.entry.object.uid));
-    if (half_made != nullptr && half_made->kind == "tun")
-      remove(at, netns, *half_made, {at.entry.object.uid, {}}, "half made");
+    for (const LinkFact* fact : facts.marked(at.entry.object.uid)) {
+      if (is_own_group(fact->group))
+        remove(at, netns, *fact, *Mark::parse(fact->alias), "no longer declared");
+    }
+    remove_half_made(at, netns, facts);
   }
   for (const LinkSpec& link : parts_of(at.entry).links) {  // that lost their marks
     const LinkFact* fact = link.owned ? locate(at.entry, link) : nullptr;
     if (fact != nullptr && ownership_of(at.entry, link, *fact) == Ownership::ours)
       remove(at, link.where.netns, *fact, mark_of(at.entry, link), "no longer declared");
   }
+}
+
+// A crash left it between its creation and its mark.
+void Planner::remove_half_made(const Cursor& at, const std::string& netns, const NamespaceFacts& facts) {
+  const LinkFact* fact = facts.find(temporary_name(at.entry.object.uid));
+  if (fact != nullptr && fact->alias.empty() && (fact->kind == "tun" || fact->group == kOwnGroup))
+    remove(at, netns, *fact, {at.entry.object.uid, {}}, "half made");
 }
 
 // A link of ours that the object does not want any more, or that somebody copied our mark to: gone, if it is
@@ -200,11 +238,15 @@ void Planner::remove_strays(const Cursor& at) {
   };
   std::set<std::string> places = {""};
   for (const LinkSpec& link : links) places.insert(link.where.netns);
+  for (const std::string& claim : desired_.claims_of(at.entry.object.uid)) {
+    if (claim.starts_with(kPlaceClaim)) places.insert(claim.substr(kPlaceClaim.size()));
+  }
   for (const std::string& netns : places) {
     const NamespaceFacts* facts = observed_.find(netns);
     if (facts == nullptr) continue;
+    remove_half_made(at, netns, *facts);
     for (const LinkFact* fact : facts->marked(at.entry.object.uid)) {
-      if (!wanted(netns, *fact) && fact->group == kOwnGroup)
+      if (!wanted(netns, *fact) && is_own_group(fact->group))
         remove(at, netns, *fact, *Mark::parse(fact->alias), "no longer declared");
     }
   }
@@ -212,6 +254,7 @@ void Planner::remove_strays(const Cursor& at) {
 
 void Planner::release_claims(const Cursor& at) {
   for (const std::string& name : desired_.claims_of(at.entry.object.uid)) {
+    if (name.starts_with(kPlaceClaim)) continue;
     const auto& links = parts_of(at.entry).links;
     const bool declared = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
       return !link.owned && link.where == LinkName{"", name};
@@ -258,31 +301,94 @@ Ownership Planner::ownership_of(const Entry& entry, const LinkSpec& link, const 
 
 // Why this link cannot be made or compared now: its master or parent is not there, or is not what we think.
 std::optional<Error> Planner::missing_base(const Entry& entry, const LinkSpec& link) const {
-  const auto check = [&](const LinkName& base, const char* role) -> std::optional<Error> {
-    const Entry* owner = desired_.owner_of(base);
-    const std::string who = owner != nullptr ? " (" + owner->object.id.text() + ")" : std::string{};
-    if (created_.contains(base)) return std::nullopt;
-    const LinkFact* found = observed_.find(base);
-    if (found == nullptr || will_be_gone(base, found->ifindex))
-      return waiting(entry, link.where,
-                     std::string("its ") + role + " " + base.text() + who + " does not exist",
-                     "it is made as soon as " + base.name + " appears");
-    // A VLAN cannot be up over a parent that is down (ENETDOWN), and comes up with it.
-    if (owner == nullptr && base.name == link.parent && !found->up)
-      return waiting(entry, link.where, "its parent " + base.text() + " is down",
-                     "it comes up as soon as the parent does: ip link set " + base.name + " up");
-    if (owner == nullptr) return std::nullopt;
-    const auto mark = Mark::parse(found->alias);
-    const bool usable = (mark && mark->uid == owner->object.uid) || (!mark && found->group == kOwnGroup);
-    if (usable || owner->object.adopt) return std::nullopt;
-    return waiting(entry, link.where, std::string("the link ") + base.text() + who + " is not ours",
-                   "see the condition of " + owner->object.id.text());
-  };
   if (!link.parent.empty()) {
-    if (auto error = check({"", link.parent}, "parent")) return error;
+    if (auto error = unfit_base(entry, link.where, {"", link.parent}, "parent")) return error;
   }
-  if (!link.master.empty()) return check({link.where.netns, link.master}, "bridge");
+  if (!link.master.empty()) return unfit_base(entry, link.where, {link.where.netns, link.master}, "bridge");
   return std::nullopt;
+}
+
+std::optional<Error> Planner::unfit_base(const Entry& entry, const LinkName& link, const LinkName& base,
+                                         const char* role) const {
+  const Entry* owner = desired_.owner_of(base);
+  const std::string who = owner != nullptr ? " (" + owner->object.id.text() + ")" : std::string{};
+  if (created_.contains(base)) return std::nullopt;
+  const LinkFact* found = observed_.find(base);
+  if (found == nullptr || will_be_gone(base, found->ifindex)) {
+    const bool dotted = owner == nullptr && base.name.find('.') != std::string::npos;
+    return waiting(entry, link, std::string("its ") + role + " " + base.text() + who + " does not exist",
+                   "it is made as soon as " + base.name + " appears" +
+                       (dotted ? "; only a VLAN link called NAME.VID is made on demand" : ""));
+  }
+  const auto mark = Mark::parse(found->alias);
+  const bool ours =
+      owner != nullptr && ((mark && mark->uid == owner->object.uid) || (!mark && found->group == kOwnGroup));
+  // A VLAN cannot be up over a parent that is down (ENETDOWN), and comes up with it.
+  if (!ours && std::string_view(role) == "parent" && !found->up)
+    return waiting(entry, link, "its parent " + base.text() + " is down",
+                   "it comes up as soon as the parent does: ip link set " + base.name + " up");
+  if (owner == nullptr || ours || owner->object.on_demand()) return std::nullopt;
+  const auto& links = parts_of(*owner).links;
+  const bool adoptable =
+      owner->object.adopt && std::any_of(links.begin(), links.end(), [&](const LinkSpec& one) {
+        return one.owned && one.where == base && one.kind == found->kind;
+      });
+  if (adoptable) return std::nullopt;
+  return waiting(entry, link, std::string("the link ") + base.text() + who + " is not ours",
+                 "see the condition of " + owner->object.id.text());
+}
+
+// Why no link can stand on this parent now, whoever made it.
+std::optional<Error> Planner::unfit_parent(const Entry& entry, const ParentUse& use) const {
+  const LinkName parent{"", use.name};
+  if (auto error = unfit_base(entry, parent, parent, "parent")) return error;
+  const LinkFact* found = observed_.find(parent);
+  if (found == nullptr || created_.contains(parent)) return std::nullopt;
+  if (found->loopback)
+    return conflict(entry, parent, "the loopback interface cannot be the parent of " + use.kind + " links",
+                    "name another parent");
+  if (!found->port_kind.empty() && found->port_kind != "vrf")
+    return conflict(entry, parent,
+                    "it is a port of " + found->port_kind + " " + name_of_index("", found->master) +
+                        " and cannot be a parent as well",
+                    "take it off there (ip link set " + use.name + " nomaster), or name another parent");
+  if (use.mtu && *use.mtu > found->mtu)
+    return conflict(
+        entry, parent,
+        "mtu " + std::to_string(*use.mtu) + " is above its parent's " + std::to_string(found->mtu),
+        "lower it, or raise the parent's: ip link set " + use.name + " mtu " + std::to_string(*use.mtu));
+  const LinkFact* stranger = entry.object.id.kind == Kind::network ? stranger_on(found->ifindex) : nullptr;
+  if (stranger == nullptr) return std::nullopt;
+  const auto passthru = [](const LinkAttrs& attributes) {
+    return lanwright::find(attributes, LinkAttr::macvlan_mode) == kMacvlanPassthru;
+  };
+  if (stranger->kind != use.kind)
+    return conflict(entry, parent,
+                    "the " + stranger->kind + " link " + stranger->name +
+                        " stands on it, which is not ours; " + use.kind + " and " + stranger->kind +
+                        " links cannot share a parent",
+                    "remove that link, or name another parent");
+  if (passthru(use.attributes) || passthru(stranger->attributes))
+    return conflict(
+        entry, parent,
+        "the " + stranger->kind + " link " + stranger->name +
+            " stands on it, which is not ours; in mode passthru one link has its parent to itself",
+        "remove that link, or name another parent");
+  return std::nullopt;
+}
+
+// A macvlan or ipvlan link in the managed namespace that is not ours, on this parent.
+const LinkFact* Planner::stranger_on(int parent) const {
+  const NamespaceFacts* host = observed_.find(std::string{});
+  for (const auto& [ifindex, fact] : host->links()) {
+    if (fact.parent != parent || fact.parent_nsid >= 0) continue;
+    const bool upper =
+        fact.kind == "macvlan" || fact.kind == "macvtap" || fact.kind == "ipvlan" || fact.kind == "ipvtap";
+    const auto mark = Mark::parse(fact.alias);
+    const bool ours = fact.group == kOwnGroup || (mark && desired_.find_uid(mark->uid) != nullptr);
+    if (upper && !ours) return &fact;
+  }
+  return nullptr;
 }
 
 void Planner::compare(const Cursor& at, const LinkSpec& link) {
@@ -299,6 +405,7 @@ void Planner::compare(const Cursor& at, const LinkSpec& link) {
     return;
   }
   const Ownership ownership = ownership_of(at.entry, link, *found);
+  if (link.if_absent && ownership != Ownership::ours && ownership != Ownership::other_object) return;
   switch (ownership) {
     case Ownership::ours:
     case Ownership::adoptable:
@@ -343,6 +450,26 @@ bool Planner::peer_is_wrong(const LinkSpec& link, const LinkFact& found) const {
   return found.parent != end->ifindex || end->parent != found.ifindex;
 }
 
+// A link of ours that holds a name which it is about to give up makes room at once, so that two can swap
+// names.
+bool Planner::step_aside(const Cursor& at, const LinkName& where, const LinkFact& holder) {
+  const auto mark = Mark::parse(holder.alias);
+  const Entry* owner = mark && holder.group == kOwnGroup ? desired_.find_uid(mark->uid) : nullptr;
+  if (owner == nullptr || owner->object.deleting) return false;
+  const auto& links = parts_of(*owner).links;
+  const bool leaves = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
+    return link.role == mark->role && link.where.netns == where.netns && link.where.name != where.name;
+  });
+  if (!leaves) return false;
+  ChangeLink aside;
+  aside.where = {where.netns, holder.name};
+  aside.kind = holder.kind;
+  aside.ifindex = holder.ifindex;
+  aside.rename = temporary_name(mark->uid);
+  act(at, kMarks, std::move(aside), "makes room for " + label(at.entry, where), {"name"}, Disruption::flap);
+  return true;
+}
+
 std::optional<std::string> Planner::must_recreate(const LinkSpec& link, const LinkFact& found) const {
   if (found.kind != link.kind) return "kind is " + quoted(found.kind) + ", wanted " + link.kind;
   if (!link.parent.empty()) {
@@ -352,9 +479,8 @@ std::optional<std::string> Planner::must_recreate(const LinkSpec& link, const Li
     if (!same) return "parent is " + quoted(name_of_index("", found.parent)) + ", wanted " + link.parent;
   }
   for (const auto& [attribute, wanted] : link.attributes) {
-    if (!fixed_at_creation(attribute)) continue;
     const auto value = find(found.attributes, attribute);
-    if (value != wanted)
+    if (value != wanted && fixed_at_creation(attribute, wanted, value))
       return std::string(name_of(attribute)) + " is " + (value ? std::to_string(*value) : "unknown") +
              ", wanted " + std::to_string(wanted);
   }
@@ -371,6 +497,8 @@ std::string Planner::name_of_index(const std::string& netns, int ifindex) const 
 
 void Planner::create(const Cursor& at, const LinkSpec& link, std::string reason, Disruption disruption) {
   CreateLink step{link, mark_of(at.entry, link), std::nullopt, std::nullopt};
+  std::erase_if(step.link.attributes,
+                [](const auto& one) { return is_off_anyway(one.first, one.second, std::nullopt); });
   std::string target = link.kind + " " + link.where.text();
   created_.insert(link.where);
   const LinkSpec* inner = nullptr;
@@ -429,22 +557,29 @@ void add_attributes(const LinkSpec& link, const LinkFact& found, bool ports, Cha
   for (const auto& [attribute, wanted] : link.attributes) {
     if (is_port_attribute(attribute) != ports || fixed_at_creation(attribute)) continue;
     const auto value = find(found.attributes, attribute);
-    if (value == wanted) continue;
+    if (value == wanted || is_off_anyway(attribute, wanted, value)) continue;
     change.attributes.emplace_back(attribute, wanted);
     differs.add(name_of(attribute), value ? std::to_string(*value) : "unknown", std::to_string(wanted));
   }
 }
 
-std::string text_of(const PortVlans& vlans) {
+std::string text_of(const PortVlansFact& vlans) {
   std::string text = vlans.pvid ? "pvid " + std::to_string(*vlans.pvid) : std::string{};
   for (const auto vid : vlans.tagged) text += (text.empty() ? "" : " ") + std::to_string(vid);
+  for (const auto vid : vlans.odd)
+    text += (text.empty() ? "" : " ") + std::to_string(vid) + " (otherwise tagged)";
   return text;
 }
 
 void add_vlans(const LinkSpec& link, const LinkFact& found, ChangeLink& change, Differences& differs) {
-  if (!link.vlans || *link.vlans == found.vlans) return;
-  const PortVlans add = minus(*link.vlans, found.vlans);
-  const PortVlans drop = minus(found.vlans, *link.vlans);
+  if (!link.vlans || found.vlans == PortVlansFact(*link.vlans)) return;
+  const PortVlans add =
+      minus(*link.vlans, found.vlans);  // gives those that are there otherwise their right form
+  PortVlans there = found.vlans;
+  there.tagged.insert(there.tagged.end(), found.vlans.odd.begin(), found.vlans.odd.end());
+  std::sort(there.tagged.begin(), there.tagged.end());
+  PortVlans drop = minus(there, *link.vlans);
+  if (link.vlans->pvid) std::erase(drop.tagged, *link.vlans->pvid);
   if (!add.empty()) change.add_vlans = add;
   if (!drop.empty()) change.remove_vlans = drop;
   differs.add("vlans", text_of(found.vlans), text_of(*link.vlans));
@@ -466,7 +601,8 @@ void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const Lin
   }
   if (found.name != link.where.name) {
     const LinkFact* holder = observed_.find(link.where);
-    if (holder != nullptr && holder != &found && !will_be_gone(link.where, holder->ifindex))
+    if (holder != nullptr && holder != &found && !will_be_gone(link.where, holder->ifindex) &&
+        !step_aside(at, link.where, *holder))
       return block(at, conflict(at.entry, {link.where.netns, found.name},
                                 "its name " + link.where.name + " is taken by another link (ifindex " +
                                     std::to_string(holder->ifindex) + ")",
@@ -505,14 +641,15 @@ void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const Lin
     change.port_kind = "bridge";
     differs.add("master", name_of_index(link.where.netns, found.master), link.master);
   }
-  // A VLAN link takes both from its parent unless told otherwise (and keeps them when somebody changes them).
-  const bool follows = link.kind == "vlan" && parent != nullptr;
-  const auto mtu = link.mtu ? link.mtu : follows ? std::optional(parent->mtu) : std::nullopt;
+  // What stands on a parent has its MTU unless told otherwise, and a VLAN link its MAC too (and keeps them
+  // when somebody changes them).
+  const auto mtu = link.mtu ? link.mtu : parent != nullptr ? std::optional(parent->mtu) : std::nullopt;
   if (mtu && found.mtu != *mtu) {
     change.mtu = mtu;
     differs.add("mtu", std::to_string(found.mtu), std::to_string(*mtu));
   }
-  const auto mac = link.mac ? link.mac : follows ? parent->mac : std::nullopt;
+  const bool same_mac = link.kind == "vlan" && parent != nullptr;
+  const auto mac = link.mac ? link.mac : same_mac ? parent->mac : std::nullopt;
   if (mac && found.mac != mac) {
     change.mac = mac;
     differs.add("mac", found.mac ? found.mac->text() : "", mac->text());
@@ -562,6 +699,16 @@ void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const Lin
   compare_routes(at, link, &found);
 }
 
+// Another network of ours has it as its port still, but does not declare it any more.
+bool Planner::is_given_up(const LinkName& uplink, const std::optional<Mark>& master) const {
+  const Entry* owner = master ? desired_.find_uid(master->uid) : nullptr;
+  if (owner == nullptr || !desired_.claims_of(owner->object.uid).contains(uplink.name)) return false;
+  const auto& links = parts_of(*owner).links;
+  return owner->object.deleting || std::none_of(links.begin(), links.end(), [&](const LinkSpec& link) {
+           return !link.owned && link.where == uplink;
+         });
+}
+
 // An uplink: only its membership, its port attributes and UP are ours to say.
 void Planner::use_host_link(const Cursor& at, const LinkSpec& link) {
   const LinkFact* found = observed_.find(link.where);
@@ -580,6 +727,11 @@ void Planner::use_host_link(const Cursor& at, const LinkSpec& link) {
   if (fact.loopback)
     return block(
         at, conflict(at.entry, link.where, "the loopback interface cannot be a port", "name another uplink"));
+  if (const LinkFact* stranger = found != nullptr ? stranger_on(found->ifindex) : nullptr)
+    return block(at, conflict(at.entry, link.where,
+                              "the " + stranger->kind + " link " + stranger->name +
+                                  " stands on it; a link is a port or a parent, not both",
+                              "remove that link, or name another uplink"));
   const LinkFact* master = observed_.find(LinkName{"", link.master});
   const bool member =
       master != nullptr && !created_.contains({"", link.master}) && fact.master == master->ifindex;
@@ -588,7 +740,8 @@ void Planner::use_host_link(const Cursor& at, const LinkSpec& link) {
     const NamespaceFacts* host = observed_.find(std::string{});
     const LinkFact* other = elsewhere ? host->find(fact.master) : nullptr;
     const auto mark = other != nullptr ? Mark::parse(other->alias) : std::nullopt;
-    const bool foreign_master = other != nullptr && !will_be_gone({"", other->name}, other->ifindex);
+    const bool foreign_master = other != nullptr && !will_be_gone({"", other->name}, other->ifindex) &&
+                                !is_given_up(link.where, mark);
     const bool claimed = desired_.claims_of(at.entry.object.uid).contains(link.where.name);
     const bool was_ours = claimed && !(mark && desired_.find_uid(mark->uid) != nullptr);
     if (foreign_master && !at.entry.object.adopt && !was_ours)
@@ -693,6 +846,15 @@ std::set<std::string> settled_claims(const Entry& entry, const Blueprint& desire
   const Parts parts = entry.parts();
   const auto& links = parts.links;
   for (const std::string& name : claims) {
+    if (name.starts_with(kPlaceClaim)) {
+      const std::string place = name.substr(kPlaceClaim.size());
+      const bool declared = std::any_of(links.begin(), links.end(),
+                                        [&](const LinkSpec& link) { return link.where.netns == place; });
+      const NamespaceFacts* facts = observed.find(place);
+      const bool empty = facts == nullptr || !facts->present || facts->marked(entry.object.uid).empty();
+      if (declared || empty) settled.insert(name);
+      continue;
+    }
     const bool declared = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
       return !link.owned && link.where == LinkName{"", name};
     });

@@ -65,6 +65,28 @@ CREATE TABLE events (
     Migration{2, "the history of one object without reading all of it", R"sql(
 CREATE INDEX events_by_object ON events (kind, name) WHERE name IS NOT NULL;
 )sql"},
+    Migration{3, "leased addresses; objects that nobody declared", R"sql(
+CREATE TABLE objects_3 (
+  kind       TEXT NOT NULL CHECK (kind IN ('vlan', 'network', 'attachment')),
+  name       TEXT NOT NULL CHECK (name <> ''),
+  set_name   TEXT NOT NULL,
+  uid        TEXT NOT NULL UNIQUE CHECK (length(uid) = 16 AND uid NOT GLOB '*[^0-9a-f]*'),
+  generation INTEGER NOT NULL,
+  deleting   INTEGER NOT NULL CHECK (deleting IN (0, 1)),
+  adopt      INTEGER NOT NULL CHECK (adopt IN (0, 1)),
+  created    INTEGER NOT NULL,
+  spec       TEXT NOT NULL,
+  leases     TEXT NOT NULL,
+  wanted_by  TEXT AS (iif(deleting OR set_name = '', NULL, set_name)) VIRTUAL
+             REFERENCES sets (name) DEFERRABLE INITIALLY DEFERRED,
+  PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+INSERT INTO objects_3 (kind, name, set_name, uid, generation, deleting, adopt, created, spec, leases)
+  SELECT kind, name, set_name, uid, generation, deleting, adopt, created, spec, '' FROM objects;
+DROP TABLE objects;
+ALTER TABLE objects_3 RENAME TO objects;
+CREATE INDEX objects_by_set ON objects (wanted_by);
+)sql"},
 };
 
 Result<void> run(sqlite::Connection& connection, const Migration& migration) {

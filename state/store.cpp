@@ -65,6 +65,7 @@ StoredObject read_object(Kind kind, const Row& row) {
   object.adopt = row.integer(5) != 0;
   object.created = to_time(row.integer(6));
   object.spec = row.text(7);
+  object.leases = row.text(8);
   return object;
 }
 
@@ -85,7 +86,7 @@ Event read_event(const Row& row) {
 
 bool same_content(const StoredObject& stored, const StoredObject& wanted) {
   return !stored.deleting && stored.set == wanted.set && stored.adopt == wanted.adopt &&
-         stored.spec == wanted.spec;
+         stored.spec == wanted.spec && stored.leases == wanted.leases;
 }
 
 // What must be right before the first row is written, with the object's name in the error.
@@ -122,21 +123,22 @@ Result<Statements> prepare(Connection& connection) {
   Statements made;
   const std::array lines{
       Line{&made.find_object, "look up an object",
-           "SELECT name, set_name, uid, generation, deleting, adopt, created, spec FROM objects "
+           "SELECT name, set_name, uid, generation, deleting, adopt, created, spec, leases FROM objects "
            "WHERE kind = ? AND name = ?"},
       Line{&made.put_object, "store an object",
-           "INSERT INTO objects (kind, name, set_name, uid, generation, deleting, adopt, created, spec) "
-           "VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET set_name = "
+           "INSERT INTO objects (kind, name, set_name, uid, generation, deleting, adopt, created, spec, "
+           "leases) "
+           "VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET set_name = "
            "excluded.set_name, "
            "generation = excluded.generation, deleting = 0, adopt = excluded.adopt, created = "
            "excluded.created, "
-           "spec = excluded.spec"},
+           "spec = excluded.spec, leases = excluded.leases"},
       Line{&made.mark_deleting, "mark an object as deleting",
            "UPDATE objects SET deleting = 1 WHERE kind = ? AND name = ? AND NOT deleting RETURNING set_name"},
       Line{&made.forget_object, "forget an object",
            "DELETE FROM objects WHERE kind = ? AND name = ? AND deleting"},
       Line{&made.objects, "load the objects",
-           "SELECT name, set_name, uid, generation, deleting, adopt, created, spec FROM objects "
+           "SELECT name, set_name, uid, generation, deleting, adopt, created, spec, leases FROM objects "
            "WHERE kind = ? ORDER BY name"},
       Line{&made.sets, "load the sets", "SELECT name, generation, applied FROM sets"},
       Line{&made.put_set, "store a set",
@@ -244,11 +246,11 @@ Result<void> Store::Impl::put(StoredObject& object, Draft& draft) {
     object = std::move(*stored);
     return {};
   }
-  draft.touched.insert(object.set);
+  if (!object.set.empty()) draft.touched.insert(object.set);
   object.generation = draft.generation;
   object.deleting = false;
   if (stored) {
-    draft.touched.insert(stored->set);
+    if (!stored->set.empty()) draft.touched.insert(stored->set);
     object.uid = stored->uid;
     if (!stored->deleting) object.created = stored->created;
   } else if (object.uid.empty()) {
@@ -258,7 +260,8 @@ Result<void> Store::Impl::put(StoredObject& object, Draft& draft) {
   }
   if (object.created == WallTime{}) object.created = draft.time;
   return statements.put_object.run(name_of(object.id.kind), object.id.name, object.set, object.uid,
-                                   object.generation, object.adopt, to_column(object.created), object.spec);
+                                   object.generation, object.adopt, to_column(object.created), object.spec,
+                                   object.leases);
 }
 
 Result<void> Store::Impl::mark_deleting(const ResourceId& id, Draft& draft) {
@@ -293,7 +296,7 @@ Result<void> Store::Impl::write_sets(const StoreChange& change, Draft& draft) {
     if (auto done = drop_set(name, draft); !done) return done;
   }
   for (const auto& object : change.put_objects) {
-    if (draft.sets.contains(object.set)) continue;
+    if (object.set.empty() || draft.sets.contains(object.set)) continue;
     return refused(object.id.text(), "its set `" + object.set + "` does not exist", "put the set with it");
   }
   return {};
@@ -331,6 +334,9 @@ Result<void> Store::Impl::write(StoreChange& change, Draft& draft) {
   }
   for (const auto& id : change.mark_deleting) {
     if (auto done = mark_deleting(id, draft); !done) return done;
+  }
+  for (const auto& claim : change.add_claims) {
+    if (auto done = statements.add_claim.run(claim.uid, claim.link); !done) return done;
   }
   if (auto done = write_sets(change, draft); !done) return done;
   if (auto done = write_events(change.events, draft.last_event, draft.time); !done) return done;

@@ -27,6 +27,7 @@ struct StoredObject {
   bool adopt = false;            // may take over foreign links with its names
   WallTime created{};
   std::string spec;
+  std::string leases;  // addresses given to an attachment that declares none, as text
 };
 
 struct StoredSet {
@@ -35,11 +36,12 @@ struct StoredSet {
   WallTime applied{};
 };
 
-// A link that is not ours but that we made a port of ours: remembered before it is done, so that it is given
-// back even when the declaration is long gone.
+// What an object left its traces on and must be cleared of them later, whatever is declared by then. Remembered
+// before it is done.
 struct Claim {
-  Uid uid;           // of the network
-  std::string link;  // name in the managed namespace
+  Uid uid;           // of the object
+  std::string link;  // name in the managed namespace, of a link that is not ours but was made a port of ours; or
+                     // "netns:PATH", where the object once had links
   auto operator<=>(const Claim&) const = default;
   bool operator==(const Claim&) const = default;
 };
@@ -48,7 +50,7 @@ struct Claim {
 // on the sets and objects in `put_*` whose content differs from what is stored, and on every other set that
 // an object joined, left or began to leave. Objects are put before objects are marked, both before sets are
 // dropped. An object whose set does not exist afterwards, and a dropped set with an object that stays, are
-// errors.
+// errors. An object that nobody declared (see WantedObject) has no set: its name is empty.
 struct StoreChange {
   std::vector<std::string> put_sets;   // made when missing; `applied` becomes now
   std::vector<std::string> drop_sets;  // unknown ones are ignored; its deleting objects stay until forget()
@@ -56,6 +58,7 @@ struct StoreChange {
   // its old uid. A new one is given a uid when it has none, and now as its time of creation when it has none.
   std::vector<StoredObject> put_objects;
   std::vector<ResourceId> mark_deleting;  // unknown ones are ignored
+  std::vector<Claim> add_claims;          // those that are there already are ignored
   std::vector<Event> events;              // history that must not be lost (who applied what)
 };
 

@@ -48,10 +48,8 @@ LinkAttrs bridge_attributes(const NetworkSpec& spec) {
       {LinkAttr::bridge_max_age, number(spec, "max_age", kDefaultMaxAge) * kCentiseconds},
       {LinkAttr::bridge_priority, number(spec, "priority", kDefaultPriority)},
   };
-  // A kernel without VLAN filtering knows neither attribute: ask only when the user does, or it could not
-  // make any bridge at all.
+  attrs.emplace_back(LinkAttr::bridge_vlan_filtering, filters_vlans(spec) ? 1 : 0);
   if (filters_vlans(spec)) {
-    attrs.emplace_back(LinkAttr::bridge_vlan_filtering, 1);
     attrs.emplace_back(LinkAttr::bridge_vlan_default_pvid,
                        0);  // a port is in the VLANs that it declares, no other
   }
@@ -105,7 +103,7 @@ class Bridge final : public Driver {
   Parts attachment(const Named<AttachmentSpec>& attachment,
                    const Named<NetworkSpec>& network) const override {
     const std::uint32_t mtu = attachment.spec.mtu.value_or(network.spec.mtu.value_or(kDefaultMtu));
-    Parts parts = cable(attachment, mtu);
+    Parts parts = cable(attachment, network.spec, mtu);
     plug_in(parts.links.front(), network, attachment.spec.vlans, attachment.spec.isolated);
     return parts;
   }

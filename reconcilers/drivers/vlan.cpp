@@ -4,12 +4,13 @@
 
 namespace lanwright {
 
-Parts vlan_parts(const Named<VlanSpec>& vlan) {
+Parts vlan_parts(const Named<VlanSpec>& vlan, bool on_demand) {
   constexpr std::uint64_t kTpid8021q = 0x8100;
   constexpr std::uint64_t kTpid8021ad = 0x88a8;
   LinkSpec link;
   link.where = {"", vlan.name};
   link.kind = "vlan";
+  link.if_absent = on_demand;
   link.parent = vlan.spec.parent;
   link.mtu = vlan.spec.mtu;
   link.mac = vlan.spec.mac;

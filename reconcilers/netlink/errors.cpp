@@ -26,7 +26,16 @@ std::string object_of(const Action& action) {
 }
 
 std::string tried(const Action& action) {
-  return std::string(action.verb()) + " link";
+  const std::string verb = action.verb();
+  if (const auto* step = std::get_if<AddAddress>(&action.step))
+    return verb + " " + step->address.text() + " to";
+  if (const auto* step = std::get_if<RemoveAddress>(&action.step))
+    return verb + " " + step->address.text() + " from";
+  if (const auto* step = std::get_if<AddRoute>(&action.step))
+    return verb + " to " + step->route.to.text() + " by";
+  if (const auto* step = std::get_if<RemoveRoute>(&action.step))
+    return verb + " to " + step->route.to.text() + " by";
+  return verb + " link";
 }
 
 const LinkAttrs* attributes_of(const Action& action) {
@@ -47,6 +56,7 @@ std::string hint_of(const Action& action) {
   if (kind == "bridge" && attributes != nullptr && find(*attributes, LinkAttr::bridge_vlan_filtering)) {
     return "this kernel is built without CONFIG_BRIDGE_VLAN_FILTERING";
   }
+  if (!std::holds_alternative<CreateLink>(action.step)) return {};
   for (const auto& [known, module] : kModules) {
     if (known != kind) continue;
     return "load the kernel module " + std::string(module) + " (`modprobe " + std::string(module) +

@@ -77,6 +77,7 @@ class Stage {
 
   void run() {
     for (auto& [netns, batch] : first_) send(netns, batch);
+    name_nameless();
     finish_ports();
     for (auto& [netns, batch] : second_) {
       batch.drop(failed());
@@ -93,6 +94,13 @@ class Stage {
   struct PortToFinish {
     std::size_t owner = 0;
     const LinkSpec* link = nullptr;
+  };
+
+  struct Nameless {
+    std::size_t owner = 0;
+    const LinkSpec* link = nullptr;
+    const Mark* mark = nullptr;
+    int master = 0;
   };
 
   void prepare(std::size_t owner, const CreateLink& step);
@@ -126,6 +134,7 @@ class Stage {
   void create_tap(std::size_t owner, const CreateLink& step);
   void dress(Batch& batch, std::size_t owner, const LinkSpec& link, const Mark& mark,
              std::optional<int> master);
+  void name_nameless();
   void finish_ports();
 
   std::optional<LinkPlace> place_of(std::size_t owner, const LinkSpec& link);
@@ -161,6 +170,7 @@ class Stage {
   std::map<std::string, Descriptor> namespaces_;
   Batches first_;
   Batches second_;  // what needs the first to have been done: inside other namespaces, by index
+  std::vector<Nameless> nameless_;   // made under a temporary name
   std::vector<PortToFinish> ports_;  // that wait for their VLANs before they go up
   std::uint64_t writes_ = 0;
 };
@@ -211,10 +221,15 @@ void Stage::create_alone(std::size_t owner, const CreateLink& step) {
     batch.names.push_back({link.where.name, owner});
     return dress(batch, owner, link, step.mark, std::nullopt);
   }
-  // Made from where its parent is, into where it belongs.
+  // Made from where its parent is, into where it belongs. Kernels before 6.2 look the name up where the
+  // request is made; an `eth0` is then made under another name on a host that has one.
   const int master = std::exchange(place->master, 0);
-  first_[""].add(owner, create_link(link, *place, nullptr));
-  dress(second_[netns], owner, link, step.mark, master);
+  if (observed_.find({"", link.where.name}) == nullptr) {
+    first_[""].add(owner, create_link(link, *place, nullptr));
+    return dress(second_[netns], owner, link, step.mark, master);
+  }
+  first_[""].add(owner, create_link(link, *place, temporary_name(step.mark.uid)));
+  nameless_.push_back({owner, &link, &step.mark, master});
 }
 
 void Stage::create_pair(std::size_t owner, const CreateLink& step) {
@@ -277,7 +292,7 @@ void Stage::create_tap(std::size_t owner, const CreateLink& step) {
   auto netns = observer_.reopen(link.where.netns);
   auto socket = observer_.enter(link.where.netns);
   if (!netns || !socket) return fail(owner, netns ? socket.error() : netns.error());
-  const std::string temporary = temporary_tap_name(step.mark.uid);
+  const std::string temporary = temporary_name(step.mark.uid);
   const TapUsers users{link.tap_owner, link.tap_group};
   ++writes_;
   int error = make_tap(*netns, temporary, users);
@@ -293,7 +308,7 @@ void Stage::create_tap(std::size_t owner, const CreateLink& step) {
   const int ifindex = (*socket)->ifindex(temporary);
   const bool wait_for_vlans = link.vlans && !link.vlans->empty();
   first_[link.where.netns].add(
-      owner, dress_tap(ifindex, link, step.mark, place->master, link.up && !wait_for_vlans));
+      owner, dress_nameless(ifindex, link, step.mark, place->master, link.up && !wait_for_vlans));
   if (wait_for_vlans) ports_.push_back({owner, &link});
 }
 
@@ -303,6 +318,23 @@ void Stage::dress(Batch& batch, std::size_t owner, const LinkSpec& link, const M
   if (master == 0) master.reset();  // a new link has none
   batch.add(owner, dress_link(link, mark, master, link.up && !wait_for_vlans));
   if (wait_for_vlans) ports_.push_back({owner, &link});
+}
+
+void Stage::name_nameless() {
+  for (const auto& [owner, link, mark, master] : nameless_) {
+    if (!results_[owner].ok()) continue;
+    auto socket = observer_.enter(link->where.netns);
+    if (!socket) {
+      fail(owner, socket.error());
+      continue;
+    }
+    const int ifindex = (*socket)->ifindex(temporary_name(mark->uid));
+    if (ifindex == 0) {
+      fail(owner, action_error(*actions_[owner], Reply{ENODEV, "it went as soon as it was made"}));
+      continue;
+    }
+    second_[link->where.netns].add(owner, dress_nameless(ifindex, *link, *mark, master, link->up));
+  }
 }
 
 // A port's VLANs are addressed by index, which is known once the link is there.
@@ -321,8 +353,14 @@ void Stage::finish_ports() {
   }
 }
 
-void Stage::prepare(std::size_t owner, const ChangeLink& step) {
+void Stage::prepare(std::size_t owner, const ChangeLink& wanted) {
+  ChangeLink step = wanted;
   const std::string& netns = step.where.netns;
+  if (step.ifindex == 0) {  // made by an earlier stage of this plan
+    const LinkFact* made = find(owner, step.where);
+    if (made == nullptr) return;
+    step.ifindex = made->ifindex;
+  }
   const auto master = step.master ? index_of(owner, {netns, *step.master}, "master") : std::optional<int>(0);
   if (!master) return;
   if (step.tap_owner || step.tap_group) {
@@ -427,7 +465,7 @@ Reply Stage::replace_own_route(Socket& socket, const AddRoute& step, const Reply
 void Stage::undo_creation(Socket& socket, const CreateLink& step) {
   if (step.link.kind == "tun") {
     ++writes_;
-    perform_one(socket, delete_link(temporary_tap_name(step.mark.uid)));
+    perform_one(socket, delete_link(temporary_name(step.mark.uid)));
     return;
   }
   const auto unmark = [&](const LinkSpec& link, const Mark& mark) {

@@ -111,8 +111,8 @@ void read_kind(const Attributes& link, LinkFact& fact) {
   read_attributes(info.nest(IFLA_INFO_SLAVE_DATA), fact.port_kind, AttrPlace::port, fact.attributes);
 }
 
-PortVlans read_vlans(const nlattr* spec) {
-  PortVlans vlans;
+PortVlansFact read_vlans(const nlattr* spec) {
+  PortVlansFact vlans;
   std::uint16_t first = 0;
   for_each_attribute(spec, [&](int type, std::span<const std::uint8_t> bytes) {
     bridge_vlan_info entry{};
@@ -130,10 +130,11 @@ PortVlans read_vlans(const nlattr* spec) {
       vlans.pvid = entry.vid;
       return;
     }
-    for (unsigned vid = first; vid <= entry.vid; ++vid)
-      vlans.tagged.push_back(static_cast<std::uint16_t>(vid));
+    auto& list = pvid || untagged ? vlans.odd : vlans.tagged;
+    for (unsigned vid = first; vid <= entry.vid; ++vid) list.push_back(static_cast<std::uint16_t>(vid));
   });
   std::sort(vlans.tagged.begin(), vlans.tagged.end());
+  std::sort(vlans.odd.begin(), vlans.odd.end());
   return vlans;
 }
 
@@ -257,9 +258,12 @@ Message get_link(const std::string& name) {
   return message;
 }
 
-Message create_link(const LinkSpec& link, const LinkPlace& place, const LinkSpec* peer, int peer_netns) {
+namespace {
+
+Message create_link(const LinkSpec& link, const std::string& name, const LinkPlace& place,
+                    const LinkSpec* peer, int peer_netns) {
   Message message(RTM_NEWLINK, kChange | NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
-  message.put_text(IFLA_IFNAME, link.where.name);
+  message.put_text(IFLA_IFNAME, name);
   message.put_u32(IFLA_GROUP, kOwnGroup);
   put_mac(message, link.mac);
   put_mtu(message, link.mtu);
@@ -277,6 +281,16 @@ Message create_link(const LinkSpec& link, const LinkPlace& place, const LinkSpec
   return message;
 }
 
+}  // namespace
+
+Message create_link(const LinkSpec& link, const LinkPlace& place, const LinkSpec* peer, int peer_netns) {
+  return create_link(link, link.where.name, place, peer, peer_netns);
+}
+
+Message create_link(const LinkSpec& link, const LinkPlace& place, const std::string& temporary_name) {
+  return create_link(link, temporary_name, place, nullptr, -1);
+}
+
 std::vector<Message> dress_link(const LinkSpec& link, const Mark& mark, std::optional<int> master, bool up) {
   std::vector<Message> messages;
   Message first = head_of_change(0, link.where.name);
@@ -288,7 +302,8 @@ std::vector<Message> dress_link(const LinkSpec& link, const Mark& mark, std::opt
   return messages;
 }
 
-std::vector<Message> dress_tap(int ifindex, const LinkSpec& link, const Mark& mark, int master, bool up) {
+std::vector<Message> dress_nameless(int ifindex, const LinkSpec& link, const Mark& mark, int master,
+                                    bool up) {
   std::vector<Message> messages;
   Message first = head_of_change(ifindex, {});
   first.put_text(IFLA_IFNAME, link.where.name);

@@ -22,7 +22,7 @@ struct PortFact {
   int ifindex = 0;
   int master = 0;
   LinkAttrs attributes;  // those of AttrPlace::port
-  PortVlans vlans;       // an entry that is PVID but tagged, or untagged but not PVID, counts as tagged
+  PortVlansFact vlans;
 };
 std::optional<PortFact> decode_port(const nlmsghdr& message);
 bool is_of_bridge(const nlmsghdr& message);  // the family is AF_BRIDGE
@@ -43,13 +43,14 @@ struct LinkPlace {
 // names, port attributes and, on purpose, UP. `peer` is the other end of a veth, made in the
 // namespace behind the descriptor `peer_netns`; -1 = the socket's.
 Message create_link(const LinkSpec& link, const LinkPlace& place, const LinkSpec* peer, int peer_netns = -1);
+Message create_link(const LinkSpec& link, const LinkPlace& place, const std::string& temporary_name);
 
 // What follows on creation, by name so that it can be in the same buffer: mark, IPv6 mode and (`master` >= 0)
 // master; then, once there is a master, port attributes; UP last, when the link makes no noise any more.
 std::vector<Message> dress_link(const LinkSpec& link, const Mark& mark, std::optional<int> master, bool up);
 
-// A fresh tap: `ifindex` gets its name and everything else.
-std::vector<Message> dress_tap(int ifindex, const LinkSpec& link, const Mark& mark, int master, bool up);
+// A link under a temporary name: `ifindex` gets its name and everything else.
+std::vector<Message> dress_nameless(int ifindex, const LinkSpec& link, const Mark& mark, int master, bool up);
 
 // Sets what is present in `change`, in at most two messages: port attributes need the master first.
 // `master` is what change.master stands for.

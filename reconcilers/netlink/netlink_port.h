@@ -19,8 +19,9 @@ struct NetlinkOptions {
 // used by the thread that opened it, and from the network namespace that this thread was in.
 Result<std::unique_ptr<LinkPort>> open_netlink_port(const NetlinkOptions& options);
 
-// What a tap is called until it has its mark: a crash in between leaves this name behind, so that it can be
-// found and removed. 15 characters, of which "lw!" is nobody else's prefix.
-std::string temporary_tap_name(const Uid& uid);
+// What a link is called that cannot have its name when it is made: a tap, and what is made from the managed
+// namespace into another while the name is taken in the former. A crash leaves this name behind, so that it
+// can be found and removed. 15 characters, of which "lw!" is nobody else's prefix.
+std::string temporary_name(const Uid& uid);
 
 }  // namespace lanwright

@@ -25,7 +25,7 @@ bool is_owned(const LinkFact& fact, const RemoveLink& step) {
   if (fact.kind != step.kind) return false;
   if (fact.alias == step.mark.text()) return true;
   return fact.alias.empty() &&
-         (fact.group == kOwnGroup || (fact.kind == "tun" && fact.name == temporary_tap_name(step.mark.uid)));
+         (fact.group == kOwnGroup || (fact.kind == "tun" && fact.name == temporary_name(step.mark.uid)));
 }
 
 }  // namespace
@@ -127,7 +127,7 @@ void Remover::remove_singly(Socket& socket, std::span<const Item> items, const O
 
 std::uint32_t Remover::unused_group(const NamespaceFacts& facts) {
   for (;;) {
-    const std::uint32_t group = random_() | 0x40000000U;
+    const std::uint32_t group = random_() | kLeavingGroup;
     const auto in_group = [group](const auto& entry) { return entry.second.group == group; };
     if (std::none_of(facts.links().begin(), facts.links().end(), in_group)) return group;
   }

@@ -228,6 +228,7 @@ bool FactsEditor::filters_vlans(int bridge) const {
 
 void FactsEditor::touch(const LinkFact& fact) {
   touched_.links.insert({netns_, fact.name});
+  for (const std::string& altname : fact.altnames) touched_.links.insert({netns_, altname});
   if (const auto mark = Mark::parse(fact.alias)) touched_.uids.insert(mark->uid);
 }
 
@@ -259,7 +260,7 @@ Result<void> FactsEditor::reread_routes(Socket& socket) {
 }
 
 Result<void> FactsEditor::reread_vlans(Socket& socket) {
-  std::unordered_map<int, PortVlans> vlans;
+  std::unordered_map<int, PortVlansFact> vlans;
   if (has_vlan_filter(facts_)) {
     auto ports = read_ports(socket);
     if (!ports) return ports.error();
@@ -269,7 +270,7 @@ Result<void> FactsEditor::reread_vlans(Socket& socket) {
   }
   for (const auto& entry : facts_.links()) {
     const auto found = vlans.find(entry.first);
-    const PortVlans now = found == vlans.end() ? PortVlans{} : found->second;
+    const PortVlansFact now = found == vlans.end() ? PortVlansFact{} : found->second;
     if (entry.second.vlans == now) continue;
     LinkFact* link = facts_.edit(entry.first);
     link->vlans = now;

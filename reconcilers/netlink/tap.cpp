@@ -38,7 +38,7 @@ int set_users(const Descriptor& tap, const TapUsers& users) {
 
 }  // namespace
 
-std::string temporary_tap_name(const Uid& uid) {
+std::string temporary_name(const Uid& uid) {
   constexpr std::size_t kDigits = IFNAMSIZ - 1 - 3;
   return "lw!" + uid.substr(0, kDigits);
 }

@@ -412,9 +412,9 @@ TEST_F(NetlinkPort, MakesATapWithItsOwner) {
   tap.altname = "tap-of-the-virtual-machine";
   tap.attributes = {{LinkAttr::port_isolated, 1}};
   // What a crash left behind does not stand in the way.
-  sandbox.ip("tuntap add dev " + temporary_tap_name(kUid) + " mode tap");
+  sandbox.ip("tuntap add dev " + temporary_name(kUid) + " mode tap");
   ASSERT_TRUE(done(create(tap, "tap")));
-  EXPECT_FALSE(sandbox.link(temporary_tap_name(kUid)));
+  EXPECT_FALSE(sandbox.link(temporary_name(kUid)));
   Json link = ip_link("tap-vm1");
   EXPECT_EQ(link["ifalias"], mark("tap").text());
   EXPECT_EQ(link["group"], std::to_string(kOwnGroup));
@@ -434,7 +434,7 @@ TEST_F(NetlinkPort, MakesATapWithItsOwner) {
   // A taken name leaves no half-made tap.
   sandbox.ip("link add taken type bridge");
   EXPECT_EQ(create(spec("tun", "taken"), "other").error().kind, ErrorKind::conflict);
-  EXPECT_FALSE(sandbox.link(temporary_tap_name(kUid)));
+  EXPECT_FALSE(sandbox.link(temporary_name(kUid)));
 
   ChangeLink owner = change("tap-vm1");
   owner.tap_owner = 2000;

@@ -1,0 +1,91 @@
+// Driver `ipvlan`: links that share their parent's MAC address and are told apart by their IP addresses.
+// Source: ip-link(8) "IPVLAN and IPVTAP Type Support", Documentation/networking/ipvlan.rst of Linux.
+#include <linux/if_link.h>
+
+#include "reconcilers/on_parent.h"
+
+namespace lanwright {
+namespace {
+
+std::uint64_t mode_of(const NetworkSpec& spec) {
+  const std::string mode = setting(spec.settings, "mode", "l2");
+  if (mode == "l3") return IPVLAN_MODE_L3;
+  if (mode == "l3s") return IPVLAN_MODE_L3S;
+  return IPVLAN_MODE_L2;
+}
+
+std::uint64_t flags_of(const NetworkSpec& spec) {
+  const std::string flag = setting(spec.settings, "flag", "bridge");
+  if (flag == "private") return IPVLAN_F_PRIVATE;
+  if (flag == "vepa") return IPVLAN_F_VEPA;
+  return 0;
+}
+
+OnParent how(const NetworkSpec& spec) {
+  const std::uint64_t mode = mode_of(spec);
+  return {"ipvlan",
+          {{LinkAttr::ipvlan_mode, mode}, {LinkAttr::ipvlan_flags, flags_of(spec)}},
+          false,
+          mode == IPVLAN_MODE_L2};
+}
+
+void check_network(const std::string& /*name*/, const NetworkSpec& spec, const Complain& complain) {
+  check_network_on_parent(spec, complain);
+  if (spec.host_interface && flags_of(spec) != 0)
+    complain("host_interface", "the host reaches its attachments with flag bridge only, not with flag " +
+                                   setting(spec.settings, "flag", ""));
+}
+
+void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, const NetworkSpec& network,
+                      const Complain& complain) {
+  check_attachment_on_parent(spec, network, "ipvlan", complain);
+  if (spec.mac)
+    complain("mac", "ipvlan links have the MAC address of their parent; driver macvlan gives each its own");
+}
+
+DriverGrammar make_grammar() {
+  DriverGrammar grammar;
+  grammar.name = "ipvlan";
+  grammar.settings = {
+      {"mode",
+       SettingField::Type::choice,
+       "l2: a LAN with broadcast (the default); l3: routed by the parent, without broadcast; l3s: as l3, "
+       "through the host's netfilter",
+       0,
+       0,
+       {"l2", "l3", "l3s"}},
+      {"flag",
+       SettingField::Type::choice,
+       "whom the links on one parent reach: each other and the outside (bridge, the default), only the "
+       "outside (private), each other by way of a switch that sends back (vepa)",
+       0,
+       0,
+       {"bridge", "private", "vepa"}}};
+  grammar.check_network = check_network;
+  grammar.check_attachment = check_attachment;
+  return grammar;
+}
+
+class Ipvlan final : public Driver {
+ public:
+  const DriverGrammar& grammar() const override {
+    static const DriverGrammar grammar = make_grammar();
+    return grammar;
+  }
+  Parts network(const Named<NetworkSpec>& network) const override {
+    return network_on_parent(network, how(network.spec));
+  }
+  Parts attachment(const Named<AttachmentSpec>& attachment,
+                   const Named<NetworkSpec>& network) const override {
+    return attachment_on_parent(attachment, network, how(network.spec));
+  }
+};
+
+}  // namespace
+
+const Driver& ipvlan_driver() {
+  static const Ipvlan driver;
+  return driver;
+}
+
+}  // namespace lanwright

@@ -1,0 +1,78 @@
+// Driver `macvlan`: links with MAC addresses of their own on one parent. Source: ip-link(8) "MACVLAN and
+// MACVTAP Type Support", drivers/net/macvlan.c.
+#include <linux/if_link.h>
+
+#include "reconcilers/on_parent.h"
+
+namespace lanwright {
+namespace {
+
+std::uint64_t mode_of(const NetworkSpec& spec) {
+  const std::string mode = setting(spec.settings, "mode", "bridge");
+  if (mode == "private") return MACVLAN_MODE_PRIVATE;
+  if (mode == "vepa") return MACVLAN_MODE_VEPA;
+  if (mode == "passthru") return MACVLAN_MODE_PASSTHRU;
+  return MACVLAN_MODE_BRIDGE;
+}
+
+OnParent how(const NetworkSpec& spec) {
+  const std::uint64_t mode = mode_of(spec);
+  return {"macvlan", {{LinkAttr::macvlan_mode, mode}}, mode != MACVLAN_MODE_PASSTHRU, true};
+}
+
+void check_network(const std::string& /*name*/, const NetworkSpec& spec, const Complain& complain) {
+  check_network_on_parent(spec, complain);
+  if (spec.host_interface && mode_of(spec) != MACVLAN_MODE_BRIDGE)
+    complain("host_interface", "the host reaches its attachments in mode bridge only, not in mode " +
+                                   setting(spec.settings, "mode", ""));
+  if (mode_of(spec) == MACVLAN_MODE_PASSTHRU && spec.parent.empty())
+    complain("macvlan.mode", "passthru hands the parent through: name a `parent`");
+}
+
+void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, const NetworkSpec& network,
+                      const Complain& complain) {
+  check_attachment_on_parent(spec, network, "macvlan", complain);
+  if (spec.mac && mode_of(network) == MACVLAN_MODE_PASSTHRU)
+    complain("mac", "in mode passthru the MAC address is the parent's");
+}
+
+DriverGrammar make_grammar() {
+  DriverGrammar grammar;
+  grammar.name = "macvlan";
+  grammar.settings = {
+      {"mode",
+       SettingField::Type::choice,
+       "whom the links on one parent reach: each other and the outside (bridge, the default), only the "
+       "outside (private), each other by way of a switch that sends back (vepa); or one link that has "
+       "the parent to itself (passthru)",
+       0,
+       0,
+       {"bridge", "private", "vepa", "passthru"}}};
+  grammar.check_network = check_network;
+  grammar.check_attachment = check_attachment;
+  return grammar;
+}
+
+class Macvlan final : public Driver {
+ public:
+  const DriverGrammar& grammar() const override {
+    static const DriverGrammar grammar = make_grammar();
+    return grammar;
+  }
+  Parts network(const Named<NetworkSpec>& network) const override {
+    return network_on_parent(network, how(network.spec));
+  }
+  Parts attachment(const Named<AttachmentSpec>& attachment,
+                   const Named<NetworkSpec>& network) const override {
+    return attachment_on_parent(attachment, network, how(network.spec));
+  }
+};
+
+}  // namespace
+
+const Driver& macvlan_driver() {
+  static const Macvlan driver;
+  return driver;
+}
+
+}  // namespace lanwright

@@ -1,0 +1,201 @@
+#include "reconcilers/leases.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <sstream>
+
+namespace lanwright {
+namespace {
+
+using Leases = std::vector<IpPrefix>;
+
+void increment(IpAddress& address) {
+  for (std::size_t i = address.size(); i-- > 0;) {
+    if (++address.bytes[i] != 0) return;
+  }
+}
+
+IpAddress last_of(const IpPrefix& prefix) {
+  IpAddress last = prefix.network().address;
+  for (std::size_t bit = prefix.length; bit < last.size() * 8; ++bit)
+    last.bytes[bit / 8] = static_cast<std::uint8_t>(last.bytes[bit / 8] | (0x80U >> (bit % 8)));
+  return last;
+}
+
+// The network and the broadcast address of IPv4, the routers' anycast address of IPv6 (RFC 4291, 2.6.1).
+bool is_special(const IpPrefix& cidr, const IpAddress& address) {
+  const auto bits = cidr.address.size() * 8;
+  if (cidr.length + 1U >= bits) return false;  // a pair (RFC 3021, RFC 6164) or a single address
+  const bool broadcast = address.family == AF_INET && address == last_of(cidr);
+  return broadcast || address == cidr.network().address;
+}
+
+// Gives one address after the other; what was given or passed over is not looked at again.
+class Pool {
+ public:
+  explicit Pool(const Subnet& subnet)
+      : cidr_(subnet.cidr),
+        range_(subnet.range.value_or(subnet.cidr)),
+        next_(range_.network().address),
+        last_(last_of(range_)) {}
+
+  bool holds(const IpPrefix& lease) const {
+    return lease.length == cidr_.length && range_.contains(lease.address) &&
+           !is_special(cidr_, lease.address);
+  }
+  const IpPrefix& range() const { return range_; }
+  std::uint8_t family() const { return cidr_.address.family; }
+
+  std::optional<IpPrefix> take(std::set<IpAddress>& taken) {
+    while (!exhausted_) {
+      const IpAddress address = next_;
+      exhausted_ = address == last_;
+      increment(next_);
+      if (is_special(cidr_, address) || !taken.insert(address).second) continue;
+      return IpPrefix{address, cidr_.length};
+    }
+    return std::nullopt;
+  }
+
+ private:
+  IpPrefix cidr_;
+  IpPrefix range_;
+  IpAddress next_;
+  IpAddress last_;
+  bool exhausted_ = false;
+};
+
+const AttachmentSpec& spec_of(const Blueprint::Entry& entry) {
+  return std::get<AttachmentSpec>(*entry.object.spec);
+}
+
+bool wants_lease(const AttachmentSpec& spec) {
+  return !spec.tap && spec.addresses.empty() && !spec.no_addresses;
+}
+
+Error refused(const ResourceId& id, std::string words, std::string hint) {
+  return {ErrorKind::invalid, "assign an address to", id.text(), 0, std::move(words), std::move(hint)};
+}
+
+class Allocation {
+ public:
+  explicit Allocation(const NetworkSpec& network) {
+    for (const Subnet& subnet : network.subnets) {
+      pools_.emplace_back(subnet);
+      families_.insert(subnet.cidr.address.family);
+      if (subnet.gateway) taken_.insert(*subnet.gateway);
+      for (const auto& [name, address] : subnet.reserved) taken_.insert(address);
+    }
+    if (!network.host_interface) return;
+    for (const IpPrefix& address : network.host_interface->addresses) taken_.insert(address.address);
+  }
+
+  Result<void> declare(const Blueprint::Entry& entry) {
+    for (const IpPrefix& address : spec_of(entry).addresses) {
+      taken_.insert(address.address);
+      const auto [first, is_new] = declared_.emplace(address.address, &entry.object.id);
+      if (!is_new)
+        return refused(entry.object.id,
+                       address.address.text() + " is declared for " + first->second->text() + " as well",
+                       "give one of them another address");
+    }
+    return {};
+  }
+
+  Leases keep(const Leases& had) {
+    Leases kept;
+    for (const IpPrefix& lease : had) {
+      const bool fits =
+          std::any_of(pools_.begin(), pools_.end(), [&](const Pool& pool) { return pool.holds(lease); });
+      if (fits && taken_.insert(lease.address).second) kept.push_back(lease);
+    }
+    return kept;
+  }
+
+  Result<void> complete(const ResourceId& id, Leases& leases) {
+    for (const std::uint8_t family : families_) {
+      const bool has = std::any_of(leases.begin(), leases.end(),
+                                   [&](const IpPrefix& lease) { return lease.address.family == family; });
+      if (has) continue;
+      const auto lease = take(family);
+      if (!lease)
+        return refused(id, "no address is free in " + ranges(family), "add a subnet, or widen its range");
+      leases.push_back(*lease);
+    }
+    return {};
+  }
+
+ private:
+  std::optional<IpPrefix> take(std::uint8_t family) {
+    for (Pool& pool : pools_) {
+      if (pool.family() != family) continue;
+      if (auto lease = pool.take(taken_)) return lease;
+    }
+    return std::nullopt;
+  }
+
+  std::string ranges(std::uint8_t family) const {
+    std::string text;
+    for (const Pool& pool : pools_) {
+      if (pool.family() == family) text += (text.empty() ? "" : ", ") + pool.range().text();
+    }
+    return text;
+  }
+
+  std::vector<Pool> pools_;
+  std::set<std::uint8_t> families_;
+  std::set<IpAddress> taken_;
+  std::map<IpAddress, const ResourceId*> declared_;
+};
+
+}  // namespace
+
+Result<std::map<ResourceId, Leases>> lease_addresses(const Blueprint& desired, const std::string& network) {
+  std::map<ResourceId, Leases> changed;
+  const auto* host = desired.find({Kind::network, network});
+  const auto* spec = host != nullptr ? std::get_if<NetworkSpec>(host->object.spec.get()) : nullptr;
+  if (spec == nullptr || host->object.deleting) return changed;
+  std::vector<const Blueprint::Entry*> attachments;
+  for (const ResourceId& id : desired.attachments_of(network)) {
+    const auto* entry = desired.find(id);
+    if (!entry->object.deleting && entry->object.spec) attachments.push_back(entry);
+  }
+  Allocation allocation(*spec);
+  if (!spec->subnets.empty()) {
+    for (const auto* entry : attachments) {
+      if (auto declared = allocation.declare(*entry); !declared) return declared.error();
+    }
+  }
+  // Whoever has an address keeps it, before others are given one.
+  std::map<const Blueprint::Entry*, Leases> leases;
+  for (const auto* entry : attachments)
+    leases[entry] = wants_lease(spec_of(*entry)) ? allocation.keep(entry->object.leases) : Leases{};
+  for (const auto* entry : attachments) {
+    Leases& its = leases[entry];
+    if (wants_lease(spec_of(*entry))) {
+      if (auto done = allocation.complete(entry->object.id, its); !done) return done.error();
+    }
+    if (its != entry->object.leases) changed.emplace(entry->object.id, its);
+  }
+  return changed;
+}
+
+std::string text_of_leases(const std::vector<IpPrefix>& leases) {
+  std::string text;
+  for (const IpPrefix& lease : leases) text += (text.empty() ? "" : " ") + lease.text();
+  return text;
+}
+
+std::vector<IpPrefix> leases_from(const std::string& text) {
+  std::vector<IpPrefix> leases;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    if (const auto lease = IpPrefix::parse(word)) leases.push_back(*lease);
+  }
+  return leases;
+}
+
+}  // namespace lanwright
