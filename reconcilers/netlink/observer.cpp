@@ -176,12 +176,6 @@ Result<NamespaceFacts> Observer::read(const std::string& path, Identity& identit
   if (!visited && visited.error().kind == ErrorKind::exhausted)
     return visited.error();  // it may well be there
   if (!visited) return NamespaceFacts{};
-  if (visited->file.inode == managed_.inode) {  // its links are the managed namespace's, and not told twice
-    NamespaceFacts facts;
-    facts.present = true;
-    facts.inode = managed_.inode;
-    return facts;
-  }
   // The id comes first: from then on its events are heard.
   auto id = id_of(visited->file.descriptor);
   if (!id) return id.error();

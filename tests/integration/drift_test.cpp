@@ -38,7 +38,11 @@ attachments:
     netns: r2
     interface: eth0
     addresses: [10.1.0.2/24, "fd01::2/64"]
-    routes: [{to: default, via: 10.1.0.9}, {to: 10.77.0.0/16, via: 10.1.0.9, metric: 50}]
+    routes:
+      - {to: default, via: 10.1.0.9}
+      - {to: 10.77.0.0/16, via: 10.1.0.9, metric: 50}
+      - {to: default, via: "fd01::9", metric: 1024}
+      - {to: "fd77::/48", via: "fd01::9"}
   vm1-lan:
     network: lan
     tap: {name: tap-vm1, owner: 1000}

@@ -159,7 +159,7 @@ class MemoryKernel final : public LinkPort {
     for (auto& [path, others] : real_.namespaces) {
       std::vector<LinkFact> released;
       for (const auto& [index, fact] : others.links()) {
-        const bool on_it = fact.parent == ifindex && (fact.kind == "vlan" || fact.kind == "veth");
+        const bool on_it = fact.parent == ifindex && !fact.kind.empty() && fact.kind != "bridge";
         if (on_it) also.emplace_back(path, index);
         if (fact.master == ifindex && path == netns) released.push_back(fact);
       }
