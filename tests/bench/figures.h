@@ -38,6 +38,8 @@ struct Figures {
   BySize create;          // F1, the client included
   BySize create_by_post;  // F1, from sending the request until the agent says converged
   BySize create_taps;
+  BySize create_macvlans;                      // F1 with macvlan links instead of veths
+  BySize remove_macvlans;                      // F3
   BySize again;                                // F2
   BySize remove_links;                         // F3
   BySize remove_bridges;                       // F4
@@ -61,6 +63,7 @@ struct Figures {
 };
 
 void measure_lifecycle(const Options& options, Figures& figures);  // F1 to F4
+void measure_macvlans(const Options& options, Figures& figures);   // F1 and F3 with macvlan links
 void measure_service(const Options& options, Figures& figures);    // F5 to F7
 
 void say(const std::string& what);  // progress

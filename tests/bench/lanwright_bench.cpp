@@ -64,11 +64,17 @@ void add_lifecycle(const Options& options, const Figures& figures, std::vector<R
   }
   if (const Pair* pair = at(figures.create_taps, size))
     rows.push_back(row("F1", "add " + n + " taps to " + n + " bridges", pair->floor, pair->ours));
+  if (const Pair* pair = at(figures.create_macvlans, size))
+    rows.push_back(with_ratio(
+        row("F1", "create " + n + " bridges + " + n + " macvlans, client included", pair->floor, pair->ours),
+        1.5));
   if (const Pair* pair = at(figures.again, size))
     rows.push_back(
         with_limit(row("F2", "apply the same file again, 0 netlink writes", std::nullopt, pair->ours), 0.1));
   if (const Pair* pair = at(figures.remove_links, size))
     rows.push_back(with_ratio(row("F3", "remove " + n + " veths", pair->floor, pair->ours), 1.5));
+  if (const Pair* pair = at(figures.remove_macvlans, size))
+    rows.push_back(with_ratio(row("F3", "remove " + n + " macvlans", pair->floor, pair->ours), 1.5));
   if (const Pair* pair = at(figures.remove_bridges, size)) {
     rows.push_back(with_ratio(row("F4", "remove " + n + " bridges", pair->floor, pair->ours), 1.2));
     const Pair& wait = figures.longest_wait.at(size);
@@ -160,6 +166,8 @@ std::vector<Row> rows_of(const Options& options, const Figures& figures) {
   if (options.wants("F10")) {
     add_growth(options, "F1", "create", figures.create, true, rows);
     add_growth(options, "F3", "remove veths", figures.remove_links, true, rows);
+    add_growth(options, "F1", "create, macvlans", figures.create_macvlans, true, rows);
+    add_growth(options, "F3", "remove macvlans", figures.remove_macvlans, true, rows);
     add_growth(options, "F5", "repair, p50", figures.repair, false, rows);
     add_growth(options, "F6", "start", figures.start, true, rows);
   }
@@ -190,6 +198,8 @@ int measure(const Options& options) {
   bool good = true;
   if (options.wants_any({"F1", "F2", "F3", "F4", "F10"}))
     good = attempt("F1 to F4", [&] { measure_lifecycle(options, figures); }) && good;
+  if (options.wants_any({"F1", "F3", "F10"}))
+    good = attempt("F1 and F3 of macvlan links", [&] { measure_macvlans(options, figures); }) && good;
   if (options.wants_any({"F5", "F6", "F7", "F10"}))
     good = attempt("F5 to F7", [&] { measure_service(options, figures); }) && good;
   std::cout << machine() << "; " << options.runs

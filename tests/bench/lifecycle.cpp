@@ -103,7 +103,59 @@ void run_ours(const Plant& plant, bool by_post, bool taps, Figures& figures) {
   agent.stop();
 }
 
+Plant without_macvlans(Plant plant) {
+  plant.macvlans = 0;
+  return plant;
+}
+
+void run_macvlan_floor(const Plant& plant, Figures& figures) {
+  const Sandbox sandbox;
+  add_namespaces(sandbox, plant);
+  add_parent(sandbox, plant);
+  wait_for_quiet_kernel();
+  const auto host = sandbox.write_file("host", batch_of_networks(plant) + batch_of_macvlans(plant));
+  const auto inside = sandbox.write_file("inside", batch_of_inner_macvlans(plant));
+  figures.create_macvlans[plant.networks].floor.add(seconds_of([&] {
+    ip_batch(host);
+    ip_batch(inside, "h0");
+  }));
+  check_kernel(sandbox, plant);
+  wait_for_quiet_kernel();
+  figures.remove_macvlans[plant.networks].floor.add(seconds_of([] {
+    run_ip({"ip", "link", "delete", "group", std::to_string(kMacvlanGroup)}, "h0");
+  }));
+  check_kernel(sandbox, without_macvlans(plant));
+}
+
+void run_our_macvlans(const Plant& plant, Figures& figures) {
+  const Sandbox sandbox;
+  add_namespaces(sandbox, plant);
+  add_parent(sandbox, plant);
+  wait_for_quiet_kernel();
+  Subject agent(sandbox);
+  figures.create_macvlans[plant.networks].ours.add(agent.apply(plant));
+  check_kernel(sandbox, plant);
+  wait_for_quiet_kernel();
+  figures.remove_macvlans[plant.networks].ours.add(agent.apply(without_macvlans(plant)));
+  check_kernel(sandbox, without_macvlans(plant));
+  agent.stop();
+}
+
 }  // namespace
+
+void measure_macvlans(const Options& options, Figures& figures) {
+  for (const std::size_t size : options.sizes()) {
+    Plant plant;
+    plant.networks = size;
+    plant.macvlans = size;
+    for (std::size_t run = 0; run < options.runs; ++run) {
+      say("F1 and F3: " + plant.text() + ", run " + std::to_string(run + 1) + " of " +
+          std::to_string(options.runs));
+      run_macvlan_floor(plant, figures);
+      run_our_macvlans(plant, figures);
+    }
+  }
+}
 
 void measure_lifecycle(const Options& options, Figures& figures) {
   for (const std::size_t size : options.sizes()) {

@@ -19,7 +19,7 @@ std::string number(std::size_t value) {
   return std::to_string(value);
 }
 
-enum class Role { bridge, port, inner, tap };
+enum class Role { bridge, port, inner, tap, macvlan };
 
 std::string mac(Role role, std::size_t number) {
   std::array<char, 32> text{};
@@ -40,6 +40,8 @@ std::string identity(Role role, std::size_t number, int group) {
   return " address " + mac(role, number) + " mtu 1500 group " + std::to_string(group);
 }
 
+constexpr const char* kParent = "trunk";
+
 constexpr const char* kPortSettings =
     " type bridge_slave isolated off learning on flood on group_fwd_mask 0\n";
 
@@ -55,6 +57,7 @@ std::string Plant::text() const {
   std::string text = number(networks) + " networks";
   if (attachments > 0) text += " + " + number(attachments) + " attachments";
   if (taps > 0) text += " + " + number(taps) + " taps";
+  if (macvlans > 0) text += " + " + number(macvlans) + " macvlans";
   return text;
 }
 
@@ -74,7 +77,8 @@ std::string yaml_of(const Plant& plant) {
   std::string yaml = "version: 1\nname: bench\nnetworks:\n";
   for (std::size_t i = 0; i < plant.networks; ++i) yaml += "  n" + number(i) + ": {driver: bridge}\n";
   for (std::size_t i = 0; i < plant.targets; ++i) yaml += "  t" + number(i) + ": {driver: bridge}\n";
-  if (plant.attachments + plant.taps + plant.targets > 0) yaml += "attachments:\n";
+  if (plant.macvlans > 0) yaml += std::string("  m: {driver: macvlan, parent: ") + kParent + "}\n";
+  if (plant.attachments + plant.taps + plant.macvlans + plant.targets > 0) yaml += "attachments:\n";
   const std::array<std::string, 2> addresses{kFirstAddress, kSecondAddress};
   for (std::size_t i = 0; i < plant.attachments; ++i) {
     yaml +=
@@ -84,6 +88,8 @@ std::string yaml_of(const Plant& plant) {
   for (std::size_t i = 0; i < plant.taps; ++i) {
     yaml += "  v" + number(i) + ": {network: n" + number(i % plant.networks) + ", tap: {}}\n";
   }
+  for (std::size_t i = 0; i < plant.macvlans; ++i)
+    yaml += veth_yaml("m" + number(i), "m", 0, "m" + number(i), "");
   for (std::size_t i = 0; i < plant.targets; ++i) {
     for (std::size_t port = 0; port < kPortsOfTarget; ++port) {
       const std::string name = "t" + number(i) + "p" + number(port);
@@ -137,6 +143,30 @@ std::string batch_of_taps(const Plant& plant) {
   return batch;
 }
 
+std::string batch_of_macvlans(const Plant& plant) {
+  std::string batch;
+  for (std::size_t i = 0; i < plant.macvlans; ++i) {
+    batch += std::string("link add link ") + kParent + " name m" + number(i) +
+             identity(Role::macvlan, i, kMacvlanGroup) + " netns h0 type macvlan mode bridge\n";
+  }
+  return batch;
+}
+
+std::string batch_of_inner_macvlans(const Plant& plant) {
+  std::string batch;
+  for (std::size_t i = 0; i < plant.macvlans; ++i)
+    batch += "link set dev m" + number(i) + " alias " + alias(i) + " up\n";
+  return batch;
+}
+
+void add_parent(const test::Sandbox& sandbox, const Plant& plant) {
+  if (plant.macvlans == 0) return;
+  silence_ipv6(plant);
+  sandbox.ip(std::string("link add ") + kParent + " type veth peer name trunk-peer");
+  sandbox.ip(std::string("link set ") + kParent + " up");
+  sandbox.ip("link set trunk-peer up");
+}
+
 void add_namespaces(const test::Sandbox& sandbox, const Plant& plant) {
   for (std::size_t i = 0; i < plant.namespaces; ++i) sandbox.add_netns("h" + number(i));
 }
@@ -166,6 +196,17 @@ void check_kernel(const test::Sandbox& sandbox, const Plant& plant) {
     if (bridge) ++bridges;
     if (!bridge && link.contains("master")) ++ports;
   }
+  std::size_t macvlans = 0;
+  if (plant.macvlans > 0) {
+    for (const Json& link : sandbox.ip_json("-n h0 link show")) {
+      const auto& flags = link.at("flags");
+      const bool up = std::ranges::find(flags, "UP") != flags.end();
+      if (up && link.contains("linkinfo") && link["linkinfo"].value("info_kind", "") == "macvlan") ++macvlans;
+    }
+  }
+  if (macvlans != plant.macvlans)
+    throw HarnessError("the kernel has " + number(macvlans) + " macvlan links that are up, wanted " +
+                       number(plant.macvlans));
   if (bridges == wanted_bridges && ports == wanted_ports) return;
   throw HarnessError("the kernel has " + number(bridges) + " bridges and " + number(ports) +
                      " ports that are up, wanted " + number(wanted_bridges) + " and " + number(wanted_ports));
