@@ -36,12 +36,12 @@ struct StoredSet {
   WallTime applied{};
 };
 
-// What an object left its traces on and must be cleared of them later, whatever is declared by then. Remembered
-// before it is done.
+// What an object left its traces on and must be cleared of them later, whatever is declared by then.
+// Remembered before it is done.
 struct Claim {
   Uid uid;           // of the object
-  std::string link;  // name in the managed namespace, of a link that is not ours but was made a port of ours; or
-                     // "netns:PATH", where the object once had links
+  std::string link;  // name in the managed namespace, of a link that is not ours but was made a port of ours;
+                     // or "netns:PATH", where the object once had links
   auto operator<=>(const Claim&) const = default;
   bool operator==(const Claim&) const = default;
 };

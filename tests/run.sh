@@ -4,6 +4,7 @@
 #   sudo tests/run.sh [PART...]
 #
 #   all          everything below but bench, and unit and integration again under the sanitizers (default)
+#   ci           all, without clang-tidy, which alone takes as long as the rest
 #   unit         without a kernel
 #   integration  on this machine's kernel, in network namespaces of their own
 #   guest        on Debian's kernel in a virtual machine: VLANs, VLAN filtering
@@ -40,6 +41,16 @@ step() {
 
 passed() { [[ -e $logs/$1.result && $(<"$logs/$1.result") == passed* ]]; }
 
+# What failed first and passed then is told: it may be a bug that shows rarely.
+second_tries() {
+  local log
+  for log in "$logs"/*.log; do
+    [[ $log != */lint.log && $log != */build-*.log ]] || continue
+    { grep -E '\*\*\*(Failed|Timeout|Exception)' "$log" || true; } | sed -E 's/^.*Test +#[0-9]+: //; s/ \.\..*//' |
+      sort -u | sed "s|^|not at the first try ($(basename "$log" .log)): |"
+  done
+}
+
 summary() {
   local name result seconds closing all_passed=true
   echo
@@ -49,6 +60,7 @@ summary() {
     closing=$(grep -E '^[0-9]+% tests passed' "$logs/$name.log" 2>/dev/null | tail -n 1 || true)
     printf '%-18s %-8s %5s s   %s\n' "$name" "$result" "$seconds" "$closing"
   done
+  second_tries
   if ! $all_passed; then
     echo "FAILED after $SECONDS s"
     return 1
@@ -124,6 +136,7 @@ wait_lane() {
 # shellcheck disable=SC2317  # called by the trap
 stop_lane() { [[ -z $lane ]] || kill -- "-$lane" 2>/dev/null || true; }
 
+# all_parts LINTING
 all_parts() {
   live=false
   steps=(build-release unit integration guest build-asan unit-asan integration-asan build-tsan threads-tsan lint)
@@ -133,7 +146,7 @@ all_parts() {
   step build-release build release && in_lane release_tests
   step build-asan build asan && in_lane asan_tests
   step build-tsan build tsan thread_tests && in_lane step threads-tsan test_threads
-  step lint nice -n 10 tests/lint.sh build/release || true
+  step lint nice -n 10 tests/lint.sh build/release "$@" || true
   wait_lane
 }
 
@@ -141,20 +154,21 @@ main() {
   local part
   [[ $# -gt 0 ]] || set -- all
   for part in "$@"; do
-    [[ $part =~ ^(all|unit|integration|guest|lint|bench)$ ]] || { sed -n '4,13s/^# \?//p' "$0" >&2 && exit 2; }
+    [[ $part =~ ^(all|ci|unit|integration|guest|lint|bench)$ ]] || { sed -n '4,14s/^# \?//p' "$0" >&2 && exit 2; }
   done
   if [[ $EUID -ne 0 ]]; then
     echo "$0: the tests install packages and make network namespaces: run it as root (sudo $0 $*)" >&2
     exit 1
   fi
   tests/packages.sh build test
-  [[ ! " $* " =~ \ (all|guest)\  ]] || tests/packages.sh guest
-  [[ ! " $* " =~ \ (all|lint)\  ]] || tests/packages.sh lint
+  [[ ! " $* " =~ \ (all|ci|guest)\  ]] || tests/packages.sh guest
+  [[ ! " $* " =~ \ (all|ci|lint)\  ]] || tests/packages.sh lint
   rm -rf "$logs"
   mkdir -p "$logs"
   for part in "$@"; do
     case $part in
       all) all_parts ;;
+      ci) all_parts --quick ;;
       lint | bench) steps+=("$part") && { "${part}_part" || true; } ;;
       *) steps+=("$part") && { test_part "$part" || true; } ;;
     esac
