@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "reconcilers/drivers.h"
+#include "reconcilers/set_check.h"
 
 namespace lanwright {
 namespace {
@@ -49,6 +50,10 @@ InputFile read_file(const std::string& path, CliIo& io) {
   const std::string failure = read_input(path, io.in, file.text);
   if (failure.empty()) {
     file.outcome = read_set(file.text, file.name, driver_grammar());
+    if (file.outcome.ok()) {
+      for (const Error& fault : faults_between(file.outcome.set))
+        file.outcome.diagnostics.push_back(about_file(file.name, fault.text()));
+    }
   } else {
     file.outcome.diagnostics.push_back(about_file(file.name, failure));
   }

@@ -1216,6 +1216,7 @@ Result<Description> Engine::do_describe(const ResourceId& id) {
       report.found = *found;
       report.master = name_of(link.where.netns, found->master);
       if (found->parent_nsid < 0) report.parent = name_of(link.where.netns, found->parent);
+      if (found->parent_nsid >= 0 && !link.parent.empty()) report.parent = name_of({}, found->parent);
       if (id.kind == Kind::network && link.owned) {
         for (const int port : facts->ports_of(found->ifindex))
           description.ports.push_back(name_of(link.where.netns, port));

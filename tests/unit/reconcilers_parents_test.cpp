@@ -7,6 +7,7 @@
 #include "reconcilers/drivers.h"
 #include "reconcilers/leases.h"
 #include "reconcilers/planner.h"
+#include "reconcilers/set_check.h"
 
 namespace lanwright {
 namespace {
@@ -338,6 +339,19 @@ TEST_F(ParentsTest, AnMtuAboveTheParentsIsRefused) {
   lan.mtu = 1500;
   put_network("a", lan);
   EXPECT_NAMES(refusal(), "network a", "1500", "1400", "vlan eth0.50");
+}
+
+TEST(SetCheck, FindsWhatTheReaderOfOneObjectCannotSee) {
+  SetSpec set;
+  set.networks["a"] = network("macvlan", "eth0", {subnet("10.0.0.0/30")});
+  set.networks["b"] = network("ipvlan", "eth0");
+  EXPECT_EQ(faults_between(set).size(), 2U) << "each says it of the other";
+  set.networks.erase("b");
+  EXPECT_TRUE(faults_between(set).empty());
+  for (const char* name : {"x", "y", "z"}) set.attachments[name] = attachment("a", name);
+  const auto faults = faults_between(set);
+  ASSERT_EQ(faults.size(), 1U);
+  EXPECT_NAMES(faults.front().text(), "attachment z", "10.0.0.0/30");
 }
 
 // ---- the planner
