@@ -334,5 +334,128 @@ TEST_F(EngineTest, StoppingEndsAWait) {
   EXPECT_FALSE(waiter.get());
 }
 
+// ---- parents made on demand, leased addresses, places left behind
+
+SetSpec on_parent(const std::string& set, const std::string& network, const std::string& parent,
+                  const std::vector<std::string>& namespaces = {}) {
+  SetSpec spec;
+  spec.name = set;
+  NetworkSpec& lan = spec.networks[network];
+  lan.driver = "macvlan";
+  lan.parent = parent;
+  lan.subnets.emplace_back();
+  lan.subnets.back().cidr = *IpPrefix::parse(network == "a" ? "10.0.0.0/24" : "10.0.1.0/24");
+  for (const std::string& netns : namespaces) {
+    AttachmentSpec& attachment = spec.attachments[network + "-" + netns];
+    attachment.network = network;
+    attachment.netns = netns;
+    attachment.interface = "eth0";
+  }
+  return spec;
+}
+
+class ParentEngineTest : public EngineTest {
+ protected:
+  void SetUp() override {
+    LinkFact trunk;
+    trunk.name = "eth0";
+    trunk.up = true;
+    trunk.mtu = 1500;
+    kernel.add_link("", trunk);
+    for (const char* netns : {"r1", "r2"}) kernel.add_namespace(std::string("/run/netns/") + netns);
+    EngineTest::SetUp();
+  }
+  bool has_link(const LinkName& where) {
+    bool found = false;
+    agent->kernel([&](MemoryKernel& k) { found = k.real().find(where) != nullptr; });
+    return found;
+  }
+  void remove_set(const std::string& name) {
+    DeleteRequest request;
+    request.set = name;
+    ASSERT_TRUE(agent->engine->remove(request, soon()).ok());
+    ASSERT_TRUE(agent->engine->wait_converged(std::nullopt, 0, soon()));
+  }
+  void restart() {
+    agent.reset();
+    agent = std::make_unique<Agent>(kernel, directory);
+    ASSERT_TRUE(agent->engine->wait_converged(std::nullopt, 0, soon()));
+  }
+  std::vector<IpPrefix> leases_of(const std::string& name) {
+    for (const auto& object : (*agent->engine->snapshot(soon()))->objects) {
+      if (object->id == ResourceId{Kind::attachment, name}) return object->leases;
+    }
+    return {};
+  }
+};
+
+TEST_F(ParentEngineTest, AVlanLinkOnDemandIsSharedAndGoesWithTheLast) {
+  apply_and_wait(on_parent("one", "a", "eth0.50", {"r1"}));
+  EXPECT_TRUE(has_link({"", "eth0.50"}));
+  apply_and_wait(on_parent("two", "b", "eth0.50"));
+  remove_set("one");
+  EXPECT_TRUE(has_link({"", "eth0.50"})) << "the other network stands on it";
+  EXPECT_FALSE(has_link({"/run/netns/r1", "eth0"}));
+  restart();
+  EXPECT_TRUE(has_link({"", "eth0.50"}));
+  remove_set("two");
+  EXPECT_FALSE(has_link({"", "eth0.50"}));
+  EXPECT_TRUE(has_link({"", "eth0"}));
+  EXPECT_TRUE((*agent->engine->snapshot(soon()))->objects.empty());
+}
+
+TEST_F(ParentEngineTest, AVlanLinkOnDemandMayBeDeclaredAndTakenBackWithoutAFlap) {
+  apply_and_wait(on_parent("one", "a", "eth0.50"));
+  const auto before = writes();
+  SetSpec vlans;
+  vlans.name = "vlans";
+  vlans.vlans["eth0.50"] = *vlan_named("eth0.50");
+  apply_and_wait(vlans);
+  vlans.vlans.clear();
+  apply_and_wait(vlans);
+  EXPECT_TRUE(has_link({"", "eth0.50"}));
+  EXPECT_EQ(writes(), before) << "it is the same link all the time";
+  remove_set("one");
+  EXPECT_FALSE(has_link({"", "eth0.50"}));
+}
+
+TEST_F(ParentEngineTest, LeasesOutliveARestartAndTheComingOfOthers) {
+  apply_and_wait(on_parent("one", "a", "eth0", {"r2"}));
+  const auto lease = leases_of("a-r2");
+  ASSERT_EQ(lease.size(), 1U);
+  restart();
+  apply_and_wait(on_parent("one", "a", "eth0", {"r1", "r2"}));
+  EXPECT_EQ(leases_of("a-r2"), lease);
+  EXPECT_NE(leases_of("a-r1"), lease);
+  agent->kernel([&](MemoryKernel& k) {
+    const LinkFact* link = k.real().find(LinkName{"/run/netns/r2", "eth0"});
+    ASSERT_NE(link, nullptr);
+    ASSERT_EQ(link->addresses.size(), 1U);
+    EXPECT_EQ(link->addresses.front().prefix, lease.front());
+  });
+}
+
+TEST_F(ParentEngineTest, AnAttachmentThatMovesLeavesNothingBehindEvenOverARestart) {
+  SetSpec set = on_parent("one", "a", "eth0", {"r1"});
+  apply_and_wait(set);
+  agent->kernel([](MemoryKernel& k) { k.fail_once("eth0", error_from_errno(EBUSY, "remove link", "eth0")); });
+  set.attachments["a-r1"].netns = "r2";
+  ASSERT_TRUE(apply(set).ok());
+  restart();
+  EXPECT_FALSE(has_link({"/run/netns/r1", "eth0"}));
+  EXPECT_TRUE(has_link({"/run/netns/r2", "eth0"}));
+}
+
+TEST_F(ParentEngineTest, WhatCannotShareAParentIsRefusedAndNothingIsMade) {
+  apply_and_wait(on_parent("one", "a", "eth0"));
+  SetSpec other = on_parent("two", "b", "eth0", {"r1"});
+  other.networks["b"].driver = "ipvlan";
+  const auto refused = apply(other);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text().find("network a"), std::string::npos) << refused.error().text();
+  EXPECT_FALSE(has_link({"/run/netns/r1", "eth0"}));
+  EXPECT_EQ((*agent->engine->snapshot(soon()))->objects.size(), 1U);
+}
+
 }  // namespace
 }  // namespace lanwright
