@@ -58,7 +58,8 @@ std::vector<RouteSpec> with_device_routes(const AttachmentSpec& attachment, cons
 
 }  // namespace
 
-Parts network_on_parent(const Named<NetworkSpec>& network, const OnParent& how) {
+Parts OnParentDriver::network(const Named<NetworkSpec>& network) const {
+  const OnParent how = how_(network.spec);
   Parts parts;
   parts.parents = parents_of(network.spec, how);
   if (network.spec.parent.empty()) parts.links.push_back(dummy_of(network));
@@ -73,8 +74,9 @@ Parts network_on_parent(const Named<NetworkSpec>& network, const OnParent& how) 
   return parts;
 }
 
-Parts attachment_on_parent(const Named<AttachmentSpec>& attachment, const Named<NetworkSpec>& network,
-                           const OnParent& how) {
+Parts OnParentDriver::attachment(const Named<AttachmentSpec>& attachment,
+                                 const Named<NetworkSpec>& network) const {
+  const OnParent how = how_(network.spec);
   const AttachmentSpec& spec = attachment.spec;
   LinkSpec link = link_on_parent(network, how, {netns_path(spec.netns), spec.interface});
   if (spec.mtu) link.mtu = spec.mtu;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "reconcilers/driver.h"
 
@@ -17,9 +18,18 @@ struct OnParent {
 };
 
 // A network without `parent` gets a dummy of its own, which leads nowhere.
-Parts network_on_parent(const Named<NetworkSpec>& network, const OnParent& how);
-Parts attachment_on_parent(const Named<AttachmentSpec>& attachment, const Named<NetworkSpec>& network,
-                           const OnParent& how);
+class OnParentDriver final : public Driver {
+ public:
+  OnParentDriver(DriverGrammar grammar, OnParent (*how)(const NetworkSpec&))
+      : grammar_(std::move(grammar)), how_(how) {}
+  const DriverGrammar& grammar() const override { return grammar_; }
+  Parts network(const Named<NetworkSpec>& network) const override;
+  Parts attachment(const Named<AttachmentSpec>& attachment, const Named<NetworkSpec>& network) const override;
+
+ private:
+  DriverGrammar grammar_;
+  OnParent (*how_)(const NetworkSpec&);
+};
 
 // What both refuse.
 void check_network_on_parent(const NetworkSpec& spec, const Complain& complain);

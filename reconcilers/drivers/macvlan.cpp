@@ -53,25 +53,10 @@ DriverGrammar make_grammar() {
   return grammar;
 }
 
-class Macvlan final : public Driver {
- public:
-  const DriverGrammar& grammar() const override {
-    static const DriverGrammar grammar = make_grammar();
-    return grammar;
-  }
-  Parts network(const Named<NetworkSpec>& network) const override {
-    return network_on_parent(network, how(network.spec));
-  }
-  Parts attachment(const Named<AttachmentSpec>& attachment,
-                   const Named<NetworkSpec>& network) const override {
-    return attachment_on_parent(attachment, network, how(network.spec));
-  }
-};
-
 }  // namespace
 
 const Driver& macvlan_driver() {
-  static const Macvlan driver;
+  static const OnParentDriver driver(make_grammar(), how);
   return driver;
 }
 
