@@ -134,8 +134,11 @@ AgentProcess::AgentProcess(const Sandbox& sandbox, AgentOptions options)
   notify_ = bind_notify_socket(home / "notify");
 
   Spawn what;
-  what.arguments = {LANWRIGHTD,     "--state-dir", state_directory_, "--run-dir",       home / "run",
-                    "--api-socket", socket_,       "--log-level",    options_.log_level};
+  what.arguments = options_.under;
+  const std::vector<std::string> own{LANWRIGHTD,  "--state-dir", state_directory_,
+                                     "--run-dir", home / "run",  "--api-socket",
+                                     socket_,     "--log-level", options_.log_level};
+  std::ranges::copy(own, std::back_inserter(what.arguments));
   if (!options_.netns.empty()) {
     what.arguments.insert(what.arguments.end(), {"--netns", "/run/netns/" + options_.netns});
   }

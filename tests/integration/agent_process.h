@@ -17,6 +17,7 @@ struct AgentOptions {
   std::string netns = {};              // managed namespace: a name under /run/netns; "" = the sandbox's own
   std::vector<std::string> more = {};  // further options of lanwrightd
   std::vector<std::string> environment = {};  // NAME=VALUE
+  std::vector<std::string> under = {};  // a command that becomes lanwrightd, such as setpriv with its options
   std::string log_level = "debug";
   bool wait_ready = true;  // the constructor returns when the agent says READY=1
   Milliseconds ready_within = 20s;
