@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
 
 #include "tests/integration/sandbox.h"
@@ -17,5 +18,16 @@ Fd open_tap(const std::string& name);
 // each broadcast and received byte by byte. The tap is opened for that and closed again.
 testing::AssertionResult tap_talks_to(const std::string& tap, const std::string& netns,
                                       const std::string& interface, Milliseconds limit = 10s);
+
+// Groups that IEEE 802.1D keeps between neighbours: the last byte of 01:80:c2:00:00:xx.
+enum class Group : std::uint8_t { stp = 0x00, lldp = 0x0e };
+
+// Whether a frame to the group goes from one tap to the other. Throws when not even a broadcast does within
+// the limit.
+bool crosses(Group group, const std::string& from, const std::string& to, Milliseconds limit = 10s);
+
+// Whether a third tap receives what `from` sends to an address that has been heard at `to`. Throws as above.
+bool overhears(const std::string& third, const std::string& from, const std::string& to,
+               Milliseconds limit = 10s);
 
 }  // namespace lanwright::test
