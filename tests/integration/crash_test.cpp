@@ -2,10 +2,13 @@
 // of others changes, and the data path does not notice.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
+#include <iomanip>
 #include <iostream>
 #include <map>
 #include <random>
+#include <sstream>
 
 #include "tests/integration/event_stream.h"
 #include "tests/integration/harness.h"
@@ -27,13 +30,30 @@ std::string number(const char* prefix, int value) {
   return prefix + std::to_string(value);
 }
 
-// 200 objects in two versions that differ in MTUs, and in a sixth of the attachments. Version 0 is nothing.
+// A link in a line: what is compared of it.
+std::string link_text(int mtu, const std::string& master, const std::string& mac,
+                      const std::string& address) {
+  return "mtu " + std::to_string(mtu) + ", of " + master + ", mac " + mac + ", address " + address;
+}
+
+// 200 objects in two versions that differ in MTUs, in MACs, and in a sixth of the attachments. Version 0 is
+// nothing.
 struct Fleet {
   int version = 0;
 
   int mtu_of(int bridge) const { return version == 2 && bridge % 2 == 1 ? 1400 : 1500; }
   int first_cable() const { return version == 2 ? kCables / 6 : 0; }
   int first_tap() const { return version == 2 ? kTaps / 6 : 0; }
+
+  // Half of the cables have theirs declared; "any" is one that the agent chose.
+  std::string mac_of(int cable) const {
+    if (cable % 2 == 1) return "any";
+    std::ostringstream text;
+    text << "02:00:00:00:" << std::hex << std::setfill('0') << std::setw(2) << (cable % 4 == 0 ? version : 0)
+         << ":" << std::setw(2) << cable;
+    return text.str();
+  }
+  static std::string address_of(int cable) { return "10." + std::to_string(cable) + ".0.1/24"; }
 
   std::string yaml() const {
     std::string text = "version: 1\nname: fleet\nnetworks:\n";
@@ -45,7 +65,8 @@ struct Fleet {
     for (int i = first_cable(); i < first_cable() + kCables; ++i) {
       text += number("  a", i) + ": {network: " + number("b", i % kBridges) +
               ", netns: " + number("c", i % kNamespaces) + ", interface: " + number("e", i) +
-              ", addresses: [10." + std::to_string(i) + ".0.1/24]}\n";
+              (mac_of(i) == "any" ? "" : ", mac: \"" + mac_of(i) + "\"") + ", addresses: [" + address_of(i) +
+              "]}\n";
     }
     for (int i = first_tap(); i < first_tap() + kTaps; ++i) {
       text += number("  t", i) + ": {network: " + number("b", i % kBridges) +
@@ -54,20 +75,25 @@ struct Fleet {
     return text;
   }
 
-  // What has to be in the kernel: MTUs by link by namespace, and the bridge of the uplink.
+  // What has to be in the kernel: links by namespace, and the bridge of the uplink.
   Json expected() const {
     Json all{{"host", Json::object()}, {"uplink", ""}};
     for (int i = 0; i < kNamespaces; ++i) all[number("c", i)] = Json::object();
     if (version == 0) return all;
     all["uplink"] = "lw-b0";
-    for (int i = 0; i < kBridges; ++i) all["host"][number("lw-b", i)] = mtu_of(i);
+    for (int i = 0; i < kBridges; ++i) all["host"][number("lw-b", i)] = link_text(mtu_of(i), "", "any", "");
     for (int i = first_cable(); i < first_cable() + kCables; ++i) {
-      all["host"][number("lw-a", i)] = mtu_of(i % kBridges);
-      all[number("c", i % kNamespaces)][number("e", i)] = mtu_of(i % kBridges);
+      all["host"][number("lw-a", i)] = port_text(i);
+      all[number("c", i % kNamespaces)][number("e", i)] =
+          link_text(mtu_of(i % kBridges), "", mac_of(i), address_of(i));
     }
-    for (int i = first_tap(); i < first_tap() + kTaps; ++i)
-      all["host"][number("tap", i)] = mtu_of(i % kBridges);
+    for (int i = first_tap(); i < first_tap() + kTaps; ++i) all["host"][number("tap", i)] = port_text(i);
     return all;
+  }
+
+  std::string port_text(int number_of_port) const {
+    const int bridge = number_of_port % kBridges;
+    return link_text(mtu_of(bridge), number("lw-b", bridge), "any", "");
   }
 };
 
@@ -103,23 +129,57 @@ class Crash : public testing::Test {
     return facts;
   }
 
-  // Everything that is there and not known as foreign, in the form of Fleet::expected().
-  Json actual() const {
+  static bool is_foreign(const std::string& name) {
+    return name == "lo" || name == "br-foreign" || name.starts_with("fv") || name.starts_with("up");
+  }
+
+  // What the kernel gives itself (fe80::) is left out.
+  static std::string addresses_of(const Json& link) {
+    std::string text;
+    for (const Json& address : link.at("addr_info")) {
+      if (address.value("scope", "") == "link") continue;
+      text += (text.empty() ? "" : " ") + address.at("local").get<std::string>() + "/" +
+              std::to_string(address.at("prefixlen").get<int>());
+    }
+    return text;
+  }
+
+  // A link in the words of Fleet: the MACs that are declared begin with 02:00:00:00, which chance gives to
+  // one in 2^32.
+  static std::string text_of(const Json& link) {
+    const auto mac = link.at("address").get<std::string>();
+    std::string text = link_text(link.at("mtu").get<int>(), link.value("master", ""),
+                                 mac.starts_with("02:00:00:00:") ? mac : "any", addresses_of(link));
+    if (link.at("group") != kOwnGroup) text += ", in group " + link.at("group").get<std::string>();
+    if (std::ranges::count(link.at("flags"), Json("UP")) == 0) text += ", down";
+    return text;
+  }
+
+  // Everything that is there and not known as foreign, in the form of Fleet::expected(); and the MACs of what
+  // is plugged in, by name.
+  Json actual(std::map<std::string, std::string>* macs = nullptr) const {
     Json all{{"uplink", sandbox_.link("up0")->value("master", "")}};
     for (int i = -1; i < kNamespaces; ++i) {
       const std::string netns = i < 0 ? "" : number("c", i);
       Json& links = all[i < 0 ? "host" : netns] = Json::object();
-      for (const Json& link : sandbox_.ip_json((i < 0 ? "" : "-n " + netns + " ") + "link show")) {
+      for (const Json& link : sandbox_.ip_json((i < 0 ? "" : "-n " + netns + " ") + "address show")) {
         const auto name = link.at("ifname").get<std::string>();
-        const bool foreign =
-            name == "lo" || name == "br-foreign" || name.starts_with("fv") || name.starts_with("up");
-        if (foreign) continue;
-        links[name] = link.at("mtu");
-        if (link.at("group") != kOwnGroup)
-          links[name + " in group " + link.at("group").get<std::string>()] = 0;
+        if (is_foreign(name)) continue;
+        links[name] = text_of(link);
+        const bool bridge = name.starts_with("lw-b");  // its MAC follows its ports
+        if (macs != nullptr && !bridge) (*macs)[name] = link.at("address");
       }
     }
     return sorted(all);
+  }
+
+  // An attachment that outlives the change has the MAC that it had, unless another one was declared for it.
+  void expect_macs_kept(const std::map<std::string, std::string>& now) const {
+    for (const auto& [name, mac] : now) {
+      const auto before = macs_.find(name);
+      const bool kept = before == macs_.end() || mac == before->second || mac.starts_with("02:00:00:00:");
+      EXPECT_TRUE(kept) << name << " has another MAC now: " << mac;
+    }
   }
 
   // Starts `lanwright ARGUMENTS` without waiting for it.
@@ -138,7 +198,7 @@ class Crash : public testing::Test {
     const auto began = Clock::now();
     ASSERT_TRUE(agent.cli({"apply", "-f", files_[1], "--wait=60s"}, {.limit = 90s}).ok());
     whole_ = std::chrono::duration_cast<Milliseconds>(Clock::now() - began);
-    ASSERT_EQ(differences(expected_[1], actual()), "");
+    ASSERT_EQ(differences(expected_[1], actual(&macs_)), "");
     current_ = 1;
   }
 
@@ -173,7 +233,10 @@ class Crash : public testing::Test {
   void recover(int goal, bool answered) {
     const AgentProcess agent(sandbox_);
     ASSERT_TRUE(converges(agent, "60s"));
-    const Json now = actual();
+    std::map<std::string, std::string> macs;
+    const Json now = actual(&macs);
+    expect_macs_kept(macs);
+    macs_ = std::move(macs);
     const bool changed = now == expected_[goal];
     if (answered || now != expected_[current_]) {
       ASSERT_TRUE(changed) << "from version " << current_ << " to " << goal
@@ -210,6 +273,7 @@ class Crash : public testing::Test {
   std::map<int, Json> expected_;
   std::map<int, std::filesystem::path> files_;
   Json foreign_;
+  std::map<std::string, std::string> macs_;  // after the last recovery
   std::mt19937 random_;
   Milliseconds whole_{};
   int current_ = 0;
