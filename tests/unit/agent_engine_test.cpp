@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -212,6 +213,65 @@ TEST_F(EngineTest, AFailingObjectIsRetriedAndHoldsUpOnlyItself) {
   EXPECT_EQ(status_of(host).phase, Phase::ready);
   ASSERT_TRUE(status_of(host).last_error);
   EXPECT_EQ(status_of(host).last_error->kind, ErrorKind::unsupported);
+}
+
+// Each refusal says which one it is, so that each is news and told by an event.
+MemoryKernel::Refusal counted_refusal(const std::string& link) {
+  return [link, count = 0]() mutable {
+    return error_from_errno(EOPNOTSUPP, "create link", link, "refusal " + std::to_string(++count));
+  };
+}
+
+TEST_F(EngineTest, TheTimeToTheNextTryDoublesFromFailureToFailure) {
+  agent->kernel([](MemoryKernel& k) { k.refuse("lw-lan-h1", counted_refusal("lw-lan-h1")); });
+  const auto outcome = apply(lan_with_hosts(1));
+  ASSERT_TRUE(outcome.ok());
+  std::uint64_t after = 0;
+  auto longest = 100ms;
+  for (int failure = 1; failure <= 5; ++failure, longest *= 2) {
+    const Event told = await("Failed", host, after);
+    after = told.id;
+    const ObjectStatus status = status_of(host);
+    ASSERT_EQ(status.phase, Phase::retrying);
+    ASSERT_TRUE(status.next_try);
+    ASSERT_NE(told.message.find("refusal " + std::to_string(failure)), std::string::npos) << told.message;
+    if (failure < 3 && status.message != told.message) continue;  // the first waits are short: it went on
+    ASSERT_EQ(status.message, told.message);
+    const auto wait = *status.next_try - told.time;
+    EXPECT_LE(wait, longest + 1ms) << "after failure " << failure;
+    EXPECT_GT(wait, longest / 4) << "after failure " << failure;  // half of it, less what telling takes
+  }
+  agent->kernel([](MemoryKernel& k) { k.refuse("lw-lan-h1", {}); });
+  EXPECT_TRUE(agent->engine->wait_converged("default", outcome->generation, soon()));
+  EXPECT_EQ(status_of(host).phase, Phase::ready);
+  EXPECT_FALSE(status_of(host).next_try);
+}
+
+TEST_F(EngineTest, WhatFailsTogetherIsNotTriedAgainTogether) {
+  constexpr int kHosts = 20;
+  agent->kernel([](MemoryKernel& k) {
+    for (int i = 1; i <= kHosts; ++i) {
+      const std::string link = "lw-lan-h" + std::to_string(i);
+      k.refuse(link, counted_refusal(link));
+    }
+  });
+  ASSERT_TRUE(apply(lan_with_hosts(kHosts)).ok());
+  const auto moments_of = [&](int failure) {
+    std::vector<WallTime> moments;
+    for (int i = 1; i <= kHosts; ++i) {
+      const ResourceId id{Kind::attachment, "lan-h" + std::to_string(i)};
+      Event told;
+      do {
+        told = await("Failed", id, told.id);
+      } while (told.id != 0 && told.message.find("refusal " + std::to_string(failure)) == std::string::npos);
+      moments.push_back(told.time);
+    }
+    std::sort(moments.begin(), moments.end());
+    return moments;
+  };
+  const auto first = moments_of(1);
+  const auto third = moments_of(3);
+  EXPECT_GT(third.back() - third.front(), first.back() - first.front() + 25ms);
 }
 
 TEST_F(EngineTest, RemovesWhatASetNoLongerDeclares) {

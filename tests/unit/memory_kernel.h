@@ -81,6 +81,9 @@ class MemoryKernel final : public LinkPort {
   const Observed& real() const { return real_; }
   // The next action on a link of this name fails so.
   void fail_once(const std::string& name, Error error) { failures_[name] = std::move(error); }
+  // Every action on a link of this name fails, each time with words of its own, until nothing is given.
+  using Refusal = std::function<Error()>;
+  void refuse(const std::string& name, Refusal refusal) { refusals_[name] = std::move(refusal); }
 
   // ---- LinkPort ----
   int event_fd() const override { return event_fd_; }
@@ -111,6 +114,11 @@ class MemoryKernel final : public LinkPort {
       if (failure != failures_.end()) {
         results.emplace_back(failure->second);
         failures_.erase(failure);
+        continue;
+      }
+      const auto refusal = refusals_.find(action->target().name);
+      if (refusal != refusals_.end() && refusal->second) {
+        results.emplace_back(refusal->second());
         continue;
       }
       ++writes_;
@@ -341,6 +349,7 @@ class MemoryKernel final : public LinkPort {
   std::set<std::string> watched_;
   Touched touched_;
   std::map<std::string, Error> failures_;
+  std::map<std::string, Refusal> refusals_;
   int next_index_ = 1;
   std::uint64_t next_inode_ = 0;
   std::uint64_t writes_ = 0;
