@@ -11,6 +11,7 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -77,8 +78,12 @@ class Engine final : public AgentPort {
     bool unsettled = false;                  // as counted in unsettled_
   };
 
-  struct Waiter;
-  struct Verdict;  // what a request would change (engine.cpp)
+  struct Waiter {
+    std::optional<std::string> set;
+    std::uint64_t generation = 0;
+    std::promise<bool> answer;
+  };
+  struct Verdict;  // what a request would change (engine_requests.cpp)
 
   // Requests, on the loop.
   Result<ApplyOutcome> do_apply(const ApplyRequest& request);

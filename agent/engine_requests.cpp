@@ -1,0 +1,504 @@
+// What callers ask of the engine: changes of what is wanted, and looks at it. Each is carried out on the
+// loop.
+#include <sys/random.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <future>
+#include <utility>
+
+#include "agent/engine.h"
+#include "model/json.h"
+#include "reconcilers/drivers.h"
+#include "reconcilers/leases.h"
+#include "reconcilers/planner.h"
+
+namespace lanwright {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kPatience = 2s;  // of readers with a loop that is busy
+constexpr std::size_t kHistoryShown = 20;
+
+Uid new_uid() {
+  std::uint64_t bits = 0;
+  while (getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits)) {
+  }
+  Uid uid(16, '0');
+  for (std::size_t i = uid.size(); i-- > 0; bits >>= 4U) uid[i] = "0123456789abcdef"[bits & 0xfU];
+  return uid;
+}
+
+std::map<ResourceId, ObjectSpec> objects_of(const SetSpec& set) {
+  std::map<ResourceId, ObjectSpec> objects;
+  for (const auto& [name, spec] : set.vlans) objects.emplace(ResourceId{Kind::vlan, name}, spec);
+  for (const auto& [name, spec] : set.networks) objects.emplace(ResourceId{Kind::network, name}, spec);
+  for (const auto& [name, spec] : set.attachments) objects.emplace(ResourceId{Kind::attachment, name}, spec);
+  return objects;
+}
+
+Error generation_moved(const std::string& set, std::uint64_t is, std::uint64_t expected) {
+  return {ErrorKind::conflict,
+          "change",
+          "set " + set,
+          0,
+          "it is at generation " + std::to_string(is) + ", not " + std::to_string(expected),
+          "somebody changed it meanwhile: get it again and repeat"};
+}
+
+}  // namespace
+
+struct Engine::Verdict {
+  Blueprint candidate;
+  StoreChange change;
+  std::string set;
+  std::vector<WantedObject> put;
+  std::vector<ResourceId> removed;
+  std::vector<ObjectOutcome> outcomes;
+  std::set<ResourceId> scope;  // what it concerns
+};
+
+template <class T>
+Result<T> Engine::on_loop(Deadline deadline, const char* what, std::function<Result<T>()> work) {
+  auto task = std::make_shared<std::packaged_task<Result<T>()>>(std::move(work));
+  auto answer = task->get_future();
+  boost::asio::post(io_, [task] { (*task)(); });
+  if (answer.wait_until(deadline) != std::future_status::ready)
+    return Error{ErrorKind::timeout,
+                 what,
+                 "the agent",
+                 0,
+                 "the agent is busy and did not answer in time",
+                 "it may still happen: look at `lanwright status`"};
+  return answer.get();
+}
+
+Result<ApplyOutcome> Engine::apply(const ApplyRequest& request, Deadline deadline) {
+  return on_loop<ApplyOutcome>(deadline, "apply", [this, request] { return do_apply(request); });
+}
+
+Result<ApplyOutcome> Engine::remove(const DeleteRequest& request, Deadline deadline) {
+  return on_loop<ApplyOutcome>(deadline, "delete", [this, request] { return do_remove(request); });
+}
+
+Result<Plan> Engine::difference(const std::optional<std::string>& set, Deadline deadline) {
+  return on_loop<Plan>(deadline, "compare", [this, set]() -> Result<Plan> {
+    if (!observed_.complete)
+      return Error{ErrorKind::busy,        "compare", "the kernel", 0, "it is being read anew",
+                   "try again in a moment"};
+    std::set<ResourceId> scope;
+    bool known = !set;
+    for (const StoredSet& stored : store_->sets()) known = known || stored.name == *set;
+    for (const auto& [id, entry] : desired_.entries()) {
+      if (!set || entry->object.set == *set) scope.insert(scope.end(), id);
+    }
+    if (!known && scope.empty())
+      return Error{ErrorKind::not_found,      "compare", "set " + *set, 0, "there is no such set",
+                   "see `lanwright get sets`"};
+    return plan(desired_, observed_, &scope);
+  });
+}
+
+Result<Description> Engine::describe(const ResourceId& id, Deadline deadline) {
+  return on_loop<Description>(deadline, "describe", [this, id] { return do_describe(id); });
+}
+
+// Of the moment of the call; when the loop is held up in the kernel (somebody else has the link lock), the
+// last one.
+Result<std::shared_ptr<const Snapshot>> Engine::snapshot(Deadline deadline) {
+  using Published = std::shared_ptr<const Snapshot>;
+  const Deadline patience = std::min(deadline, Clock::now() + kPatience);
+  auto fresh = on_loop<Published>(patience, "read", [this]() -> Result<Published> { return do_snapshot(); });
+  const std::lock_guard lock(published_mutex_);
+  if (fresh) published_ = *fresh;
+  if (!fresh && published_) return published_;
+  return fresh;
+}
+
+bool Engine::wait_converged(const std::optional<std::string>& set, std::uint64_t generation,
+                            Deadline deadline) {
+  auto waiter = std::make_shared<Waiter>();
+  waiter->set = set;
+  waiter->generation = generation;
+  auto answer = waiter->answer.get_future();
+  boost::asio::post(io_, [this, waiter] {
+    if (stopping_) return waiter->answer.set_value(false);
+    waiters_.push_back(waiter);
+    wake_waiters();
+  });
+  if (answer.wait_until(deadline) == std::future_status::ready) return answer.get();
+  boost::asio::post(io_, [this, waiter] { std::erase(waiters_, waiter); });
+  return false;
+}
+
+std::vector<Event> Engine::events_after(std::uint64_t after, std::size_t limit, Deadline deadline) {
+  return log_.after(after, limit, deadline);
+}
+
+std::vector<Event> Engine::recent_events(std::size_t limit) {
+  return log_.recent(limit);
+}
+
+Result<ApplyOutcome> Engine::do_apply(const ApplyRequest& request) {
+  const std::string& name = request.set.name;
+  std::uint64_t current = 0;
+  for (const StoredSet& set : store_->sets()) {
+    if (set.name == name) current = set.generation;
+  }
+  if (request.if_generation && *request.if_generation != current)
+    return generation_moved(name, current, *request.if_generation);
+
+  Verdict verdict;
+  verdict.candidate = desired_;
+  verdict.set = name;
+  std::map<ResourceId, ObjectSpec> declared = objects_of(request.set);
+  for (auto& [id, spec] : declared) {
+    const auto* entry = desired_.find(id);
+    const bool on_demand = entry != nullptr && entry->object.on_demand();
+    if (entry != nullptr && !on_demand && entry->object.set != name)
+      return Error{ErrorKind::conflict,
+                   "apply",
+                   id.text(),
+                   0,
+                   "it belongs to set " + entry->object.set,
+                   "give it another name, or remove it there first"};
+    const bool same = entry != nullptr && !entry->object.deleting && !on_demand && entry->object.spec &&
+                      *entry->object.spec == spec;
+    const bool adopt = request.adopt && !(same && tracked_[id].status.phase == Phase::ready);
+    verdict.outcomes.push_back({id, same ? "unchanged" : entry != nullptr ? "changed" : "created"});
+    if (same && !adopt) continue;
+    WantedObject object;
+    object.id = id;
+    object.set = name;
+    object.uid = entry != nullptr ? entry->object.uid : new_uid();
+    object.generation = entry != nullptr ? entry->object.generation : 0;
+    if (entry != nullptr) object.leases = entry->object.leases;
+    object.adopt = adopt;
+    object.spec = std::make_shared<const ObjectSpec>(std::move(spec));
+    verdict.put.push_back(std::move(object));
+  }
+  for (const auto& [id, entry] : desired_.entries()) {
+    if (!request.prune || entry->object.set != name || entry->object.deleting || declared.contains(id))
+      continue;
+    verdict.removed.push_back(id);
+    verdict.outcomes.push_back({id, "removed"});
+  }
+  if (current == 0 || !verdict.put.empty() || !verdict.removed.empty()) {
+    verdict.change.put_sets.push_back(name);
+    verdict.change.events.push_back({0, wall_now(), "Applied", std::nullopt, name,
+                                     std::to_string(verdict.put.size()) + " objects declared, " +
+                                         std::to_string(verdict.removed.size()) + " removed",
+                                     request.peer});
+  }
+  return carry_out(std::move(verdict), request.dry_run);
+}
+
+Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
+  Verdict verdict;
+  verdict.candidate = desired_;
+  const std::string what = request.object ? request.object->text() : "set " + request.set.value_or("");
+  std::set<ResourceId> leaving;
+  std::optional<std::uint64_t> current;
+  if (request.object) {
+    const auto* entry = desired_.find(*request.object);
+    if (entry == nullptr)
+      return Error{ErrorKind::not_found,
+                   "delete",
+                   what,
+                   0,
+                   "there is no such object",
+                   std::string("see `lanwright get ") + plural_of(request.object->kind) + "`"};
+    verdict.set = entry->object.set;
+    leaving.insert(*request.object);
+  } else {
+    verdict.set = *request.set;
+    for (const auto& [id, entry] : desired_.entries()) {
+      if (entry->object.set == *request.set) leaving.insert(id);
+    }
+    verdict.change.drop_sets.push_back(*request.set);
+  }
+  for (const StoredSet& set : store_->sets()) {
+    if (set.name == verdict.set) current = set.generation;
+  }
+  if (!request.object && !current && leaving.empty())
+    return Error{ErrorKind::not_found, "delete", what, 0, "there is no such set", "see `lanwright get sets`"};
+  if (request.if_generation && current.value_or(0) != *request.if_generation)
+    return generation_moved(verdict.set, current.value_or(0), *request.if_generation);
+
+  for (const ResourceId& id : leaving) {
+    const auto* entry = desired_.find(id);
+    const Parts parts = entry->parts();
+    for (const LinkSpec& link : parts.links) {
+      if (!link.owned) continue;
+      for (const auto* user : desired_.users_of(link.where)) {
+        if (leaving.contains(user->object.id) || user->object.deleting) continue;
+        return Error{ErrorKind::conflict,
+                     "delete",
+                     id.text(),
+                     0,
+                     "it is in use by " + user->object.id.text(),
+                     "remove that first, or both together with their set"};
+      }
+    }
+    verdict.outcomes.push_back({id, "removed"});
+    if (!entry->object.deleting) verdict.removed.push_back(id);
+  }
+  if (request.object && !verdict.removed.empty()) verdict.change.put_sets.push_back(verdict.set);
+  verdict.change.events.push_back(
+      {0, wall_now(), "Deleted", request.object, verdict.set, what + " is to be removed", request.peer});
+  return carry_out(std::move(verdict), false);
+}
+
+void Engine::want(Verdict& verdict, WantedObject object) {
+  const ResourceId id = object.id;
+  verdict.candidate.put(object);
+  verdict.scope.insert(id);
+  if (id.kind == Kind::network) {
+    for (const ResourceId& attachment : verdict.candidate.attachments_of(id.name))
+      verdict.scope.insert(attachment);
+  }
+  const auto known = std::find_if(verdict.put.begin(), verdict.put.end(),
+                                  [&](const WantedObject& other) { return other.id == id; });
+  if (known == verdict.put.end())
+    verdict.put.push_back(std::move(object));
+  else
+    *known = std::move(object);
+}
+
+void Engine::let_go(Verdict& verdict, const ResourceId& id) {
+  WantedObject object = verdict.candidate.find(id)->object;
+  object.deleting = true;
+  verdict.candidate.put(std::move(object));
+  verdict.scope.insert(id);
+  if (id.kind != Kind::network) return;
+  for (const ResourceId& attachment : verdict.candidate.attachments_of(id.name))
+    verdict.scope.insert(attachment);
+}
+
+// VLAN links that networks name as their parent are made on demand, shared, and go with the last of them.
+void Engine::follow_demand(Verdict& verdict) {
+  const auto demanded = verdict.candidate.demanded_vlans();
+  for (const auto& [name, spec] : demanded) {
+    const ResourceId id{Kind::vlan, name};
+    const auto* entry = verdict.candidate.find(id);
+    if (entry != nullptr && entry->object.on_demand() && !entry->object.deleting) continue;
+    WantedObject object;
+    object.id = id;
+    object.uid = entry != nullptr ? entry->object.uid : new_uid();
+    object.generation = entry != nullptr ? entry->object.generation : 0;
+    object.spec = std::make_shared<const ObjectSpec>(spec);
+    std::erase(verdict.removed, id);
+    want(verdict, std::move(object));
+  }
+  std::vector<ResourceId> idle;
+  for (const auto& [id, entry] : verdict.candidate.entries()) {
+    if (id.kind != Kind::vlan) break;
+    if (entry->object.on_demand() && !entry->object.deleting && !demanded.contains(id.name))
+      idle.push_back(id);
+  }
+  for (const ResourceId& id : idle) {
+    verdict.removed.push_back(id);
+    let_go(verdict, id);
+  }
+}
+
+// Attachments that name no address get one, and keep it.
+Result<void> Engine::assign_addresses(Verdict& verdict) {
+  std::set<std::string> networks;
+  for (const ResourceId& id : verdict.scope) {
+    const auto* entry = verdict.candidate.find(id);
+    if (id.kind == Kind::network) networks.insert(id.name);
+    if (id.kind == Kind::attachment && entry != nullptr && entry->network)
+      networks.insert(entry->network->object.id.name);
+  }
+  for (const std::string& network : networks) {
+    auto leases = lease_addresses(verdict.candidate, network);
+    if (!leases) return leases.error();
+    for (auto& [id, addresses] : *leases) {
+      WantedObject object = verdict.candidate.find(id)->object;
+      object.leases = std::move(addresses);
+      want(verdict, std::move(object));
+    }
+  }
+  return {};
+}
+
+// Where an object had links and will have none: looked at until nothing of it is left there, namespaces that
+// nobody names any more included.
+void Engine::remember_places(Verdict& verdict) {
+  const auto places_of = [](const Blueprint::Entry& entry) {
+    std::set<std::string> places;
+    const Parts parts = entry.parts();
+    for (const LinkSpec& link : parts.links) {
+      if (link.owned && !link.where.netns.empty()) places.insert(link.where.netns);
+    }
+    return places;
+  };
+  for (const WantedObject& object : verdict.put) {
+    const auto* before = desired_.find(object.id);
+    if (before == nullptr) continue;
+    const auto now = places_of(*verdict.candidate.find(object.id));
+    for (const std::string& place : places_of(*before)) {
+      if (!now.contains(place))
+        verdict.change.add_claims.push_back({object.uid, std::string(kPlaceClaim) + place});
+    }
+  }
+}
+
+// The one way in which what is wanted changes: tried on a copy, committed, and only then taken over.
+Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
+  for (const WantedObject& object : std::exchange(verdict.put, {})) want(verdict, object);
+  for (const ResourceId& id : verdict.removed) let_go(verdict, id);
+  follow_demand(verdict);
+  if (auto assigned = assign_addresses(verdict); !assigned) return assigned.error();
+  remember_places(verdict);
+  const std::set<ResourceId>& scope = verdict.scope;
+  if (auto checked = verdict.candidate.check(&scope); !checked) return checked.error();
+
+  // The plan needs to see the namespaces that are named for the first time.
+  std::set<std::string> namespaces = desired_.namespaces();
+  namespaces.merge(verdict.candidate.namespaces());
+  note(links_->watch(namespaces, observed_));
+  ApplyOutcome outcome;
+  outcome.objects = std::move(verdict.outcomes);
+  outcome.plan = plan(verdict.candidate, observed_, &scope);
+  if (dry_run) {
+    watch_namespaces();
+    return outcome;
+  }
+
+  std::map<ResourceId, const WantedObject*> put;
+  for (const WantedObject& object : verdict.put) {
+    put.emplace(object.id, &object);
+    StoredObject stored;
+    stored.id = object.id;
+    stored.set = object.set;
+    stored.uid = object.uid;
+    stored.spec = to_json(*object.spec).dump();
+    stored.leases = text_of_leases(object.leases);
+    verdict.change.put_objects.push_back(std::move(stored));
+  }
+  verdict.change.mark_deleting = verdict.removed;
+  const bool nothing = verdict.change.put_sets.empty() && verdict.change.drop_sets.empty() && put.empty() &&
+                       verdict.removed.empty();
+  if (!nothing) {
+    save_events();  // in the order in which things happened
+    const std::vector<Event> events = verdict.change.events;
+    const std::vector<Claim> claims = verdict.change.add_claims;
+    auto committed = store_->commit(std::move(verdict.change));
+    if (!committed) return committed.error();
+    for (const Event& event : events) log_.append(event);
+    for (const StoredObject& stored : *committed) {
+      WantedObject object = *put.at(stored.id);
+      object.generation = stored.generation;
+      verdict.candidate.put(std::move(object));
+      auto& tracked = tracked_[stored.id];
+      tracked.view.reset();
+      if (tracked.created == WallTime{}) tracked.status.since = stored.created;
+      tracked.created = stored.created;
+      tracked.rounds = 0;
+      tracked.failures = 0;
+      tracked.not_before.reset();
+    }
+    for (const ResourceId& id : verdict.removed) set_phase(tracked_[id], Phase::deleting, {});
+    desired_ = std::move(verdict.candidate);
+    remember(claims);
+    dirty_.insert(scope.begin(), scope.end());
+    for (const ResourceId& id : scope) count(id, tracked_[id]);
+    drop_plan();  // it was made for what was wanted before
+    watch_namespaces();
+    schedule();
+  }
+  for (const StoredSet& set : store_->sets()) {
+    if (set.name == verdict.set) outcome.generation = set.generation;
+  }
+  return outcome;
+}
+
+Result<Description> Engine::do_describe(const ResourceId& id) {
+  const auto* entry = desired_.find(id);
+  if (entry == nullptr)
+    return Error{ErrorKind::not_found,
+                 "describe",
+                 id.text(),
+                 0,
+                 "there is no such object",
+                 std::string("see `lanwright get ") + plural_of(id.kind) + "`"};
+  Description description;
+  description.object = view_of(*entry, tracked_[id]);
+  const auto name_of = [&](const std::string& netns, int ifindex) -> std::string {
+    const NamespaceFacts* facts = observed_.find(netns);
+    const LinkFact* fact = facts != nullptr ? facts->find(ifindex) : nullptr;
+    return fact != nullptr ? fact->name : std::string{};
+  };
+  const Parts parts = entry->parts();
+  for (const LinkSpec& link : parts.links) {
+    LinkReport report{link, std::nullopt, {}, {}};
+    const NamespaceFacts* facts = observed_.find(link.where.netns);
+    const LinkFact* found =
+        facts != nullptr && link.owned ? facts->find(Mark{entry->object.uid, link.role}) : nullptr;
+    if (found == nullptr) found = observed_.find(link.where);
+    if (found != nullptr) {
+      report.found = *found;
+      report.master = name_of(link.where.netns, found->master);
+      if (found->parent_nsid < 0) report.parent = name_of(link.where.netns, found->parent);
+      if (found->parent_nsid >= 0 && !link.parent.empty()) report.parent = name_of({}, found->parent);
+      if (id.kind == Kind::network && link.owned) {
+        for (const int port : facts->ports_of(found->ifindex))
+          description.ports.push_back(name_of(link.where.netns, port));
+      }
+    }
+    description.links.push_back(std::move(report));
+  }
+  const std::set<ResourceId> scope = {id};
+  description.differences = plan(desired_, observed_, &scope).actions;
+  save_events();
+  auto history = store_->history(id, kHistoryShown);
+  if (!history) return history.error();
+  description.history = std::move(*history);
+  return description;
+}
+
+std::shared_ptr<const ObjectView> Engine::view_of(const Blueprint::Entry& entry, Tracked& tracked) const {
+  if (tracked.view) return tracked.view;
+  auto view = std::make_shared<ObjectView>();
+  view->id = entry.object.id;
+  view->set = entry.object.set;
+  view->uid = entry.object.uid;
+  view->generation = entry.object.generation;
+  view->created = tracked.created;
+  view->deleting = entry.object.deleting;
+  view->spec = entry.object.spec;
+  view->status = tracked.status;
+  view->leases = entry.object.leases;
+  const Parts parts = entry.parts();
+  for (const LinkSpec& link : parts.links) {
+    if (link.owned) view->links.push_back(link.where);
+  }
+  tracked.view = std::move(view);
+  return tracked.view;
+}
+
+std::shared_ptr<const Snapshot> Engine::do_snapshot() {
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->generation = store_->generation();
+  snapshot->objects.reserve(desired_.entries().size());
+  for (const auto& [id, entry] : desired_.entries())
+    snapshot->objects.push_back(view_of(*entry, tracked_[id]));
+  for (const StoredSet& set : store_->sets())
+    snapshot->sets.push_back({set.name, set.generation, set.applied});
+  std::sort(snapshot->sets.begin(), snapshot->sets.end(),
+            [](const SetView& a, const SetView& b) { return a.name < b.name; });
+  snapshot->counters = counters_;
+  snapshot->counters["netlink_writes_total"] = links_->writes();
+  snapshot->orphans = count_orphans(desired_, observed_);
+  snapshot->ready = started_ && observed_.complete;
+  snapshot->converged = is_converged(std::nullopt, 0);
+  snapshot->store_notice = store_notice_;
+  snapshot->started = start_time_;
+  return snapshot;
+}
+
+}  // namespace lanwright
