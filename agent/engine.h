@@ -96,6 +96,7 @@ class Engine final : public AgentPort {
   void follow_demand(Verdict& verdict);
   Result<void> assign_addresses(Verdict& verdict);
   void remember_places(Verdict& verdict);
+  void expect_change(const ResourceId& id, const Blueprint& candidate);
   void remember(const std::vector<Claim>& claims);
 
   // The loop.

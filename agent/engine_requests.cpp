@@ -347,6 +347,15 @@ void Engine::remember_places(Verdict& verdict) {
   }
 }
 
+// What differs from now on because another object was changed (an attachment's network) is no drift.
+void Engine::expect_change(const ResourceId& id, const Blueprint& candidate) {
+  const auto* before = desired_.find(id);
+  const auto* now = candidate.find(id);
+  Tracked& tracked = tracked_[id];
+  if (before == nullptr || now == nullptr || tracked.status.phase != Phase::ready) return;
+  if (before->parts() != now->parts()) set_phase(tracked, Phase::applying, {});
+}
+
 // The one way in which what is wanted changes: tried on a copy, committed, and only then taken over.
 Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
   for (const WantedObject& object : std::exchange(verdict.put, {})) want(verdict, object);
@@ -403,6 +412,7 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
       tracked.not_before.reset();
     }
     for (const ResourceId& id : verdict.removed) set_phase(tracked_[id], Phase::deleting, {});
+    for (const ResourceId& id : scope) expect_change(id, verdict.candidate);
     desired_ = std::move(verdict.candidate);
     remember(claims);
     dirty_.insert(scope.begin(), scope.end());

@@ -119,6 +119,7 @@ class Planner {
   mutable std::map<const Entry*, Parts> parts_;    // compiled once
   std::set<std::pair<std::string, int>> removed_;  // ifindexes by netns that go with this plan
   std::set<LinkName> created_;                     // that this plan makes
+  std::set<LinkName> renamed_;                     // names that it gives to links that are there
   std::set<const LinkSpec*> satisfied_by_peer_;    // inner ends made together with their outer end
 };
 
@@ -312,7 +313,7 @@ std::optional<Error> Planner::unfit_base(const Entry& entry, const LinkName& lin
                                          const char* role) const {
   const Entry* owner = desired_.owner_of(base);
   const std::string who = owner != nullptr ? " (" + owner->object.id.text() + ")" : std::string{};
-  if (created_.contains(base)) return std::nullopt;
+  if (created_.contains(base) || renamed_.contains(base)) return std::nullopt;
   const LinkFact* found = observed_.find(base);
   if (found == nullptr || will_be_gone(base, found->ifindex)) {
     const bool dotted = owner == nullptr && base.name.find('.') != std::string::npos;
@@ -592,13 +593,6 @@ std::string text_of(const std::optional<T>& value) {
 
 void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const LinkFact& found,
                                Ownership ownership) {
-  if (auto reason = must_recreate(link, found)) {
-    if (ownership == Ownership::adoptable)
-      return block(at, conflict(at.entry, link.where, "it cannot be taken over: " + *reason,
-                                "choose another name, or remove it"));
-    if (link.by_peer) return;  // the outer end says the same and makes both
-    return recreate(at, link, found, std::move(*reason));
-  }
   if (found.name != link.where.name) {
     const LinkFact* holder = observed_.find(link.where);
     if (holder != nullptr && holder != &found && !will_be_gone(link.where, holder->ifindex) &&
@@ -607,6 +601,13 @@ void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const Lin
                                 "its name " + link.where.name + " is taken by another link (ifindex " +
                                     std::to_string(holder->ifindex) + ")",
                                 "rename or remove that link"));
+  }
+  if (auto reason = must_recreate(link, found)) {
+    if (ownership == Ownership::adoptable)
+      return block(at, conflict(at.entry, link.where, "it cannot be taken over: " + *reason,
+                                "choose another name, or remove it"));
+    if (link.by_peer) return;  // the outer end says the same and makes both
+    return recreate(at, link, found, std::move(*reason));
   }
   const LinkFact* master =
       link.master.empty() ? nullptr : observed_.find(LinkName{link.where.netns, link.master});
@@ -621,6 +622,7 @@ void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const Lin
 
   if (found.name != link.where.name) {
     change.rename = link.where.name;
+    renamed_.insert(link.where);
     differs.add("name", found.name, link.where.name);
   }
   const std::string alias = mark_of(at.entry, link).text();

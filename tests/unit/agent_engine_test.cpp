@@ -394,6 +394,17 @@ TEST_F(EngineTest, StoppingEndsAWait) {
   EXPECT_FALSE(waiter.get());
 }
 
+TEST_F(EngineTest, AChangedNetworkIsNoDriftOfItsAttachments) {
+  SetSpec set = lan_with_hosts(2);
+  apply_and_wait(set);
+  set.networks["lan"].settings["flooding"] = std::string("hub");
+  apply_and_wait(set);
+  EXPECT_EQ(status_of(host).phase, Phase::ready);
+  EXPECT_EQ(status_of(host).repairs, 0U);
+  for (const Event& event : agent->engine->recent_events(1000))
+    EXPECT_NE(event.type, "DriftSeen") << event.message;
+}
+
 // ---- parents made on demand, leased addresses, places left behind
 
 SetSpec on_parent(const std::string& set, const std::string& network, const std::string& parent,
