@@ -448,14 +448,6 @@ std::string without(const Plan& plan, const std::set<ResourceId>& ids) {
   return text;
 }
 
-// A link that is made anew under a name, or of a kind, that it did not have: whose the name is shows only
-// now.
-bool finds_its_name_taken(const Action& action, const Observed& observed) {
-  const auto* creation = std::get_if<CreateLink>(&action.step);
-  const LinkFact* found = creation == nullptr ? nullptr : observed.find(creation->link.where);
-  return found != nullptr && !Mark::parse(found->alias);
-}
-
 // What of a stage is left to do, in the executor's order: removals come last.
 std::vector<const Action*> stage_of(const Plan& plan, int stage, const std::set<ResourceId>& failed) {
   std::vector<const Action*> actions;
@@ -480,7 +472,6 @@ std::string failures_of(const Plan& plan, MemoryKernel& host, const Observed& ob
     for (std::size_t i = 0; i < actions.size(); ++i) {
       if (results[i]) continue;
       failed.insert(actions[i]->object);
-      if (finds_its_name_taken(*actions[i], observed) && results[i].error().number == EEXIST) continue;
       text += actions[i]->object.text() + ": " + actions[i]->text() + ": " + results[i].error().text() + "\n";
     }
   }
