@@ -1,85 +1,17 @@
 // VLANs as a switch at the far end of the cable sees them: 802.1Q, 802.1ad, and a bridge that filters.
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
-#include <poll.h>
-#include <sys/socket.h>
 
-#include <array>
-#include <cstring>
 #include <set>
 #include <string>
 
 #include "tests/integration/event_stream.h"
+#include "tests/integration/frames.h"
 #include "tests/integration/harness.h"
 #include "tests/integration/product.h"
 
 namespace lanwright::test {
 namespace {
-
-// A tag as it was on the wire: the kernel takes the outer one off the frame and tells it beside it
-// (packet(7)).
-struct Tag {
-  int protocol = 0;  // 0: untagged
-  int vid = 0;
-  int inner_protocol = 0;  // what follows in the frame
-  auto operator<=>(const Tag&) const = default;
-};
-
-// Listens to what comes in on one interface of a namespace.
-class Wire {
- public:
-  Wire(const std::string& netns, const std::string& interface)
-      : socket_(socket_in(netns, AF_PACKET, SOCK_RAW, htons(ETH_P_ALL))) {
-    in_netns(netns, [&] {
-      sockaddr_ll place{};
-      place.sll_family = AF_PACKET;
-      place.sll_protocol = htons(ETH_P_ALL);
-      place.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
-      const int on = 1;
-      if (place.sll_ifindex == 0 ||
-          bind(socket_.get(), reinterpret_cast<const sockaddr*>(&place), sizeof place) != 0 ||
-          setsockopt(socket_.get(), SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) != 0)
-        fail_errno("listen on " + interface);
-    });
-  }
-
-  // The tags of the IPv4 and ARP traffic that came in since the last call.
-  std::set<Tag> tags() const {
-    std::set<Tag> seen;
-    for (pollfd ready{socket_.get(), POLLIN, 0}; poll(&ready, 1, 0) == 1;) {
-      if (const auto tag = receive()) seen.insert(*tag);
-    }
-    return seen;
-  }
-
- private:
-  std::optional<Tag> receive() const {
-    std::array<std::uint8_t, 2048> frame{};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(tpacket_auxdata))> control{};
-    sockaddr_ll from{};
-    iovec data{frame.data(), frame.size()};
-    msghdr message{&from, sizeof from, &data, 1, control.data(), control.size(), 0};
-    if (recvmsg(socket_.get(), &message, 0) < ETH_HLEN) fail_errno("receive a frame");
-    if (from.sll_pkttype == PACKET_OUTGOING) return std::nullopt;
-    Tag tag;
-    tag.inner_protocol = frame[12] << 8 | frame[13];
-    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
-      if (part->cmsg_level != SOL_PACKET || part->cmsg_type != PACKET_AUXDATA) continue;
-      tpacket_auxdata beside{};
-      std::memcpy(&beside, CMSG_DATA(part), sizeof beside);
-      if ((beside.tp_status & TP_STATUS_VLAN_VALID) == 0) continue;
-      tag.vid = beside.tp_vlan_tci & 0xfff;
-      tag.protocol = beside.tp_vlan_tpid;
-    }
-    if (tag.inner_protocol == ETH_P_IPV6) return std::nullopt;  // neighbours talk whenever they like
-    return tag;
-  }
-
-  Fd socket_;
-};
 
 class Vlan : public ::testing::Test {
  protected:

@@ -1,10 +1,10 @@
 #include "tests/integration/frames.h"
 
 #include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
-#include <net/ethernet.h>
 #include <net/if.h>
-#include <netpacket/packet.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -34,13 +34,13 @@ std::string frame_saying(const std::string& words, const std::string& to = kEver
   return frame;
 }
 
-Fd packet_socket(const std::string& netns, const std::string& interface) {
+Fd packet_socket(const std::string& netns, const std::string& interface, std::uint16_t protocol) {
   Fd result;
   in_netns(netns, [&] {
-    result = Fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(kEtherType)), "packet socket");
+    result = Fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(protocol)), "packet socket");
     sockaddr_ll place{};
     place.sll_family = AF_PACKET;
-    place.sll_protocol = htons(kEtherType);
+    place.sll_protocol = htons(protocol);
     place.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
     if (place.sll_ifindex == 0) fail_errno("no interface " + interface + " in " + netns);
     if (bind(result.get(), reinterpret_cast<sockaddr*>(&place), sizeof place) != 0)
@@ -137,7 +137,7 @@ Fd open_tap(const std::string& name) {
 testing::AssertionResult tap_talks_to(const std::string& tap, const std::string& netns,
                                       const std::string& interface, Milliseconds limit) {
   const Fd machine = open_tap(tap);
-  const Fd host = packet_socket(netns, interface);
+  const Fd host = packet_socket(netns, interface, kEtherType);
   const auto deadline = Clock::now() + limit;
   if (!carried(machine, host, frame_saying("from the tap"), deadline))
     return testing::AssertionFailure()
@@ -167,6 +167,43 @@ bool overhears(const std::string& third, const std::string& from, const std::str
       throw HarnessError("not even a broadcast goes from " + to + " to the others");
   }
   return passes(sender, listener, frame_saying("to one", station), limit);
+}
+
+Wire::Wire(const std::string& netns, const std::string& interface)
+    : socket_(packet_socket(netns, interface, ETH_P_ALL)) {
+  const int on = 1;
+  if (setsockopt(socket_.get(), SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) != 0)
+    fail_errno("listen on " + interface);
+}
+
+std::set<Tag> Wire::tags() const {
+  std::set<Tag> seen;
+  for (pollfd ready{socket_.get(), POLLIN, 0}; poll(&ready, 1, 0) == 1;) {
+    if (const auto tag = receive()) seen.insert(*tag);
+  }
+  return seen;
+}
+
+std::optional<Tag> Wire::receive() const {
+  std::array<std::uint8_t, 2048> frame{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(tpacket_auxdata))> control{};
+  sockaddr_ll from{};
+  iovec data{frame.data(), frame.size()};
+  msghdr message{&from, sizeof from, &data, 1, control.data(), control.size(), 0};
+  if (recvmsg(socket_.get(), &message, 0) < ETH_HLEN) fail_errno("receive a frame");
+  if (from.sll_pkttype == PACKET_OUTGOING) return std::nullopt;
+  Tag tag;
+  tag.inner_protocol = frame[12] << 8 | frame[13];
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_PACKET || part->cmsg_type != PACKET_AUXDATA) continue;
+    tpacket_auxdata beside{};
+    std::memcpy(&beside, CMSG_DATA(part), sizeof beside);
+    if ((beside.tp_status & TP_STATUS_VLAN_VALID) == 0) continue;
+    tag.vid = beside.tp_vlan_tci & 0xfff;
+    tag.protocol = beside.tp_vlan_tpid;
+  }
+  if (tag.inner_protocol == ETH_P_IPV6) return std::nullopt;
+  return tag;
 }
 
 }  // namespace lanwright::test

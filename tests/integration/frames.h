@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <compare>
 #include <cstdint>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "tests/integration/sandbox.h"
@@ -29,5 +32,29 @@ bool crosses(Group group, const std::string& from, const std::string& to, Millis
 // Whether a third tap receives what `from` sends to an address that has been heard at `to`. Throws as above.
 bool overhears(const std::string& third, const std::string& from, const std::string& to,
                Milliseconds limit = 10s);
+
+// A tag as it was on the wire: the kernel takes the outer one off the frame and tells it beside it
+// (packet(7)).
+struct Tag {
+  int protocol = 0;  // 0: untagged
+  int vid = 0;
+  int inner_protocol = 0;  // what follows in the frame
+  auto operator<=>(const Tag&) const = default;
+};
+
+// Listens to what comes in on one interface of a namespace, from its construction.
+class Wire {
+ public:
+  Wire(const std::string& netns, const std::string& interface);
+
+  // The tags of the traffic that came in since the last call. IPv6 is left out: neighbours talk whenever they
+  // like.
+  std::set<Tag> tags() const;
+
+ private:
+  std::optional<Tag> receive() const;
+
+  Fd socket_;
+};
 
 }  // namespace lanwright::test

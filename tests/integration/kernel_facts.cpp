@@ -86,7 +86,8 @@ Json facts_of(const Sandbox& sandbox, const std::string& netns) {
 
 Json without_indexes(Json facts) {
   for (Json& link : facts.at("links")) {
-    erase_keys(link, {"ifindex", "link_index", "link_netnsid", "link"});
+    // The last is taken over from the parent as it was at that moment.
+    erase_keys(link, {"ifindex", "link_index", "link_netnsid", "link", "tso_max_size"});
     Json* info = member(link, "linkinfo");
     if (Json* slave = info == nullptr ? nullptr : member(*info, "info_slave_data"))
       erase_keys(*slave, {"id", "no", "designated_port"});

@@ -13,7 +13,7 @@ namespace lanwright::test {
 // changes by itself (timers, duplicate address detection). Nothing of `lo`.
 Json facts_of(const Sandbox& sandbox, const std::string& netns = "");
 
-// The same without what differs when a link is made again: ifindexes, port numbers.
+// The same without what differs when a link is made again: ifindexes, port numbers, limits.
 Json without_indexes(Json facts);
 
 // Of several namespaces, by name.

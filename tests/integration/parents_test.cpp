@@ -1,0 +1,697 @@
+// Networks without a switch: macvlan and ipvlan links on a parent of the host, as the namespaces that are
+// attached, the far end of the parent's cable and the host itself see them.
+#include <gtest/gtest.h>
+#include <linux/if_ether.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <random>
+#include <set>
+
+#include "tests/integration/event_stream.h"
+#include "tests/integration/frames.h"
+#include "tests/integration/harness.h"
+#include "tests/integration/kernel_facts.h"
+#include "tests/integration/product.h"
+
+namespace lanwright::test {
+namespace {
+
+using Names = std::vector<std::string>;
+
+constexpr const char* kHost = "192.168.1.251";
+constexpr const char* kRouter = "192.168.1.1";
+
+std::string set_of(const std::string& declarations) {
+  return "version: 1\nname: parents\n" + declarations;
+}
+
+std::string plain(const std::string& address) {
+  return address.substr(0, address.find('/'));
+}
+
+// A host whose eth0 has the address 192.168.1.251; its cable ends at far0 in the namespace `far`, where the
+// router 192.168.1.1 is.
+class Parents : public testing::Test {
+ protected:
+  explicit Parents(Names kinds = {"macvlan"}) : kinds_(std::move(kinds)) {
+    for (const char* name : {"far", "r1", "r2", "r3"}) sandbox_.add_netns(name);
+  }
+
+  void SetUp() override {
+    lay_cable();
+    for (const std::string& kind : kinds_) {
+      const bool there =
+          sandbox_.try_ip("link add link eth0 name try0 type " + kind + (kind == "vlan" ? " id 2" : ""));
+      if (there) sandbox_.ip("link del try0");
+      if (there) continue;
+      const char* guest = std::getenv("LANWRIGHT_GUEST");
+      ASSERT_TRUE(guest == nullptr || *guest == '\0') << "the guest's kernel must have " << kind;
+      GTEST_SKIP() << "this kernel has no links of kind " << kind;
+    }
+    agent_.emplace(sandbox_);
+  }
+
+  void lay_cable() const {
+    sandbox_.ip(
+        "link add eth0 address 02:00:00:00:01:01 type veth peer name far0 address 02:00:00:00:01:02 "
+        "netns far");
+    sandbox_.ip("addr add 192.168.1.251/24 dev eth0");
+    sandbox_.ip("link set eth0 up");
+    sandbox_.ip("-n far addr add 192.168.1.1/24 dev far0");
+    sandbox_.ip("-n far link set far0 up");
+  }
+
+  void apply(const std::string& declarations) const { agent_->apply(set_of(declarations)); }
+
+  Finished try_apply(const std::string& declarations) const {
+    return agent_->cli({"apply", "-f", sandbox_.write_file("set.yaml", set_of(declarations))});
+  }
+
+  // Nothing changes, and whoever asked is told all of these words.
+  void expect_refused(const std::string& declarations, const Names& words) const {
+    SCOPED_TRACE(declarations);
+    const Names links = sandbox_.links();
+    const auto writes = agent_->metric("netlink_writes_total");
+    const Finished applied = try_apply(declarations);
+    EXPECT_EQ(applied.status, 1) << applied.text();
+    for (const std::string& word : words)
+      EXPECT_NE(applied.err.find(word), std::string::npos) << word << " is not in: " << applied.text();
+    EXPECT_EQ(sandbox_.links(), links);
+    EXPECT_EQ(agent_->metric("netlink_writes_total"), writes);
+  }
+
+  void remove_all() const {
+    const Finished removed = agent_->cli({"delete", "set", "parents", "--wait"}, {.limit = 60s});
+    ASSERT_TRUE(removed.ok()) << removed.text();
+  }
+
+  // What a namespace's interface has, IPv4 first, without what the kernel gives it by itself.
+  Names addresses(const std::string& netns, const std::string& interface = "eth0") const {
+    Names found;
+    const auto link = sandbox_.link(interface, netns);
+    if (!link) return found;
+    for (const Json& address : link->at("addr_info")) {
+      const auto local = address.at("local").get<std::string>();
+      if (local.starts_with("fe80:")) continue;
+      found.push_back(local + "/" + std::to_string(address.at("prefixlen").get<int>()));
+    }
+    return found;
+  }
+
+  std::string address(const std::string& netns, const std::string& interface = "eth0") const {
+    const Names found = addresses(netns, interface);
+    return found.empty() ? "" : plain(found.front());
+  }
+
+  // By what the default routes lead, IPv4 first: a gateway, or "dev eth0".
+  Names default_routes(const std::string& netns) const {
+    Names found;
+    for (const char* family : {"-4", "-6"}) {
+      for (const Json& route : sandbox_.ip_json(std::string(family) + " -n " + netns + " route show default"))
+        found.push_back(route.value("gateway", "dev " + route.at("dev").get<std::string>()));
+    }
+    return found;
+  }
+
+  std::string mac(const std::string& interface, const std::string& netns = "") const {
+    return sandbox_.link(interface, netns)->at("address");
+  }
+
+  // What the kernel says of a link of one of the kinds.
+  Json kind_data(const std::string& interface, const std::string& netns = "") const {
+    return sandbox_.link(interface, netns)->at("linkinfo").at("info_data");
+  }
+
+  Names vlans() const {
+    Names names;
+    for (const Json& vlan : agent_->get_json("/v1/vlans")) names.push_back(vlan.at("name"));
+    std::ranges::sort(names);
+    return names;
+  }
+
+  void expect_conflict(const std::string& network, const Names& words) const {
+    EXPECT_TRUE(reaches(*agent_, "networks", network, "Conflict"));
+    const std::string message = message_of(*agent_, "networks", network);
+    for (const std::string& word : words)
+      EXPECT_NE(message.find(word), std::string::npos) << word << " is not in: " << message;
+  }
+
+  Names kinds_;
+  Sandbox sandbox_;
+  std::optional<AgentProcess> agent_;
+};
+
+class Macvlan : public Parents {};
+
+// --- bridge mode: the example "macnet100", and "macvlanNetworkName" with other numbers ---
+
+constexpr const char* kMacnet100 = R"(
+networks:
+  macnet100: {driver: macvlan, parent: eth0, subnets: [{cidr: 192.168.1.0/24, gateway: 192.168.1.1}]}
+attachments:
+  one: {network: macnet100, netns: r1, interface: eth0}
+  two: {network: macnet100, netns: r2, interface: eth0}
+)";
+
+TEST_F(Macvlan, Macnet100ReachesEachOtherAndTheRouterButNotTheHost) {
+  apply(kMacnet100);
+  EXPECT_EQ(addresses("r1"), Names{"192.168.1.2/24"}) << "the router's own address is passed over";
+  EXPECT_EQ(addresses("r2"), Names{"192.168.1.3/24"});
+  EXPECT_EQ(default_routes("r1"), Names{kRouter});
+  EXPECT_EQ(kind_data("eth0", "r1").at("mode"), "bridge");
+  EXPECT_NE(mac("eth0", "r1"), mac("eth0", "r2"));
+  EXPECT_TRUE(ping("r1", "192.168.1.3"));
+  EXPECT_TRUE(ping("r2", kRouter));
+  EXPECT_TRUE(ping("far", "192.168.1.2"));
+  EXPECT_TRUE(tcp("r1", "far", kRouter));
+  EXPECT_TRUE(tcp("r1", "r2", "192.168.1.3"));
+  EXPECT_TRUE(no_ping("r1", kHost));
+  EXPECT_TRUE(no_ping("", "192.168.1.2"));
+
+  EXPECT_EQ(sandbox_.links(), Names{"eth0"}) << "the host itself has nothing of it";
+  sandbox_.ip("-n far addr add 10.77.0.1/32 dev far0");
+  EXPECT_TRUE(ping("r1", "10.77.0.1")) << "by the gateway";
+  remove_all();
+  EXPECT_EQ(sandbox_.links("r1"), Names{});
+  EXPECT_EQ(sandbox_.links(), Names{"eth0"});
+}
+
+TEST_F(Macvlan, MacvlanNetworkNameLeavesTheHostsAddressOut) {
+  sandbox_.ip("addr add 10.0.0.2/24 dev eth0");
+  sandbox_.ip("-n far addr add 10.0.0.1/24 dev far0");
+  apply(R"(
+networks:
+  macvlanNetworkName:
+    driver: macvlan
+    parent: eth0
+    subnets: [{cidr: 10.0.0.0/24, gateway: 10.0.0.1, reserved: {host: 10.0.0.2}}]
+attachments:
+  one: {network: macvlanNetworkName, netns: r1, interface: eth0}
+)");
+  EXPECT_EQ(addresses("r1"), Names{"10.0.0.3/24"});
+  EXPECT_TRUE(ping("r1", "10.0.0.1"));
+  EXPECT_TRUE(no_ping("r1", "10.0.0.2"));
+}
+
+TEST_F(Macvlan, LeasesStayInTheirRangeAndTheSameOverRestarts) {
+  const auto network = [](const std::string& attachments) {
+    return R"(
+networks:
+  lan:
+    driver: macvlan
+    parent: eth0
+    subnets:
+      - cidr: 192.168.1.0/24
+        gateway: 192.168.1.192
+        range: 192.168.1.192/29
+        reserved: {printer: 192.168.1.193, host: 192.168.1.195}
+attachments:
+)" + attachments;
+  };
+  const std::string one = "  one: {network: lan, netns: r1, interface: eth0}\n";
+  const std::string two = "  two: {network: lan, netns: r2, interface: eth0}\n";
+  const std::string fixed =
+      "  fixed: {network: lan, netns: r3, interface: eth0, addresses: [192.168.1.196/24]}\n";
+  const std::string none = "  none: {network: lan, netns: r3, interface: eth1, addresses: []}\n";
+  apply(network(two));
+  EXPECT_EQ(addresses("r2"), Names{"192.168.1.194/24"});
+  apply(network(one + two + fixed + none));
+  EXPECT_EQ(addresses("r2"), Names{"192.168.1.194/24"}) << "whoever has one keeps it";
+  EXPECT_EQ(addresses("r1"), Names{"192.168.1.197/24"});
+  EXPECT_EQ(addresses("r3", "eth1"), Names{});
+  EXPECT_EQ(object_of(*agent_, "attachments", "one").at("leases"), Json::array({"192.168.1.197/24"}));
+
+  for (const bool killed : {false, true}) {
+    const Json before = facts_of_all(sandbox_, {"", "r1", "r2", "r3"});
+    if (killed)
+      agent_->kill();
+    else
+      agent_->stop();
+    agent_.emplace(sandbox_);
+    ASSERT_TRUE(converges(*agent_));
+    EXPECT_EQ(differences(before, facts_of_all(sandbox_, {"", "r1", "r2", "r3"})), "");
+    EXPECT_EQ(agent_->metric("netlink_writes_total"), 0U);
+  }
+  sandbox_.ip("-n r1 link del eth0");
+  ASSERT_TRUE(wait_until([&] { return address("r1") == "192.168.1.197"; }));
+
+  // Of the eight, two are free.
+  std::string more;
+  for (const char* name : {"a", "b"})
+    more += std::string("  ") + name + ": {network: lan, netns: r3, interface: " + name + "}\n";
+  const std::string last = "  last: {network: lan, netns: r3, interface: last}\n";
+  expect_refused(network(one + two + fixed + none + more + last), {"attachment last", "192.168.1.192/29"});
+}
+
+// --- the example "mynet": the host's own way in ---
+
+constexpr const char* kMynet = R"(
+networks:
+  mynet:
+    driver: macvlan
+    parent: eth0
+    subnets:
+      - {cidr: 192.168.1.0/24, gateway: 192.168.1.1, range: 192.168.1.192/27, reserved: {host: 192.168.1.223}}
+    host_interface: {name: mynet-aux, addresses: [192.168.1.223/32], routes: [{to: 192.168.1.192/27}]}
+attachments:
+  one: {network: mynet, netns: r1, interface: eth0}
+)";
+
+TEST_F(Macvlan, MynetLetsTheHostInAndIsRepaired) {
+  apply(kMynet);
+  const std::string one = address("r1");
+  EXPECT_EQ(one, "192.168.1.192");
+  const auto talks = [&] {
+    EXPECT_TRUE(ping("", one));
+    EXPECT_TRUE(ping("r1", "192.168.1.223"));
+    EXPECT_TRUE(tcp("", "r1", one));
+  };
+  talks();
+  EXPECT_TRUE(ping("r1", kRouter));
+  const Json before = without_indexes(facts_of(sandbox_));
+  for (const char* harm :
+       {"link del mynet-aux", "addr flush dev mynet-aux", "route del 192.168.1.192/27 dev mynet-aux",
+        "link set mynet-aux down", "link set mynet-aux name other"}) {
+    SCOPED_TRACE(harm);
+    EventStream events(*agent_);
+    sandbox_.ip(harm);
+    events.expect("Repaired", "network mynet");
+    const auto same = [&] { return without_indexes(facts_of(sandbox_)) == before; };
+    EXPECT_TRUE(wait_until(same)) << differences(before, without_indexes(facts_of(sandbox_)));
+    talks();
+  }
+  sandbox_.ip("link del eth0");
+  ASSERT_TRUE(reaches(*agent_, "networks", "mynet", "Pending"));
+  lay_cable();
+  ASSERT_TRUE(reaches(*agent_, "networks", "mynet", "Ready"));
+  ASSERT_TRUE(reaches(*agent_, "attachments", "one", "Ready"));
+  talks();
+  remove_all();
+  EXPECT_EQ(sandbox_.links(), Names{"eth0"});
+}
+
+// --- modes ---
+
+std::string in_mode(const std::string& mode) {
+  return "networks:\n  lan: {driver: macvlan, parent: eth0, macvlan: {mode: " + mode +
+         "}, subnets: [{cidr: 192.168.1.0/24, gateway: 192.168.1.1}]}\nattachments:\n"
+         "  one: {network: lan, netns: r1, interface: eth0}\n";
+}
+const std::string kSecond = "  two: {network: lan, netns: r2, interface: eth0}\n";
+
+TEST_F(Macvlan, PrivateSiblingsReachOnlyTheOutside) {
+  apply(in_mode("private") + kSecond);
+  EXPECT_EQ(kind_data("eth0", "r1").at("mode"), "private");
+  EXPECT_TRUE(ping("r1", kRouter));
+  EXPECT_TRUE(ping("r2", kRouter));
+  EXPECT_TRUE(no_ping("r1", "192.168.1.3"));
+  EXPECT_TRUE(no_ping("r2", "192.168.1.2"));
+  apply(in_mode("bridge") + kSecond);
+  EXPECT_EQ(kind_data("eth0", "r1").at("mode"), "bridge");
+  EXPECT_TRUE(ping("r1", "192.168.1.3"));
+  EXPECT_EQ(addresses("r1"), Names{"192.168.1.2/24"});
+}
+
+TEST_F(Macvlan, VepaSiblingsTalkByWayOfASwitchThatSendsBack) {
+  apply(in_mode("vepa") + kSecond);
+  EXPECT_EQ(kind_data("eth0", "r1").at("mode"), "vepa");
+  EXPECT_TRUE(ping("r1", kRouter));
+  EXPECT_TRUE(no_ping("r1", "192.168.1.3"));
+  sandbox_.ip("-n far link add br0 type bridge");
+  sandbox_.ip("-n far link set far0 master br0");
+  sandbox_.ip("-n far link set br0 up");
+  sandbox_.ip("-n far link set far0 type bridge_slave hairpin on");
+  EXPECT_TRUE(ping("r1", "192.168.1.3"));
+  EXPECT_TRUE(tcp("r2", "r1", "192.168.1.2"));
+}
+
+TEST_F(Macvlan, PassthruHasItsParentToItself) {
+  apply(in_mode("passthru"));
+  EXPECT_EQ(kind_data("eth0", "r1").at("mode"), "passthru");
+  EXPECT_EQ(mac("eth0", "r1"), mac("eth0"));
+  EXPECT_TRUE(ping("r1", kRouter));
+  expect_refused(in_mode("passthru") + kSecond, {"attachment", "one", "two", "network lan", "passthru"});
+  for (const char* driver : {"macvlan", "macvlan, macvlan: {mode: passthru}"}) {
+    const Finished applied =
+        agent_->cli({"apply", "-f", "-"},
+                    {.input = std::string("version: 1\nname: other\nnetworks:\n  rival: {driver: ") + driver +
+                              ", parent: eth0}\n"});
+    EXPECT_EQ(applied.status, 1);
+    for (const char* word : {"network rival", "network lan", "eth0", "passthru"})
+      EXPECT_NE(applied.err.find(word), std::string::npos) << word << " is not in: " << applied.text();
+  }
+  EXPECT_TRUE(ping("r1", kRouter));
+}
+
+// --- several subnets ---
+
+TEST_F(Macvlan, EachAddressHasTheGatewayOfItsSubnet) {
+  sandbox_.ip("-n far addr add 192.168.131.1/24 dev far0");
+  sandbox_.ip("-n far addr add 192.168.133.1/24 dev far0");
+  sandbox_.ip("-n far addr add fd14::1/64 dev far0 nodad");
+  apply(R"(
+networks:
+  lan:
+    driver: macvlan
+    parent: eth0
+    subnets:
+      - {cidr: 192.168.131.0/24, gateway: 192.168.131.1, range: 192.168.131.0/30, reserved: {exclude2: 192.168.131.2}}
+      - {cidr: 192.168.133.0/24, gateway: 192.168.133.1, range: 192.168.133.0/25, reserved: {exclude3: 192.168.133.254}}
+      - {cidr: "fd14::/64", gateway: "fd14::1", reserved: {exclude1: "fd14::2"}}
+attachments:
+  a: {network: lan, netns: r1, interface: eth0}
+  b: {network: lan, netns: r2, interface: eth0}
+  c: {network: lan, netns: r3, interface: eth0, addresses: [192.168.131.99/24, "fd14::99/64"]}
+)");
+  EXPECT_EQ(addresses("r1"), (Names{"192.168.131.3/24", "fd14::3/64"}));
+  EXPECT_EQ(default_routes("r1"), (Names{"192.168.131.1", "fd14::1"}));
+  EXPECT_EQ(addresses("r2"), (Names{"192.168.133.2/24", "fd14::4/64"})) << "the first range is full";
+  EXPECT_EQ(default_routes("r2"), (Names{"192.168.133.1", "fd14::1"}));
+  EXPECT_EQ(default_routes("r3"), (Names{"192.168.131.1", "fd14::1"}));
+  EXPECT_TRUE(ping("r1", "fd14::4"));
+  EXPECT_TRUE(ping("r2", "fd14::1"));
+  EXPECT_TRUE(ping("r1", "192.168.131.99"));
+  EXPECT_TRUE(ping("r2", "192.168.133.1"));
+  EXPECT_TRUE(tcp("r1", "r3", "fd14::99"));
+}
+
+TEST_F(Macvlan, Macnetv6IsIpv6Only) {
+  sandbox_.ip("-n far addr add fd90::22/64 dev far0 nodad");
+  apply(R"(
+networks:
+  macnetv6: {driver: macvlan, parent: eth0, subnets: [{cidr: "fd90::/64", gateway: "fd90::22"}]}
+attachments:
+  one: {network: macnetv6, netns: r1, interface: eth0}
+  two: {network: macnetv6, netns: r2, interface: eth0}
+)");
+  EXPECT_EQ(addresses("r1"), Names{"fd90::1/64"});
+  EXPECT_EQ(addresses("r2"), Names{"fd90::2/64"});
+  EXPECT_EQ(default_routes("r1"), Names{"fd90::22"});
+  EXPECT_TRUE(ping("r2", "fd90::1"));
+  EXPECT_TRUE(ping("r1", "fd90::22"));
+}
+
+TEST_F(Macvlan, InternalHasNoWayOut) {
+  apply(R"(
+networks:
+  lan: {driver: macvlan, parent: eth0, internal: true, subnets: [{cidr: 192.168.1.0/24, gateway: 192.168.1.1}]}
+attachments:
+  one: {network: lan, netns: r1, interface: eth0}
+  two: {network: lan, netns: r2, interface: eth0}
+)");
+  EXPECT_EQ(default_routes("r1"), Names{});
+  EXPECT_TRUE(ping("r1", address("r2")));
+}
+
+// --- the parent comes and goes ---
+
+TEST_F(Macvlan, WhatStoodOnTheParentComesBackWithIt) {
+  sandbox_.ip("link del eth0");
+  ASSERT_TRUE(try_apply(kMacnet100).ok());
+  ASSERT_TRUE(reaches(*agent_, "networks", "macnet100", "Pending"));
+  EXPECT_NE(message_of(*agent_, "networks", "macnet100").find("eth0"), std::string::npos);
+  lay_cable();
+  for (const char* name : {"one", "two"}) ASSERT_TRUE(reaches(*agent_, "attachments", name, "Ready"));
+  const auto facts = [&] {
+    return Json{without_indexes(facts_of(sandbox_, "r1")), without_indexes(facts_of(sandbox_, "r2"))};
+  };
+  ASSERT_TRUE(ping("r1", kRouter));
+  const Json before = facts();
+  for (int round = 0; round < 3; ++round) {
+    EventStream events(*agent_);
+    sandbox_.ip("link del eth0");
+    events.expect("Pending", "network macnet100", "eth0", 0, 1s);
+    events.expect("Pending", "attachment one", "eth0", 0, 1s);
+    EXPECT_EQ(sandbox_.links("r1"), Names{});
+    events.pass_over();
+    lay_cable();
+    events.expect("Ready", "attachment one");
+    ASSERT_TRUE(reaches(*agent_, "attachments", "two", "Ready"));
+    EXPECT_TRUE(wait_until([&] { return facts() == before; })) << differences(before, facts());
+    EXPECT_TRUE(ping("r1", kRouter));
+    EXPECT_TRUE(ping("r2", "192.168.1.2"));
+  }
+  EventStream events(*agent_);
+  sandbox_.ip("link set eth0 down");
+  events.expect("Pending", "network macnet100", "eth0");
+  sandbox_.ip("link set eth0 up");
+  ASSERT_TRUE(reaches(*agent_, "networks", "macnet100", "Ready"));
+  EXPECT_TRUE(ping("r1", kRouter));
+}
+
+// A reboot: no link and no namespace is left, but the store.
+TEST_F(Macvlan, EverythingComesBackAfterAReboot) {
+  const std::string more = R"(
+  up: {driver: bridge, bridge: {name: br-up}}
+  inner: {driver: macvlan, parent: br-up, subnets: [{cidr: 10.5.0.0/24}]}
+)";
+  std::string yaml = kMynet;
+  yaml.insert(yaml.find("attachments:"), more.substr(1));
+  yaml += R"(  port: {network: up, netns: r1, interface: eth1}
+  i2: {network: inner, netns: r2, interface: eth0}
+  i3: {network: inner, netns: r3, interface: eth0}
+)";
+  apply(yaml);
+  const auto facts = [&] {
+    Json all = facts_of_all(sandbox_, {"", "r1", "r2", "r3"});
+    for (Json& each : all) each = without_indexes(each);
+    return all;
+  };
+  const Json before = facts();
+  for (const bool agent_first : {false, true}) {
+    SCOPED_TRACE(agent_first ? "the agent starts first" : "the agent starts last");
+    agent_->stop();
+    for (const char* name : {"r1", "r2", "r3"}) sandbox_.delete_netns(name);
+    for (const std::string& link : sandbox_.links()) sandbox_.try_ip("link del " + link);
+    ASSERT_EQ(sandbox_.links(), Names{});
+    if (agent_first) {
+      agent_.emplace(sandbox_);
+      ASSERT_TRUE(reaches(*agent_, "networks", "mynet", "Pending"));
+      ASSERT_TRUE(reaches(*agent_, "networks", "inner", "Ready")) << "its bridge is the agent's to make";
+    }
+    for (const char* name : {"r1", "r2", "r3"}) sandbox_.add_netns(name);
+    lay_cable();
+    if (!agent_first) agent_.emplace(sandbox_);
+    for (const char* name : {"one", "i2", "i3"}) ASSERT_TRUE(reaches(*agent_, "attachments", name, "Ready"));
+    EXPECT_TRUE(converges(*agent_));
+    EXPECT_TRUE(wait_until([&] { return facts() == before; })) << differences(before, facts());
+    EXPECT_TRUE(ping("", "192.168.1.192"));
+    EXPECT_TRUE(ping("r2", address("r3")));
+  }
+}
+
+// --- what cannot share a parent ---
+
+TEST_F(Macvlan, ConflictsOfDeclarationsNameBothSides) {
+  const Names rivals{"network a", "network b", "eth0"};
+  const auto with = [](Names words, const Names& more) {
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  expect_refused("networks:\n  a: {driver: macvlan, parent: eth0}\n  b: {driver: ipvlan, parent: eth0}\n",
+                 with(rivals, {"macvlan and ipvlan"}));
+  expect_refused(
+      "networks:\n  a: {driver: macvlan, parent: eth0, macvlan: {mode: passthru}}\n"
+      "  b: {driver: macvlan, parent: eth0}\n",
+      with(rivals, {"passthru"}));
+  expect_refused("networks:\n  a: {driver: macvlan, parent: eth0}\n  b: {driver: bridge, uplinks: [eth0]}\n",
+                 with(rivals, {"a port of a bridge or the parent of others"}));
+  expect_refused(
+      "networks:\n  a: {driver: macvlan, parent: eth0, subnets: [{cidr: 10.1.0.0/16}]}\n"
+      "  b: {driver: macvlan, parent: eth0, subnets: [{cidr: 10.1.2.0/24}]}\n",
+      with(rivals, {"10.1.0.0/16", "10.1.2.0/24", "overlap"}));
+  expect_refused(
+      "networks:\n  a: {driver: macvlan, parent: eth0, subnets: [{cidr: 10.1.0.0/16}, {cidr: "
+      "10.1.2.0/24}]}\n",
+      {"10.1.0.0/16", "10.1.2.0/24", "overlaps"});
+  expect_refused(
+      "networks:\n  b: {driver: bridge, bridge: {name: br-b}, mtu: 1400}\n"
+      "  a: {driver: macvlan, parent: br-b, mtu: 1500}\n",
+      {"network a", "network b", "1500", "1400"});
+  expect_refused(
+      "networks:\n  a: {driver: macvlan, parent: eth0, mtu: 1400}\nattachments:\n"
+      "  one: {network: a, netns: r1, interface: eth0, mtu: 1500, addresses: []}\n",
+      {"one", "1500", "1400"});
+  expect_refused(
+      "networks:\n  a: {driver: ipvlan, parent: eth0}\nattachments:\n"
+      "  one: {network: a, netns: r1, interface: eth0, mac: 02:00:00:00:00:07, addresses: []}\n",
+      {"one", "mac", "ipvlan", "parent"});
+  for (const char* driver : {"macvlan", "ipvlan"}) {
+    const std::string begin = std::string("networks:\n  a: {driver: ") + driver + ", parent: ";
+    expect_refused(begin + "lo}\n", {"a", "loopback"});
+    expect_refused(begin + "eth0.0}\n", {"eth0.0", "between 1 and 4094"});
+    expect_refused(begin + "eth0.4095}\n", {"eth0.4095", "between 1 and 4094"});
+  }
+  EXPECT_EQ(agent_->get_json("/v1/networks"), Json::array());
+}
+
+TEST_F(Macvlan, ConflictsAcrossSetsNameBothSides) {
+  apply("networks:\n  mine: {driver: macvlan, parent: eth0, subnets: [{cidr: 10.1.0.0/16}]}\n");
+  for (const char* rival : {"driver: ipvlan, parent: eth0", "driver: bridge, uplinks: [eth0]",
+                            "driver: macvlan, parent: eth0, macvlan: {mode: passthru}",
+                            "driver: macvlan, parent: eth0, subnets: [{cidr: 10.1.9.0/24}]"}) {
+    SCOPED_TRACE(rival);
+    const Finished applied = agent_->cli(
+        {"apply", "-f", "-"},
+        {.input = std::string("version: 1\nname: other\nnetworks:\n  theirs: {") + rival + "}\n"});
+    EXPECT_EQ(applied.status, 1);
+    for (const char* word : {"network theirs", "network mine", "eth0"})
+      EXPECT_NE(applied.err.find(word), std::string::npos) << word << " is not in: " << applied.text();
+  }
+  EXPECT_EQ(sandbox_.links(), Names{"eth0"});
+  EXPECT_FALSE(sandbox_.link("eth0")->contains("master"));
+}
+
+TEST_F(Macvlan, AParentThatIsAPortOfAForeignBridgeIsAConflictUntilItIsTakenOff) {
+  sandbox_.ip("link add br-foreign up type bridge");
+  sandbox_.ip("link set eth0 master br-foreign");
+  ASSERT_TRUE(try_apply(kMacnet100).ok());
+  expect_conflict("macnet100", {"eth0", "bridge br-foreign"});
+  EXPECT_EQ(sandbox_.links("r1"), Names{});
+  EventStream events(*agent_);
+  sandbox_.ip("link set eth0 nomaster");
+  events.expect("Ready", "network macnet100");
+  ASSERT_TRUE(reaches(*agent_, "attachments", "one", "Ready"));
+  EXPECT_TRUE(ping("r1", kRouter));
+}
+
+TEST_F(Macvlan, AnUplinkThatIsAForeignParentIsAConflict) {
+  sandbox_.ip("link add link eth0 name theirs type macvlan mode bridge");
+  ASSERT_TRUE(try_apply("networks:\n  lan: {driver: bridge, uplinks: [eth0]}\n").ok());
+  expect_conflict("lan", {"eth0", "macvlan link theirs"});
+  EXPECT_FALSE(sandbox_.link("eth0")->contains("master"));
+  EventStream events(*agent_);
+  sandbox_.ip("link del theirs");
+  events.expect("Ready", "network lan");
+}
+
+TEST_F(Macvlan, PassthruBesideAForeignLinkIsAConflict) {
+  sandbox_.ip("link add link eth0 name theirs type macvlan mode bridge");
+  ASSERT_TRUE(try_apply(in_mode("passthru")).ok());
+  expect_conflict("lan", {"eth0", "macvlan link theirs", "passthru"});
+  EXPECT_EQ(sandbox_.links("r1"), Names{});
+  apply(in_mode("bridge"));
+  EXPECT_TRUE(ping("r1", kRouter));
+  EXPECT_TRUE(sandbox_.link("theirs"));
+}
+
+TEST_F(Macvlan, AnMtuAboveTheParentsIsAConflictUntilTheParentHasIt) {
+  ASSERT_TRUE(try_apply("networks:\n  lan: {driver: macvlan, parent: eth0, mtu: 9000}\nattachments:\n"
+                        "  one: {network: lan, netns: r1, interface: eth0, addresses: [192.168.1.9/24]}\n")
+                  .ok());
+  expect_conflict("lan", {"9000", "1500", "eth0"});
+  EXPECT_EQ(sandbox_.links("r1"), Names{});
+  EventStream events(*agent_);
+  sandbox_.ip("link set eth0 mtu 9000");
+  events.expect("Ready", "network lan");
+  ASSERT_TRUE(reaches(*agent_, "attachments", "one", "Ready"));
+  EXPECT_EQ(sandbox_.link("eth0", "r1")->at("mtu"), 9000);
+}
+
+// --- nothing is left behind ---
+
+TEST_F(Macvlan, AnAttachmentThatMovesLeavesNothingBehind) {
+  const auto in = [](const std::string& netns) {
+    return "networks:\n  lan: {driver: macvlan, parent: eth0, subnets: [{cidr: "
+           "192.168.1.0/24}]}\nattachments:\n"
+           "  one: {network: lan, netns: " +
+           netns + ", interface: eth0}\n";
+  };
+  apply(in("r1"));
+  const std::string first = address("r1");
+  apply(in("r2"));
+  EXPECT_EQ(sandbox_.links("r1"), Names{});
+  EXPECT_EQ(address("r2"), first) << "it is the same attachment";
+  EXPECT_TRUE(ping("far", first));
+
+  for (int round = 0; round < 6; ++round) {
+    SCOPED_TRACE(round);
+    const std::string to = round % 2 == 0 ? "r1" : "r2";
+    const std::string from = round % 2 == 0 ? "r2" : "r1";
+    ASSERT_TRUE(try_apply(in(to)).ok());  // answered when it is stored, before it is done
+    agent_->kill();
+    agent_.emplace(sandbox_);
+    ASSERT_TRUE(converges(*agent_));
+    EXPECT_EQ(sandbox_.links(from), Names{});
+    EXPECT_EQ(sandbox_.links(to), Names{"eth0"});
+    EXPECT_EQ(address(to), first);
+  }
+  EXPECT_TRUE(ping("far", first));
+}
+
+class Crash : public Macvlan {
+ protected:
+  static constexpr int kAttachments = 20;
+
+  static std::string fleet(int version) {
+    std::string text =
+        "networks:\n  lan: {driver: macvlan, parent: eth0, subnets: [{cidr: 10.8.0.0/24}]}\nattachments:\n";
+    for (int i = 0; i < kAttachments; ++i) {
+      text += "  a" + std::to_string(i) + ": {network: lan, netns: r" +
+              std::to_string(1 + (i + version) % 3) + ", interface: e" + std::to_string(i) + "}\n";
+    }
+    return text;
+  }
+
+  // What the agent's own word is, and what is there.
+  std::set<std::string> declared() const {
+    std::set<std::string> places;
+    for (const Json& object : agent_->get_json("/v1/attachments")) {
+      const Json& spec = object.at("spec");
+      places.insert(spec.at("netns").get<std::string>() + "/" + spec.at("interface").get<std::string>());
+    }
+    return places;
+  }
+  std::set<std::string> present() const {
+    std::set<std::string> places;
+    for (const std::string netns : {"r1", "r2", "r3"}) {
+      for (const std::string& link : sandbox_.links(netns)) places.insert(netns + "/" + link);
+    }
+    return places;
+  }
+
+  // Asks for another version, or for nothing, and kills the agent somewhere in it.
+  void die_while_changing_to(int version, Milliseconds moment) {
+    Names command{client_program(), "--socket", agent_->socket()};
+    const std::string file = sandbox_.write_file("fleet.yaml", set_of(fleet(version)));
+    const Names words = version % 5 == 0 ? Names{"delete", "set", "parents"} : Names{"apply", "-f", file};
+    command.insert(command.end(), words.begin(), words.end());
+    const pid_t client = spawn({command, "", {}, -1, -1, -1});
+    EXPECT_FALSE(agent_->wait(moment)) << "the agent ended by itself";
+    agent_->kill();
+    wait_exit(client, 20s);
+  }
+};
+
+TEST_F(Crash, NeverLeaksOverTwentyRounds) {
+  std::mt19937 random(3);
+  const auto began = std::chrono::steady_clock::now();
+  apply(fleet(0));
+  const auto whole =
+      std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - began).count();
+  int torn = 0;
+  for (int round = 1; round <= 20; ++round) {
+    SCOPED_TRACE(round);
+    const std::set<std::string> before = present();
+    die_while_changing_to(round, Milliseconds(std::uniform_int_distribution<std::int64_t>(0, whole)(random)));
+    const std::set<std::string> left = present();
+    agent_.emplace(sandbox_);
+    ASSERT_TRUE(converges(*agent_));
+    ASSERT_EQ(present(), declared());
+    torn += left != before && left != present() ? 1 : 0;
+    ASSERT_EQ(sandbox_.links(), Names{"eth0"});
+    ASSERT_EQ(agent_->get_json("/v1/status").at("orphans"), 0);
+  }
+  std::cout << "  20 rounds over " << whole << " ms each: " << torn << " died between two states\n";
+  apply(fleet(0));
+  EXPECT_TRUE(ping("r1", address("r2", "e1")));
+  remove_all();
+  EXPECT_EQ(present(), std::set<std::string>{});
+}
+
+}  // namespace
+}  // namespace lanwright::test
