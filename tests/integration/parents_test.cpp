@@ -241,7 +241,7 @@ attachments:
   for (const char* name : {"a", "b"})
     more += std::string("  ") + name + ": {network: lan, netns: r3, interface: " + name + "}\n";
   const std::string last = "  last: {network: lan, netns: r3, interface: last}\n";
-  expect_refused(network(one + two + fixed + none + more + last), {"attachment last", "192.168.1.192/29"});
+  expect_refused(network(one + two + fixed + none + more + last), {"no address is free", "192.168.1.192/29"});
 }
 
 // --- the example "mynet": the host's own way in ---
