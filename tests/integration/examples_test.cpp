@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -41,6 +42,21 @@ bool filters_vlans(const NetworkSpec& network) {
   return found != network.settings.end() && std::get<bool>(found->second);
 }
 
+// Routed by its parent: no neighbour beyond it answers without a route.
+bool is_routed(const NetworkSpec& network) {
+  const auto found = network.settings.find("mode");
+  return network.driver == "ipvlan" && found != network.settings.end() &&
+         std::get<std::string>(found->second) != "l2";
+}
+
+// By what the network leaves the host.
+std::vector<std::string> ways_out(const NetworkSpec& network) {
+  std::vector<std::string> names;
+  for (const auto& uplink : network.uplinks) names.push_back(uplink.interface);
+  if (!network.parent.empty()) names.push_back(network.parent);
+  return names;
+}
+
 // An attachment with an address, as a place that traffic starts and ends at.
 struct Host {
   std::string name;
@@ -71,6 +87,10 @@ class Example : public testing::TestWithParam<fs::path> {
     for (const Diagnostic& diagnostic : outcome.diagnostics) ADD_FAILURE() << diagnostic.text();
     ASSERT_TRUE(outcome.ok());
     set_ = outcome.set;
+    vlans_ = set_.vlans;
+    for (const auto& [name, network] : set_.networks) {
+      if (const auto vlan = vlan_named(network.parent)) vlans_.emplace(network.parent, *vlan);
+    }
     skip_what_the_kernel_lacks();
     if (!IsSkipped() && !HasFatalFailure()) build_host();
   }
@@ -79,11 +99,14 @@ class Example : public testing::TestWithParam<fs::path> {
     std::string lacking;
     const bool filtering =
         std::ranges::any_of(set_.networks, [](const auto& each) { return filters_vlans(each.second); });
+    const bool ipvlan =
+        std::ranges::any_of(set_.networks, [](const auto& each) { return each.second.driver == "ipvlan"; });
     sandbox_.ip("link add try0 type bridge");
-    if (!set_.vlans.empty() && !sandbox_.try_ip("link add link try0 name try0.2 type vlan id 2"))
+    if (!vlans_.empty() && !sandbox_.try_ip("link add link try0 name try0.2 type vlan id 2"))
       lacking = "VLAN links (8021q)";
     if (filtering && !sandbox_.try_ip("link add try1 type bridge vlan_filtering 1"))
       lacking = "VLAN filtering of bridges";
+    if (ipvlan && !sandbox_.try_ip("link add link try0 name try2 type ipvlan")) lacking = "ipvlan links";
     for (const std::string& link : sandbox_.links()) sandbox_.try_ip("link del " + link);
     if (lacking.empty()) return;
     const char* guest = std::getenv("LANWRIGHT_GUEST");
@@ -101,12 +124,11 @@ class Example : public testing::TestWithParam<fs::path> {
     }
     for (const std::string& netns : namespaces) sandbox_.add_netns(netns);
     std::set<std::string> interfaces;
-    for (const auto& [name, vlan] : set_.vlans) interfaces.insert(vlan.parent);
+    for (const auto& [name, vlan] : vlans_) interfaces.insert(vlan.parent);
     for (const auto& [name, network] : set_.networks) {
-      if (!network.parent.empty()) interfaces.insert(network.parent);
-      for (const auto& uplink : network.uplinks) interfaces.insert(uplink.interface);
+      for (const std::string& interface : ways_out(network)) interfaces.insert(interface);
     }
-    for (const auto& [name, vlan] : set_.vlans) interfaces.erase(name);
+    for (const auto& [name, vlan] : vlans_) interfaces.erase(name);
     for (const std::string& name : interfaces) {
       sandbox_.ip("link add " + name + " mtu 9100 up type veth peer name " + name + " mtu 9100 netns switch");
       sandbox_.ip("-n switch link set " + name + " up");
@@ -114,6 +136,14 @@ class Example : public testing::TestWithParam<fs::path> {
     namespaces_.assign(namespaces.begin(), namespaces.end());
     namespaces_.emplace_back("");
     foreign_ = sandbox_.links();
+  }
+
+  // What was left to the agent to choose.
+  void learn_leases(const AgentProcess& agent) {
+    for (auto& [name, spec] : set_.attachments) {
+      for (const Json& lease : object_of(agent, "attachments", name).value("leases", Json::array()))
+        spec.addresses.push_back(IpPrefix::parse(lease.get<std::string>()).value());
+    }
   }
 
   std::vector<Host> hosts_on(const std::string& network) const {
@@ -159,11 +189,34 @@ class Example : public testing::TestWithParam<fs::path> {
     }
   }
 
+  // Networks that one parent routes reach each other, and nobody else's.
+  void expect_traffic_between(const std::string& network, const std::string& other) const {
+    const NetworkSpec& one = set_.networks.at(network);
+    const NetworkSpec& two = set_.networks.at(other);
+    const auto from = hosts_on(network);
+    const auto to = hosts_on(other);
+    if (network == other || from.empty() || to.empty() || one.parent.empty() || two.parent.empty()) return;
+    const std::string address = host_part(to.front().spec->addresses.front());
+    if (one.parent == two.parent && is_routed(one) && is_routed(two))
+      EXPECT_TRUE(ping(from.front().spec->netns, address)) << network << " to " << other;
+    else
+      EXPECT_TRUE(no_ping(from.front().spec->netns, address)) << network << " to " << other;
+  }
+
+  void expect_traffic_with_host(const std::string& network) const {
+    const auto& host = set_.networks.at(network).host_interface;
+    if (!host) return;
+    for (const Host& each : hosts_on(network)) {
+      EXPECT_TRUE(ping("", host_part(each.spec->addresses.front())));
+      EXPECT_TRUE(ping(each.spec->netns, host_part(host->addresses.front())));
+    }
+  }
+
   // Makes the far end of an interface, with the tags that the set puts on it, and answers its name in
   // `switch`.
   std::string far_end_of(const std::string& interface) {
-    const auto vlan = set_.vlans.find(interface);
-    if (vlan == set_.vlans.end()) return interface;
+    const auto vlan = vlans_.find(interface);
+    if (vlan == vlans_.end()) return interface;
     const std::string below = far_end_of(vlan->second.parent);
     if (std::ranges::find(far_, interface) == far_.end()) {
       const bool provider = vlan->second.protocol == VlanProtocol::dot1ad;
@@ -177,21 +230,21 @@ class Example : public testing::TestWithParam<fs::path> {
   // A neighbour beyond each uplink answers.
   void expect_traffic_through_uplinks(const std::string& network) {
     const auto hosts = hosts_on(network);
-    if (hosts.empty()) return;
+    if (hosts.empty() || is_routed(set_.networks.at(network))) return;
     const Host& host = hosts.front();
     const IpPrefix& own = host.spec->addresses.front();
     if (own.address.size() != 4 || own.length > 24) return;
     const std::string address = host_part(own);
     const std::string beyond = address.substr(0, address.rfind('.')) + ".250";
-    for (const auto& uplink : set_.networks.at(network).uplinks) {
+    for (const std::string& interface : ways_out(set_.networks.at(network))) {
       const std::string netns = "far" + std::to_string(neighbours_++);
-      const std::string far = far_end_of(uplink.interface);
+      const std::string far = far_end_of(interface);
       sandbox_.add_netns(netns);
       sandbox_.ip("-n switch link set " + far + " netns " + netns);
       sandbox_.ip("-n " + netns + " addr add " + beyond + "/" + std::to_string(own.length) + " dev " + far);
       sandbox_.ip("-n " + netns + " link set " + far + " up");
-      EXPECT_TRUE(ping(host.spec->netns, beyond)) << "through " << uplink.interface;
-      EXPECT_TRUE(tcp(host.spec->netns, netns, beyond)) << "through " << uplink.interface;
+      EXPECT_TRUE(ping(host.spec->netns, beyond)) << "through " << interface;
+      EXPECT_TRUE(tcp(host.spec->netns, netns, beyond)) << "through " << interface;
     }
   }
 
@@ -208,6 +261,7 @@ class Example : public testing::TestWithParam<fs::path> {
 
   Sandbox sandbox_;
   SetSpec set_;
+  std::map<std::string, VlanSpec> vlans_;  // with those that are made on demand
   std::vector<std::string> namespaces_;
   std::vector<std::string> foreign_;
   std::vector<std::string> far_;
@@ -219,10 +273,13 @@ TEST_P(Example, Works) {
   const std::string file = GetParam();
   const Finished applied = agent.cli({"apply", "-f", file, "--wait=30s"}, {.limit = 60s});
   ASSERT_TRUE(applied.ok()) << applied.text();
+  learn_leases(agent);
   for (const auto& [name, network] : set_.networks) {
     SCOPED_TRACE("network " + name);
     expect_traffic_within(name);
+    expect_traffic_with_host(name);
     expect_traffic_through_uplinks(name);
+    for (const auto& [other, spec] : set_.networks) expect_traffic_between(name, other);
   }
 
   ASSERT_TRUE(converges(agent));
@@ -255,7 +312,7 @@ INSTANTIATE_TEST_SUITE_P(Files, Example, testing::ValuesIn(example_files()), [](
 });
 
 TEST(Examples, AreThere) {
-  EXPECT_GE(example_files().size(), 8U);
+  EXPECT_GE(example_files().size(), 11U);
 }
 
 }  // namespace
