@@ -272,7 +272,7 @@ TEST_F(Macvlan, MynetLetsTheHostInAndIsRepaired) {
   const Json before = without_indexes(facts_of(sandbox_));
   for (const char* harm :
        {"link del mynet-aux", "addr flush dev mynet-aux", "route del 192.168.1.192/27 dev mynet-aux",
-        "link set mynet-aux down", "link set mynet-aux name other"}) {
+        "link set mynet-aux down", "link set mynet-aux mtu 1400"}) {
     SCOPED_TRACE(harm);
     EventStream events(*agent_);
     sandbox_.ip(harm);
@@ -481,6 +481,45 @@ TEST_F(Macvlan, EverythingComesBackAfterAReboot) {
   }
 }
 
+// --- what is declared changes ---
+
+TEST_F(Macvlan, LeasesMakeRoomForDeclaredAddressesAndFollowTheSubnets) {
+  const auto with = [](const std::string& subnet, const std::string& declared) {
+    return "networks:\n  lan: {driver: macvlan, parent: eth0, subnets: [" + subnet +
+           "]}\nattachments:\n  one: {network: lan, netns: r1, interface: eth0}\n"
+           "  two: {network: lan, netns: r2, interface: eth0, addresses: [" +
+           declared + "]}\n";
+  };
+  const std::string home = "{cidr: 192.168.1.0/24, gateway: 192.168.1.1}";
+  apply(with(home, "192.168.1.9/24"));
+  EXPECT_EQ(addresses("r1"), Names{"192.168.1.2/24"});
+  apply(with(home, "192.168.1.2/24"));
+  EXPECT_EQ(addresses("r1"), Names{"192.168.1.3/24"});
+  EXPECT_TRUE(ping("r1", "192.168.1.2"));
+  apply(with("{cidr: 10.7.0.0/24, gateway: 10.7.0.1}", "192.168.1.2/24"));
+  EXPECT_EQ(addresses("r1"), Names{"10.7.0.2/24"});
+  EXPECT_EQ(default_routes("r1"), Names{"10.7.0.1"});
+  EXPECT_EQ(default_routes("r2"), Names{}) << "its address is of no subnet";
+}
+
+TEST_F(Macvlan, ADriverIsExchangedUnderItsAttachments) {
+  const auto with = [](const std::string& settings) {
+    return "networks:\n  lan: {" + settings +
+           ", subnets: [{cidr: 192.168.1.0/24, gateway: 192.168.1.1}]}\nattachments:\n"
+           "  one: {network: lan, netns: r1, interface: eth0}\n";
+  };
+  for (const char* settings :
+       {"driver: macvlan, parent: eth0", "driver: bridge, uplinks: [eth0]",
+        "driver: macvlan, parent: eth0, macvlan: {mode: passthru}", "driver: macvlan, parent: eth0"}) {
+    SCOPED_TRACE(settings);
+    apply(with(settings));
+    EXPECT_EQ(addresses("r1"), Names{"192.168.1.2/24"});
+    EXPECT_TRUE(ping("r1", kRouter));
+    EXPECT_EQ(sandbox_.link("eth0")->contains("master"), settings[8] == 'b');
+  }
+  EXPECT_EQ(sandbox_.links(), Names{"eth0"});
+}
+
 // --- what cannot share a parent ---
 
 TEST_F(Macvlan, ConflictsOfDeclarationsNameBothSides) {
@@ -561,9 +600,6 @@ TEST_F(Macvlan, AnUplinkThatIsAForeignParentIsAConflict) {
   ASSERT_TRUE(try_apply("networks:\n  lan: {driver: bridge, uplinks: [eth0]}\n").ok());
   expect_conflict("lan", {"eth0", "macvlan link theirs"});
   EXPECT_FALSE(sandbox_.link("eth0")->contains("master"));
-  EventStream events(*agent_);
-  sandbox_.ip("link del theirs");
-  events.expect("Ready", "network lan");
 }
 
 TEST_F(Macvlan, PassthruBesideAForeignLinkIsAConflict) {
@@ -829,6 +865,23 @@ attachments:
   EXPECT_EQ(differences(before, facts()), "");
 }
 
+TEST_F(Trunk, AParentOnDemandBecomesADeclaredOne) {
+  end_vlan("10", "10.0.10.1/24");
+  apply(R"(
+networks:
+  lan: {driver: macvlan, parent: eth0.10, subnets: [{cidr: 10.0.10.0/24}]}
+attachments:
+  one: {network: lan, netns: r1, interface: eth0}
+)");
+  const int index = sandbox_.link("eth0.10")->at("ifindex");
+  agent_->apply("version: 1\nname: vlans\nvlans:\n  eth0.10: {parent: eth0, id: 10}\n");
+  EXPECT_EQ(object_of(*agent_, "vlans", "eth0.10").at("set"), "vlans");
+  EXPECT_EQ(sandbox_.link("eth0.10")->at("ifindex"), index) << "it is the same link";
+  expect_tagged(10, "r1", "10.0.10.1");
+  remove_all();
+  EXPECT_EQ(sandbox_.links(), (Names{"eth0", "eth0.10"})) << "it belongs to another set now";
+}
+
 TEST_F(Trunk, AnotherNameIsNotMadeOnDemand) {
   ASSERT_TRUE(try_apply("networks:\n  lan: {driver: macvlan, parent: eth0.office}\n").ok());
   ASSERT_TRUE(reaches(*agent_, "networks", "lan", "Pending"));
@@ -1025,7 +1078,7 @@ TEST_F(Ipvlan, ConflictsNameBothSides) {
   expect_conflict("macnet100", {"eth0", "ipvlan link theirs", "macvlan"});
   EXPECT_EQ(sandbox_.links("r1"), Names{});
   sandbox_.ip("link del theirs");
-  ASSERT_TRUE(reaches(*agent_, "networks", "macnet100", "Ready"));
+  ASSERT_TRUE(reaches(*agent_, "attachments", "one", "Ready"));
   EXPECT_TRUE(ping("r1", kRouter));
 }
 
