@@ -251,7 +251,8 @@ class Example : public testing::TestWithParam<fs::path> {
   void expect_nothing_left() const {
     EXPECT_EQ(sandbox_.links(), foreign_);
     for (const std::string& netns : namespaces_) {
-      for (const auto& [name, link] : facts_of(sandbox_, netns).at("links").items()) {
+      const Json facts = facts_of(sandbox_, netns);
+      for (const auto& [name, link] : facts.at("links").items()) {
         EXPECT_FALSE(link.value("ifalias", "").starts_with("lanwright:")) << name << " in " << netns;
       }
       if (netns.empty()) continue;
