@@ -869,7 +869,7 @@ TEST_F(Trunk, AParentOnDemandBecomesADeclaredOne) {
   end_vlan("10", "10.0.10.1/24");
   apply(R"(
 networks:
-  lan: {driver: macvlan, parent: eth0.10, subnets: [{cidr: 10.0.10.0/24}]}
+  lan: {driver: macvlan, parent: eth0.10, subnets: [{cidr: 10.0.10.0/24, gateway: 10.0.10.1}]}
 attachments:
   one: {network: lan, netns: r1, interface: eth0}
 )");
