@@ -1144,6 +1144,61 @@ attachments:
   EXPECT_TRUE(tcp("r2", "r3", "fd18::11"));
 }
 
+TEST_F(Macvlan, AForeignLinkInTheWayIsMissedWhenItGoes) {
+  sandbox_.ip("link add link eth0 name theirs type macvlan mode bridge");
+  ASSERT_TRUE(try_apply("networks:\n  lan: {driver: bridge, uplinks: [eth0]}\n").ok());
+  expect_conflict("lan", {"eth0", "macvlan link theirs"});
+  // Whatever else is told of eth0 would have it looked at again.
+  const auto quiet = [&] { return sandbox_.link("eth0")->dump().find("tentative") == std::string::npos; };
+  ASSERT_TRUE(wait_until(quiet));
+  EventStream events(*agent_);
+  sandbox_.ip("link del theirs");
+  events.expect("Ready", "network lan", "", 0, 5s);
+}
+
+TEST_F(Macvlan, AttachmentsOfANetworkInConflictAreNotTried) {
+  sandbox_.ip("link add link eth0 name theirs type macvlan mode bridge");
+  ASSERT_TRUE(try_apply(in_mode("passthru")).ok());
+  expect_conflict("lan", {"eth0", "macvlan link theirs", "passthru"});
+  EXPECT_TRUE(wait_until(
+      [&] { return message_of(*agent_, "attachments", "one").find("theirs") != std::string::npos; }, 3s))
+      << message_of(*agent_, "attachments", "one");
+  EXPECT_EQ(agent_->metric("action_failures_total"), 0U);
+}
+
+TEST_F(Macvlan, ANetworkThatNeedsNothingTellsThatItIsReadyAgain) {
+  apply(kMacnet100);
+  EventStream events(*agent_);
+  sandbox_.ip("link set eth0 down");
+  events.expect("Pending", "network macnet100", "eth0");
+  sandbox_.ip("link set eth0 up");
+  events.expect("Ready", "network macnet100", "", 0, 5s);
+}
+
+TEST_F(Macvlan, ASetIsDeletedWithWhatWasMadeOnDemandOnItsVlans) {
+  ASSERT_TRUE(
+      try_apply("vlans:\n  up: {parent: absent, id: 7}\nnetworks:\n  lan: {driver: macvlan, parent: up.5}\n")
+          .ok());
+  EXPECT_EQ(vlans(), (Names{"up", "up.5"}));
+  remove_all();
+  EXPECT_TRUE(wait_until([&] { return vlans().empty(); }));
+}
+
+TEST_F(Macvlan, TwoGatewaysInOneNamespaceAreNotFoughtOver) {
+  ASSERT_TRUE(try_apply(R"(
+networks:
+  macvlan10: {driver: macvlan, parent: eth0, subnets: [{cidr: 10.0.10.0/24, gateway: 10.0.10.1}]}
+  macvlan20: {driver: macvlan, parent: eth0, subnets: [{cidr: 10.0.20.0/24, gateway: 10.0.20.1}]}
+attachments:
+  one: {network: macvlan10, netns: r1, interface: eth0}
+  two: {network: macvlan20, netns: r1, interface: eth1}
+)")
+                  .ok());
+  for (const char* name : {"one", "two"}) EXPECT_TRUE(reaches(*agent_, "attachments", name, "Ready", 3s));
+  EXPECT_FALSE(wait_until([&] { return agent_->metric("repairs_total") > 0; }, 2s));
+  EXPECT_EQ(default_routes("r1").size(), 1U);
+}
+
 // --- nothing is left behind ---
 
 TEST_F(Macvlan, AnAttachmentThatMovesLeavesNothingBehind) {
