@@ -518,7 +518,9 @@ void Engine::verified(const ResourceId& id, Tracked& tracked) {
     desired_.put(std::move(object));
     entry = desired_.find(id);
   }
-  const bool worked = tracked.rounds > 0 || tracked.failures > 0 || tracked.status.phase == Phase::conflict;
+  const bool waited = tracked.status.phase == Phase::pending && !tracked.status.message.empty();
+  const bool worked =
+      tracked.rounds > 0 || tracked.failures > 0 || waited || tracked.status.phase == Phase::conflict;
   tracked.failures = 0;
   tracked.rounds = 0;
   tracked.tried = 0;

@@ -96,6 +96,9 @@ class Engine final : public AgentPort {
   void follow_demand(Verdict& verdict);
   Result<void> assign_addresses(Verdict& verdict);
   void remember_places(Verdict& verdict);
+  void look_around(Verdict& verdict);
+  const Blueprint::Entry* user_that_stays(const Blueprint::Entry& entry,
+                                          const std::set<ResourceId>& leaving) const;
   void expect_change(const ResourceId& id, const Blueprint& candidate);
   void remember(const std::vector<Claim>& claims);
 

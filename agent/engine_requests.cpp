@@ -195,6 +195,22 @@ Result<ApplyOutcome> Engine::do_apply(const ApplyRequest& request) {
   return carry_out(std::move(verdict), request.dry_run);
 }
 
+// Somebody who stands on the links of this object and is not among those that leave. What was made on demand
+// leaves with those that demanded it.
+const Blueprint::Entry* Engine::user_that_stays(const Blueprint::Entry& entry,
+                                                const std::set<ResourceId>& leaving) const {
+  const Parts parts = entry.parts();
+  for (const LinkSpec& link : parts.links) {
+    if (!link.owned) continue;
+    for (const auto* user : desired_.users_of(link.where)) {
+      if (leaving.contains(user->object.id) || user->object.deleting) continue;
+      if (!user->object.on_demand()) return user;
+      if (const auto* further = user_that_stays(*user, leaving)) return further;
+    }
+  }
+  return nullptr;
+}
+
 Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
   Verdict verdict;
   verdict.candidate = desired_;
@@ -229,19 +245,13 @@ Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
 
   for (const ResourceId& id : leaving) {
     const auto* entry = desired_.find(id);
-    const Parts parts = entry->parts();
-    for (const LinkSpec& link : parts.links) {
-      if (!link.owned) continue;
-      for (const auto* user : desired_.users_of(link.where)) {
-        if (leaving.contains(user->object.id) || user->object.deleting) continue;
-        return Error{ErrorKind::conflict,
-                     "delete",
-                     id.text(),
-                     0,
-                     "it is in use by " + user->object.id.text(),
-                     "remove that first, or both together with their set"};
-      }
-    }
+    if (const auto* user = user_that_stays(*entry, leaving))
+      return Error{ErrorKind::conflict,
+                   "delete",
+                   id.text(),
+                   0,
+                   "it is in use by " + user->object.id.text(),
+                   "remove that first, or both together with their set"};
     verdict.outcomes.push_back({id, "removed"});
     if (!entry->object.deleting) verdict.removed.push_back(id);
   }
@@ -325,6 +335,19 @@ Result<void> Engine::assign_addresses(Verdict& verdict) {
   return {};
 }
 
+// Attachments in one namespace share its default route.
+void Engine::look_around(Verdict& verdict) {
+  std::set<std::string> namespaces;
+  for (const ResourceId& id : verdict.scope) {
+    const auto* entry = verdict.candidate.find(id);
+    const auto* spec = entry != nullptr ? std::get_if<AttachmentSpec>(entry->object.spec.get()) : nullptr;
+    if (spec != nullptr && !spec->netns.empty()) namespaces.insert(netns_path(spec->netns));
+  }
+  for (const std::string& netns : namespaces) {
+    for (const auto* entry : verdict.candidate.in_namespace(netns)) verdict.scope.insert(entry->object.id);
+  }
+}
+
 // Where an object had links and will have none: looked at until nothing of it is left there, namespaces that
 // nobody names any more included.
 void Engine::remember_places(Verdict& verdict) {
@@ -363,6 +386,7 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
   follow_demand(verdict);
   if (auto assigned = assign_addresses(verdict); !assigned) return assigned.error();
   remember_places(verdict);
+  look_around(verdict);
   const std::set<ResourceId>& scope = verdict.scope;
   if (auto checked = verdict.candidate.check(&scope); !checked) return checked.error();
 

@@ -52,6 +52,7 @@ struct RouteSpec {
   IpPrefix to;  // `default` is 0.0.0.0/0 or ::/0 by the family of `via`; without `via`, IPv4
   std::optional<IpAddress> via;
   std::optional<std::uint32_t> metric;
+  bool automatic = false;  // not declared: the network's gateway
   bool operator==(const RouteSpec&) const = default;
 };
 // The metric that the kernel gives such a route: 0 when none is said, for IPv6 1024 (IP6_RT_PRIO_USER).

@@ -105,6 +105,7 @@ std::vector<RouteSpec> with_gateways(const AttachmentSpec& attachment, const Net
       RouteSpec route;
       route.to.address.family = family;
       route.via = subnet.gateway;
+      route.automatic = true;
       routes.push_back(route);
       break;
     }

@@ -51,6 +51,7 @@ std::vector<RouteSpec> with_device_routes(const AttachmentSpec& attachment, cons
     if (!used || has_default) continue;
     RouteSpec route;
     route.to.address.family = family;
+    route.automatic = true;
     routes.push_back(route);
   }
   return routes;

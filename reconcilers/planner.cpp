@@ -87,7 +87,7 @@ class Planner {
   void create(const Cursor& at, const LinkSpec& link, std::string reason, Disruption disruption);
   void recreate(const Cursor& at, const LinkSpec& link, const LinkFact& found, std::string reason);
   void compare_addresses(const Cursor& at, const LinkSpec& link, const LinkFact* found);
-  void compare_routes(const Cursor& at, const LinkSpec& link, const LinkFact* found);
+  void compare_routes(const Cursor& at, const LinkSpec& whole, const LinkFact* found);
 
   const Parts& parts_of(const Entry& entry) const;
   const LinkFact* locate(const Entry& entry, const LinkSpec& link) const;
@@ -98,6 +98,7 @@ class Planner {
   std::optional<Error> unfit_parent(const Entry& entry, const ParentUse& use) const;
   const LinkFact* stranger_on(int parent) const;
   std::optional<std::string> must_recreate(const LinkSpec& link, const LinkFact& found) const;
+  bool is_way_out(const Entry& entry, const std::string& netns, std::uint8_t family) const;
   bool is_given_up(const LinkName& uplink, const std::optional<Mark>& master) const;
   bool step_aside(const Cursor& at, const LinkName& where, const LinkFact& holder);
   bool peer_is_wrong(const LinkSpec& link, const LinkFact& found) const;
@@ -116,11 +117,15 @@ class Planner {
   const Blueprint& desired_;
   const Observed& observed_;
   Plan plan_;
-  mutable std::map<const Entry*, Parts> parts_;    // compiled once
-  std::set<std::pair<std::string, int>> removed_;  // ifindexes by netns that go with this plan
-  std::set<LinkName> created_;                     // that this plan makes
-  std::set<LinkName> renamed_;                     // names that it gives to links that are there
-  std::set<const LinkSpec*> satisfied_by_peer_;    // inner ends made together with their outer end
+  mutable std::map<const Entry*, Parts> parts_;       // compiled once
+  std::set<std::pair<std::string, int>> removed_;     // ifindexes by netns that go with this plan
+  std::set<LinkName> created_;                        // that this plan makes
+  std::set<LinkName> renamed_;                        // names that it gives to links that are there
+  mutable std::map<int, const LinkFact*> strangers_;  // by parent: see stranger_on()
+  mutable bool strangers_known_ = false;
+  using Way = std::pair<std::string, std::uint8_t>;  // netns and address family
+  mutable std::map<Way, std::optional<ResourceId>> ways_out_;
+  std::set<const LinkSpec*> satisfied_by_peer_;  // inner ends made together with their outer end
 };
 
 Mark mark_of(const Entry& entry, const LinkSpec& link) {
@@ -358,7 +363,7 @@ std::optional<Error> Planner::unfit_parent(const Entry& entry, const ParentUse& 
         entry, parent,
         "mtu " + std::to_string(*use.mtu) + " is above its parent's " + std::to_string(found->mtu),
         "lower it, or raise the parent's: ip link set " + use.name + " mtu " + std::to_string(*use.mtu));
-  const LinkFact* stranger = entry.object.id.kind == Kind::network ? stranger_on(found->ifindex) : nullptr;
+  const LinkFact* stranger = stranger_on(found->ifindex);
   if (stranger == nullptr) return std::nullopt;
   const auto passthru = [](const LinkAttrs& attributes) {
     return lanwright::find(attributes, LinkAttr::macvlan_mode) == kMacvlanPassthru;
@@ -380,16 +385,19 @@ std::optional<Error> Planner::unfit_parent(const Entry& entry, const ParentUse& 
 
 // A macvlan or ipvlan link in the managed namespace that is not ours, on this parent.
 const LinkFact* Planner::stranger_on(int parent) const {
-  const NamespaceFacts* host = observed_.find(std::string{});
-  for (const auto& [ifindex, fact] : host->links()) {
-    if (fact.parent != parent || fact.parent_nsid >= 0) continue;
-    const bool upper =
-        fact.kind == "macvlan" || fact.kind == "macvtap" || fact.kind == "ipvlan" || fact.kind == "ipvtap";
-    const auto mark = Mark::parse(fact.alias);
-    const bool ours = fact.group == kOwnGroup || (mark && desired_.find_uid(mark->uid) != nullptr);
-    if (upper && !ours) return &fact;
+  if (!strangers_known_) {
+    strangers_known_ = true;
+    const NamespaceFacts* host = observed_.find(std::string{});
+    for (const auto& [ifindex, fact] : host->links()) {
+      const bool upper =
+          fact.kind == "macvlan" || fact.kind == "macvtap" || fact.kind == "ipvlan" || fact.kind == "ipvtap";
+      const auto mark = Mark::parse(fact.alias);
+      const bool ours = fact.group == kOwnGroup || (mark && desired_.find_uid(mark->uid) != nullptr);
+      if (upper && !ours && fact.parent_nsid < 0) strangers_.emplace(fact.parent, &fact);
+    }
   }
-  return nullptr;
+  const auto found = strangers_.find(parent);
+  return found == strangers_.end() ? nullptr : found->second;
 }
 
 void Planner::compare(const Cursor& at, const LinkSpec& link) {
@@ -789,7 +797,36 @@ void Planner::compare_addresses(const Cursor& at, const LinkSpec& link, const Li
   }
 }
 
-void Planner::compare_routes(const Cursor& at, const LinkSpec& link, const LinkFact* found) {
+// Of several attachments in one namespace, whose networks all name a gateway, one has the default route: one
+// that declares it, else the first by name.
+bool Planner::is_way_out(const Entry& entry, const std::string& netns, std::uint8_t family) const {
+  const auto [place, is_new] = ways_out_.try_emplace(Way{netns, family});
+  if (is_new) {
+    std::optional<std::pair<bool, ResourceId>> best;
+    for (const Entry* other : desired_.in_namespace(netns)) {
+      if (other->object.deleting || other->object.id.kind != Kind::attachment) continue;
+      const Parts parts = other->parts();
+      for (const LinkSpec& link : parts.links) {
+        if (link.where.netns != netns || locate(*other, link) == nullptr) continue;
+        for (const RouteSpec& route : link.routes) {
+          if (route.to.length != 0 || route.to.address.family != family || route.metric) continue;
+          std::pair<bool, ResourceId> rank{route.automatic, other->object.id};
+          if (!best || rank < *best) best = std::move(rank);
+        }
+      }
+    }
+    if (best) place->second = best->second;
+  }
+  return !place->second || *place->second == entry.object.id;
+}
+
+void Planner::compare_routes(const Cursor& at, const LinkSpec& whole, const LinkFact* found) {
+  LinkSpec link;
+  link.where = whole.where;
+  link.routes = whole.routes;
+  std::erase_if(link.routes, [&](const RouteSpec& route) {
+    return route.automatic && !is_way_out(at.entry, link.where.netns, route.to.address.family);
+  });
   for (const RouteSpec& wanted : link.routes) {
     const bool there = found != nullptr &&
                        std::any_of(found->routes.begin(), found->routes.end(),
