@@ -3,11 +3,11 @@
 #
 #   sudo tests/run.sh [PART...]
 #
-#   all          everything below but bench, and unit and integration again under the sanitizers (default)
-#   ci           all, without clang-tidy, which alone takes as long as the rest
+#   all          everything below but bench (default)
 #   unit         without a kernel
 #   integration  on this machine's kernel, in network namespaces of their own
 #   guest        on Debian's kernel in a virtual machine: VLANs, VLAN filtering
+#   sanitizers   unit and integration under ASan and UBSan, what has threads under TSan
 #   lint         clang-format, clang-tidy, shellcheck
 #   bench        the benchmarks, beside what `ip -batch` takes; no test, so not part of all
 #
@@ -17,24 +17,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 
 logs=build/test-logs
-live=true  # the output of a step is shown as it comes; otherwise at the end, when it failed
-steps=()   # in the order of the summary
-lane=      # process group of the tests that run while something else is built
+steps=()  # in the order of the summary
 
 # --- one step: a command with a log, a result and a duration ---
 
-# step NAME COMMAND...: its result is in files because it may be a background process that asks.
+# step NAME COMMAND...
 step() {
   local name=$1 start=$SECONDS result=passed
   shift
   echo "== $name"
-  if $live; then
-    "$@" 2>&1 | tee "$logs/$name.log" || result=FAILED
-  elif ! "$@" >"$logs/$name.log" 2>&1; then
-    result=FAILED
-    echo "== $name failed; the end of its log ($logs/$name.log):"
-    tail -n 150 "$logs/$name.log"
-  fi
+  "$@" 2>&1 | tee "$logs/$name.log" || result=FAILED
   echo "$result $((SECONDS - start))" >"$logs/$name.result"
   [[ $result == passed ]]
 }
@@ -70,9 +62,9 @@ summary() {
 
 # --- what the steps do ---
 
-# build PRESET [TARGET]: nice to the tests that run meanwhile.
+# build PRESET [TARGET]
 build() {
-  cmake --preset "$1" >/dev/null && nice -n 10 cmake --build --preset "$1" ${2:+--target "$2"}
+  cmake --preset "$1" >/dev/null && cmake --build --preset "$1" ${2:+--target "$2"}
 }
 
 # test_labelled PRESET EXPRESSION: the tests that carry a label matching the expression; that there are none is an error.
@@ -108,67 +100,37 @@ lint_part() {
   cmake --preset release >/dev/null && step lint tests/lint.sh build/release
 }
 
-release_tests() {
-  # The virtual machine has its own pace: beside the others.
-  step guest test_labelled release '^guest$' &
-  step unit test_labelled release '^unit' || true
-  step integration test_labelled release '^integration' || true
-  wait
-}
-
-asan_tests() {
-  step unit-asan test_labelled asan '^unit' || true
-  step integration-asan test_labelled asan '^integration' || true
-}
-
-# Runs tests while the next thing is built; one lane, so that tests do not disturb each other more than that.
-in_lane() {
-  wait_lane
-  set -m
-  "$@" &
-  lane=$!
-  set +m
-}
-wait_lane() {
-  [[ -z $lane ]] || wait "$lane" || true
-  lane=
-}
-# shellcheck disable=SC2317  # called by the trap
-stop_lane() { [[ -z $lane ]] || kill -- "-$lane" 2>/dev/null || true; }
-
-# all_parts LINTING
-all_parts() {
-  live=false
-  steps=(build-release unit integration guest build-asan unit-asan integration-asan build-tsan threads-tsan lint)
-  trap stop_lane EXIT
-  trap 'exit 130' INT TERM HUP
+# Each part alone: all namespaces share the kernel's one link lock, and time limits do not like company.
+sanitizers_part() {
   export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
-  step build-release build release && in_lane release_tests
-  step build-asan build asan && in_lane asan_tests
-  step build-tsan build tsan thread_tests && in_lane step threads-tsan test_threads
-  step lint nice -n 10 tests/lint.sh build/release "$@" || true
-  wait_lane
+  if step build-asan build asan; then
+    step unit-asan test_labelled asan '^unit' || true
+    step integration-asan test_labelled asan '^integration' || true
+  fi
+  if step build-tsan build tsan thread_tests; then
+    step threads-tsan test_threads || true
+  fi
 }
 
 main() {
   local part
   [[ $# -gt 0 ]] || set -- all
   for part in "$@"; do
-    [[ $part =~ ^(all|ci|unit|integration|guest|lint|bench)$ ]] || { sed -n '4,14s/^# \?//p' "$0" >&2 && exit 2; }
+    [[ $part =~ ^(all|unit|integration|guest|sanitizers|lint|bench)$ ]] || { sed -n '4,14s/^# \?//p' "$0" >&2 && exit 2; }
   done
   if [[ $EUID -ne 0 ]]; then
     echo "$0: the tests install packages and make network namespaces: run it as root (sudo $0 $*)" >&2
     exit 1
   fi
+  [[ $* != all ]] || set -- unit integration guest sanitizers lint
   tests/packages.sh build test
-  [[ ! " $* " =~ \ (all|ci|guest)\  ]] || tests/packages.sh guest
-  [[ ! " $* " =~ \ (all|ci|lint)\  ]] || tests/packages.sh lint
+  [[ ! " $* " =~ \ guest\  ]] || tests/packages.sh guest
+  [[ ! " $* " =~ \ lint\  ]] || tests/packages.sh lint
   rm -rf "$logs"
   mkdir -p "$logs"
   for part in "$@"; do
     case $part in
-      all) all_parts ;;
-      ci) all_parts --quick ;;
+      sanitizers) steps+=(build-asan unit-asan integration-asan build-tsan threads-tsan) && sanitizers_part ;;
       lint | bench) steps+=("$part") && { "${part}_part" || true; } ;;
       *) steps+=("$part") && { test_part "$part" || true; } ;;
     esac
