@@ -584,7 +584,7 @@ void add_vlans(const LinkSpec& link, const LinkFact& found, ChangeLink& change, 
   if (!link.vlans || found.vlans == PortVlansFact(*link.vlans)) return;
   const PortVlans add =
       minus(*link.vlans, found.vlans);  // gives those that are there otherwise their right form
-  PortVlans there = found.vlans;
+  PortVlans there{found.vlans.pvid, found.vlans.tagged};
   there.tagged.insert(there.tagged.end(), found.vlans.odd.begin(), found.vlans.odd.end());
   std::sort(there.tagged.begin(), there.tagged.end());
   PortVlans drop = minus(there, *link.vlans);
