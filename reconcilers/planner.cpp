@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "reconcilers/netlink/netlink_port.h"
@@ -797,25 +798,26 @@ void Planner::compare_addresses(const Cursor& at, const LinkSpec& link, const Li
   }
 }
 
-// Of several attachments in one namespace, whose networks all name a gateway, one has the default route: one
-// that declares it, else the first by name.
+// Of several attachments in one namespace, whose networks all name a gateway, one has the default route: of
+// those that are there one that declares it, else the first by name; when none is there yet, likewise of all.
 bool Planner::is_way_out(const Entry& entry, const std::string& netns, std::uint8_t family) const {
   const auto [place, is_new] = ways_out_.try_emplace(Way{netns, family});
   if (is_new) {
-    std::optional<std::pair<bool, ResourceId>> best;
+    std::optional<std::tuple<bool, bool, ResourceId>> best;
     for (const Entry* other : desired_.in_namespace(netns)) {
       if (other->object.deleting || other->object.id.kind != Kind::attachment) continue;
       const Parts parts = other->parts();
       for (const LinkSpec& link : parts.links) {
-        if (link.where.netns != netns || locate(*other, link) == nullptr) continue;
+        if (link.where.netns != netns) continue;
+        const bool absent = locate(*other, link) == nullptr;
         for (const RouteSpec& route : link.routes) {
           if (route.to.length != 0 || route.to.address.family != family || route.metric) continue;
-          std::pair<bool, ResourceId> rank{route.automatic, other->object.id};
+          std::tuple<bool, bool, ResourceId> rank{absent, route.automatic, other->object.id};
           if (!best || rank < *best) best = std::move(rank);
         }
       }
     }
-    if (best) place->second = best->second;
+    if (best) place->second = std::get<ResourceId>(*best);
   }
   return !place->second || *place->second == entry.object.id;
 }

@@ -238,6 +238,27 @@ TEST_F(ParentsTest, ADefaultRouteOfItsOwnAnInternalNetworkAndTheGatewayItselfHav
   EXPECT_TRUE(link_of("inside").routes.empty());
 }
 
+TEST_F(ParentsTest, OfTwoGatewaysInOneNamespaceOnePlanChoosesOne) {
+  kernel.add_namespace("/run/netns/r1");
+  add_host_link("eth0");
+  put_network("a", network("macvlan", "eth0", {subnet("10.0.0.0/24", "10.0.0.254")}));
+  put_network("b", network("macvlan", "eth0", {subnet("10.0.1.0/24", "10.0.1.254")}));
+  put_attachment("one", attachment("a", "r1", leases({"10.0.0.1/24"})));
+  AttachmentSpec two = attachment("b", "r1", leases({"10.0.1.1/24"}));
+  two.interface = "eth1";
+  put_attachment("two", two);
+  const auto routes = [](const Plan& plan) {
+    return std::count_if(plan.actions.begin(), plan.actions.end(),
+                         [](const Action& action) { return std::holds_alternative<AddRoute>(action.step); });
+  };
+  EXPECT_EQ(routes(plan_now()), 1);
+  converge();
+  WantedObject leaving = desired.find({Kind::attachment, "one"})->object;
+  leaving.deleting = true;
+  desired.put(leaving);
+  EXPECT_EQ(routes(plan_now()), 1) << "the other takes over";
+}
+
 TEST_F(ParentsTest, WithoutBroadcastTheDeviceIsTheWayOut) {
   NetworkSpec routed = network("ipvlan", "eth0", {subnet("10.0.0.0/24", "10.0.0.254"), subnet("fd00::/64")});
   routed.settings["mode"] = std::string("l3");
