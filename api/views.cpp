@@ -111,6 +111,7 @@ std::vector<SetState> sets_of(const Snapshot& snapshot) {
   std::map<std::string, SetState> sets;
   for (const SetView& view : snapshot.sets) sets[view.name].view = view;
   for (const auto& object : snapshot.objects) {
+    if (object->set.empty()) continue;  // made on demand: of no set
     const auto [entry, orphaned] = sets.try_emplace(object->set);
     SetState& set = entry->second;
     if (orphaned) {

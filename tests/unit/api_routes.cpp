@@ -39,6 +39,16 @@ TEST_F(ApiRoutes, ListsFilterAndPage) {
   EXPECT_EQ(names(get("/v1/sets")), (Names{"campus"}));
 }
 
+TEST_F(ApiRoutes, WhatIsMadeOnDemandIsOfNoSet) {
+  apply_campus();
+  agent.edit({Kind::vlan, "eth0.50"}, [](ObjectView& object) { object.set.clear(); });
+  EXPECT_EQ(names(get("/v1/sets")), (Names{"campus"}));
+  EXPECT_EQ(names(get("/v1/vlans")), (Names{"eth0.50"}));
+  const httplib::Response exported = get("/v1/export");
+  EXPECT_EQ(exported.status, 200) << "there is one set: nobody has to say which";
+  EXPECT_EQ(exported.body.find("vlans:"), std::string::npos) << exported.body;
+}
+
 TEST_F(ApiRoutes, AnObjectIsWhatWasDeclared) {
   apply_campus();
   const httplib::Response response = get("/v1/networks/lab");
