@@ -370,6 +370,12 @@ int get_objects(Session& session, const GetOptions& options) {
 
 int describe_object(Session& session, Resource resource, const std::string& name) {
   if (resource == Resource::set) return describe_set(session, name);
+  if (resource == Resource::switch_process) {
+    const Answer found = get(session, path_of(resource, name));
+    if (!found) return fail(session, *found.error);
+    if (!print_as_data(session, found.json)) print_switch(session.io.out, found.json, session.style);
+    return kDone;
+  }
   const Answer answer = get(session, path_of(resource, name) + "/describe");
   if (!answer) return fail(session, *answer.error);
   if (!print_as_data(session, answer.json)) print_description(session.io.out, answer.json, session.style);

@@ -170,6 +170,32 @@ Cell mac(const Json& o, const Context&) {
 Cell pid(const Json& o, const Context&) {
   return {text_at(o, {"pid"})};
 }
+Cell plug_pid(const Json& o, const Context&) {
+  return {text_at(o, {"plugPid"})};
+}
+Cell forwarding(const Json& o, const Context&) {
+  return {text_at(o, {"hub"}) == "true" ? "hub" : "learning"};
+}
+Cell switch_ports(const Json& o, const Context&) {
+  return {std::to_string(at(o, {"ports"}).size())};
+}
+// Frames that somebody did not get.
+Cell lost_frames(const Json& o, const Context&) {
+  std::uint64_t lost = 0;
+  for (const Json& port : at(o, {"ports"}))
+    lost += port.value("dropped", std::uint64_t{0}) + port.value("tooLong", std::uint64_t{0});
+  return {std::to_string(lost), lost > 0 ? Colour::yellow : Colour::none};
+}
+Cell switch_state(const Json& o, const Context&) {
+  const bool runs = text_at(o, {"pid"}) != "0" && text_at(o, {"plugPid"}) != "0";
+  return {runs ? "running" : "down", runs ? Colour::green : Colour::red};
+}
+Cell socket(const Json& o, const Context&) {
+  return {text_at(o, {"socket"})};
+}
+Cell engine(const Json& o, const Context&) {
+  return {text_at(o, {"engine"})};
+}
 Cell applied(const Json& o, const Context& c) {
   return {since_text(text_at(o, {"applied"}), c.style.now)};
 }
@@ -227,9 +253,17 @@ const std::vector<Column>& columns_of(Resource resource) {
                                                 {"GENERATION", generation, true},
                                                 {"REPAIRS", repairs, true},
                                                 {"MESSAGE", message}};
-  static const std::vector<Column> kSwitches{{"NAME", name},      {"DRIVER", driver}, {"NETWORK", network},
-                                             {"PID", pid},        {"PHASE", phase},   {"AGE", age},
-                                             {"MESSAGE", message}};
+  static const std::vector<Column> kSwitches{{"NAME", name},
+                                             {"DRIVER", driver},
+                                             {"MODE", forwarding},
+                                             {"STATE", switch_state},
+                                             {"PID", pid},
+                                             {"PLUG", plug_pid},
+                                             {"PORTS", switch_ports},
+                                             {"LOST", lost_frames},
+                                             {"ENGINE", engine, true},
+                                             {"SET", set, true},
+                                             {"SOCKET", socket}};
   static const std::vector<Column> kSets{{"NAME", name},   {"GENERATION", generation}, {"OBJECTS", objects},
                                          {"READY", ready}, {"CONVERGED", converged},   {"APPLIED", applied}};
   switch (resource) {
@@ -473,6 +507,28 @@ void print_description(std::ostream& out, const Json& description, const Style& 
     out << "History:\n";
     print_indented(out, event_table(history), style);
   }
+}
+
+void print_switch(std::ostream& out, const Json& found, const Style& style) {
+  for (const auto& [label, key] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"Name", "name"}, {"Set", "set"}, {"Driver", "driver"}, {"Engine", "engine"}, {"Hub", "hub"},
+           {"PID", "pid"}, {"Plug PID", "plugPid"}, {"Connected", "connected"}, {"Socket", "socket"}})
+    print_field(out, label, text_at(found, {key}));
+  Table table({"PORT", "LINK", "FRAMES IN", "BYTES IN", "FRAMES OUT", "BYTES OUT", "DROPPED", "TOO LONG"});
+  for (const Json& port : at(found, {"ports"})) {
+    const bool ours = port.contains("object");
+    std::vector<Cell> row{{ours ? object_text(port) : "program " + text_at(port, {"program"})},
+                          {ours ? link_text(at(port, {"link"})) : std::string()}};
+    for (const char* key : {"receivedFrames", "receivedBytes", "sentFrames", "sentBytes"})
+      row.push_back({text_at(port, {key})});
+    for (const char* key : {"dropped", "tooLong"}) {
+      const std::string count = text_at(port, {key});
+      row.push_back({count, count != "0" ? Colour::yellow : Colour::none});
+    }
+    table.add(std::move(row));
+  }
+  out << "Ports:\n";
+  print_indented(out, table, style);
 }
 
 void print_events(std::ostream& out, const Json& events, bool header, const Style& style) {

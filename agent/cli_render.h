@@ -45,6 +45,7 @@ void print_list(std::ostream& out, Resource resource, const Json& list, const Po
                 const Style& style);
 void print_plan(std::ostream& out, const Json& plan, const Style& style);
 void print_description(std::ostream& out, const Json& description, const Style& style);
+void print_switch(std::ostream& out, const Json& found, const Style& style);
 // The header is printed when `header` is set: a followed stream prints it once.
 void print_events(std::ostream& out, const Json& events, bool header, const Style& style);
 void print_status(std::ostream& out, const Json& status, const Style& style);

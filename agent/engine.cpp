@@ -73,10 +73,11 @@ bool is_rest(const Result<void>& result) {
 }  // namespace
 
 Engine::Engine(boost::asio::io_context& io, std::unique_ptr<Store> store, std::unique_ptr<LinkPort> links,
-               std::string store_notice)
+               std::unique_ptr<SwitchPort> switches, std::string store_notice)
     : io_(io),
       store_(std::move(store)),
       links_(std::move(links)),
+      switches_(std::move(switches)),
       log_(store_->last_event_id(),
            [&] {
              std::vector<Event> earlier;
@@ -86,6 +87,7 @@ Engine::Engine(boost::asio::io_context& io, std::unique_ptr<Store> store, std::u
              return earlier;
            }()),
       netlink_events_(io),
+      switch_events_(io),
       mounts_(io),
       quiet_timer_(io),
       resync_timer_(io),
@@ -101,8 +103,9 @@ Engine::Engine(boost::asio::io_context& io, std::unique_ptr<Store> store, std::u
 }
 
 Engine::~Engine() {
-  // The descriptor is the port's: asio must not close it.
+  // The descriptors are the ports': asio must not close them.
   if (netlink_events_.is_open()) netlink_events_.release();
+  if (switch_events_.is_open()) switch_events_.release();
 }
 
 Result<void> Engine::start() {
@@ -145,7 +148,8 @@ Result<void> Engine::start() {
   if (mounts < 0) return error_from_errno(errno, "open", "/proc/self/mountinfo");
   mounts_.assign(mounts);
   netlink_events_.assign(links_->event_fd());
-  if (auto first = links_->resync(observed_); !first) return first.error();
+  switch_events_.assign(switches_->event_fd());
+  if (auto first = read_everything(); !first) return first.error();
   watch_namespaces();  // after the first look, which would read them all a second time
   started_ = true;
   worked_ = desired_.entries().size();
@@ -157,6 +161,7 @@ Result<void> Engine::start() {
         "lanwrightd " LANWRIGHT_VERSION " keeps " + std::to_string(desired_.entries().size()) + " objects",
         std::nullopt});
   listen();
+  listen_to_switches();
   on_mounts_changed();
   run();
   return {};
@@ -185,6 +190,25 @@ void Engine::listen() {
                                on_readable();
                                listen();
                              });
+}
+
+void Engine::listen_to_switches() {
+  switch_events_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                            [this](const boost::system::error_code& error) {
+                              if (error || stopping_) return;
+                              note(switches_->drain(observed_));
+                              run();
+                              listen_to_switches();
+                            });
+}
+
+// The switches' own state first: it never makes what is known of the kernel incomplete.
+Result<Touched> Engine::read_everything() {
+  if (auto switches = switches_->resync(observed_); !switches) {
+    observed_.complete = false;
+    return switches.error();
+  }
+  return links_->resync(observed_);
 }
 
 void Engine::on_readable() {
@@ -237,6 +261,10 @@ void Engine::note(const Touched& touched) {
   for (const std::string& netns : touched.namespaces) {
     for (const auto* object : desired_.in_namespace(netns)) look_at(object->object.id);
   }
+  for (const std::string& network : touched.switches) {
+    if (desired_.find({Kind::network, network}) != nullptr) look_at({Kind::network, network});
+    for (const ResourceId& attachment : desired_.attachments_of(network)) look_at(attachment);
+  }
 }
 
 void Engine::resync_later(std::chrono::milliseconds delay) {
@@ -251,7 +279,7 @@ void Engine::resync_later(std::chrono::milliseconds delay) {
 
 void Engine::resync() {
   ++counters_["resyncs_total"];
-  auto touched = links_->resync(observed_);
+  auto touched = read_everything();
   if (!touched) {
     log::warning("reading the kernel failed; trying again", {{"error", touched.error().text()}});
     return resync_later(kFirstRetry);
@@ -444,8 +472,7 @@ void Engine::act() {
     batch.push_back(&actions[end]);
     places.push_back(end);
   }
-  const auto results = links_->execute(batch, observed_);
-  note(links_->drain(observed_));
+  const auto results = execute(batch);
   counters_["actions_total"] += batch.size();
   worked_ += batch.size();
 
@@ -462,6 +489,26 @@ void Engine::act() {
   next_action_ = end - rest.size();
   std::move(rest.begin(), rest.end(), actions.begin() + static_cast<std::ptrdiff_t>(next_action_));
   if (!observed_.complete) drop_plan();  // events were lost: what is left rests on what may not be so
+}
+
+// Of one stage, each by its port. What they did is taken in before the next one.
+std::vector<Result<void>> Engine::execute(const std::vector<const Action*>& batch) {
+  std::vector<Result<void>> results(batch.size());
+  for (const bool of_switches : {false, true}) {
+    std::vector<const Action*> part;
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      if (is_switch_step(batch[i]->step) != of_switches) continue;
+      part.push_back(batch[i]);
+      places.push_back(i);
+    }
+    if (part.empty()) continue;
+    auto done = of_switches ? switches_->execute(part, observed_) : links_->execute(part, observed_);
+    for (std::size_t i = 0; i < done.size(); ++i) results[places[i]] = std::move(done[i]);
+    note(links_->drain(observed_));
+    if (of_switches) note(switches_->drain(observed_));
+  }
+  return results;
 }
 
 // What was not done of it was not tried: it must not count as a change that does not hold.

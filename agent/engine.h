@@ -26,6 +26,7 @@
 #include "model/observed.h"
 #include "reconcilers/blueprint.h"
 #include "reconcilers/link_port.h"
+#include "reconcilers/switch_port.h"
 #include "state/store.h"
 
 namespace lanwright {
@@ -33,7 +34,7 @@ namespace lanwright {
 class Engine final : public AgentPort {
  public:
   Engine(boost::asio::io_context& io, std::unique_ptr<Store> store, std::unique_ptr<LinkPort> links,
-         std::string store_notice);
+         std::unique_ptr<SwitchPort> switches, std::string store_notice);
   ~Engine() override;
 
   // Loads the store, reads the kernel for the first time and begins. Fails when either cannot be read.
@@ -51,6 +52,7 @@ class Engine final : public AgentPort {
   Result<ApplyOutcome> remove(const DeleteRequest& request, Deadline deadline) override;
   Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline) override;
   Result<Description> describe(const ResourceId& id, Deadline deadline) override;
+  Result<std::vector<SwitchView>> switches(Deadline deadline) override;
   Result<std::shared_ptr<const Snapshot>> snapshot(Deadline deadline) override;
   bool wait_converged(const std::optional<std::string>& set, std::uint64_t generation,
                       Deadline deadline) override;
@@ -89,6 +91,7 @@ class Engine final : public AgentPort {
   Result<ApplyOutcome> do_apply(const ApplyRequest& request);
   Result<ApplyOutcome> do_remove(const DeleteRequest& request);
   Result<Description> do_describe(const ResourceId& id);
+  std::vector<SwitchView> do_switches();
   std::shared_ptr<const Snapshot> do_snapshot();
   Result<ApplyOutcome> carry_out(Verdict verdict, bool dry_run);
   void want(Verdict& verdict, WantedObject object);
@@ -105,6 +108,9 @@ class Engine final : public AgentPort {
   // The loop.
   void listen();
   void on_readable();
+  void listen_to_switches();
+  Result<Touched> read_everything();
+  std::vector<Result<void>> execute(const std::vector<const Action*>& batch);
   void note(const Touched& touched);
   void look_at(const ResourceId& id);
   void watch_namespaces();
@@ -149,6 +155,7 @@ class Engine final : public AgentPort {
   boost::asio::io_context& io_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<LinkPort> links_;
+  std::unique_ptr<SwitchPort> switches_;
   EventLog log_;
 
   Blueprint desired_;
@@ -165,6 +172,7 @@ class Engine final : public AgentPort {
   std::set<ResourceId> failed_;   // objects of plan_ with a failed action: the rest of theirs is skipped
 
   boost::asio::posix::stream_descriptor netlink_events_;
+  boost::asio::posix::stream_descriptor switch_events_;
   boost::asio::posix::stream_descriptor mounts_;
   boost::asio::steady_timer quiet_timer_;
   boost::asio::steady_timer resync_timer_;

@@ -105,6 +105,11 @@ Result<Description> Engine::describe(const ResourceId& id, Deadline deadline) {
   return on_loop<Description>(deadline, "describe", [this, id] { return do_describe(id); });
 }
 
+Result<std::vector<SwitchView>> Engine::switches(Deadline deadline) {
+  return on_loop<std::vector<SwitchView>>(
+      deadline, "read", [this]() -> Result<std::vector<SwitchView>> { return do_switches(); });
+}
+
 // Of the moment of the call; when the loop is held up in the kernel (somebody else has the link lock), the
 // last one.
 Result<std::shared_ptr<const Snapshot>> Engine::snapshot(Deadline deadline) {
@@ -493,6 +498,48 @@ Result<Description> Engine::do_describe(const ResourceId& id) {
   if (!history) return history.error();
   description.history = std::move(*history);
   return description;
+}
+
+std::vector<SwitchView> Engine::do_switches() {
+  std::vector<SwitchView> views;
+  for (SwitchReport& report : switches_->report(observed_)) {
+    const auto* owner = desired_.find_uid(report.fact.uid);
+    if (owner == nullptr) continue;  // an orphan: counted as such
+    const Parts parts = owner->parts();
+    SwitchView view;
+    view.network = report.network;
+    view.set = owner->object.set;
+    if (const auto* spec = std::get_if<NetworkSpec>(owner->object.spec.get())) view.driver = spec->driver;
+    if (parts.carrier) view.engine = parts.carrier->engine;
+    view.socket = report.socket;
+    view.pid = report.fact.pid;
+    view.plug_pid = report.fact.plug_pid;
+    view.hub = parts.carrier && parts.carrier->hub;
+    view.connected = report.fact.connected;
+    for (const auto& [mark, counters] : report.plugs) {
+      const auto* entry = desired_.find_uid(mark.uid);
+      if (entry == nullptr) continue;
+      SwitchPortView port;
+      port.object = entry->object.id;
+      for (const PlugSpec& plug : entry->parts().plugs) {
+        if (plug.role == mark.role) port.link = plug.link;
+      }
+      port.counters = counters;
+      view.ports.push_back(std::move(port));
+    }
+    std::sort(view.ports.begin(), view.ports.end(), [](const SwitchPortView& a, const SwitchPortView& b) {
+      return std::tie(a.object, a.link) < std::tie(b.object, b.link);
+    });
+    for (SwitchPortReport& each : report.ports) {
+      if (!each.active || each.user.starts_with(kPlugName)) continue;  // ours are told above
+      SwitchPortView port;
+      port.program = std::move(each.user);
+      port.counters = each.counters;
+      view.ports.push_back(std::move(port));
+    }
+    views.push_back(std::move(view));
+  }
+  return views;
 }
 
 std::shared_ptr<const ObjectView> Engine::view_of(const Blueprint::Entry& entry, Tracked& tracked) const {

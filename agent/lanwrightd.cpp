@@ -27,6 +27,7 @@
 #include "api/server.h"
 #include "reconcilers/drivers.h"
 #include "reconcilers/netlink/netlink_port.h"
+#include "reconcilers/vde/vde_port.h"
 #include "state/store.h"
 
 namespace {
@@ -138,10 +139,11 @@ int serve(const Options& options, int argc, char** argv) {
   NetlinkOptions netlink;
   netlink.receive_buffer = options.receive_buffer;
   auto links = must(open_netlink_port(netlink));
+  auto switches = must(open_vde_port({options.run_dir, find_plug_program()}));
 
   asio::io_context io(1);
   Service service(io);
-  Engine engine(io, std::move(opened.store), std::move(links), notice);
+  Engine engine(io, std::move(opened.store), std::move(links), std::move(switches), notice);
   engine.on_converged = [&](bool converged) { service.status(summary(converged)); };
   if (auto started = engine.start(); !started) die(started.error());
 

@@ -16,6 +16,7 @@
 #include "model/plan.h"
 #include "model/result.h"
 #include "model/status.h"
+#include "model/switches.h"
 
 namespace lanwright {
 
@@ -97,6 +98,27 @@ struct Description {
   std::vector<Event> history;  // newest first, at most 20
 };
 
+// One port of a switch: something of ours that is plugged in, or another program.
+struct SwitchPortView {
+  std::optional<ResourceId> object;  // whose it is
+  LinkName link;                     // that is plugged in
+  std::string program;               // what it calls itself, where it is none of ours
+  PortCounters counters;             // received: from it, into the switch
+};
+
+struct SwitchView {
+  std::string network;
+  std::string set;
+  std::string driver;
+  std::string engine;
+  std::string socket;  // directory that other programs name to join
+  int pid = 0;         // 0: it does not run
+  int plug_pid = 0;
+  bool hub = false;
+  bool connected = false;  // its plug to it
+  std::vector<SwitchPortView> ports;
+};
+
 class AgentPort {
  public:
   virtual ~AgentPort() = default;
@@ -106,6 +128,9 @@ class AgentPort {
   // What differs now between desired and observed, of one set or of everything.
   virtual Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline) = 0;
   virtual Result<Description> describe(const ResourceId& id, Deadline deadline) = 0;
+
+  // The switch processes, with what their ports counted so far; by network.
+  virtual Result<std::vector<SwitchView>> switches(Deadline deadline) = 0;
 
   // Of the moment of the call, or the last one when the agent is held up for longer than a reader should
   // wait.

@@ -257,6 +257,7 @@ const std::vector<Route>& Routes::table() {
       {"GET", "/v1/attachments/{name}/describe", {}, &Routes::describe_object<Kind::attachment>},
       {"DELETE", "/v1/attachments/{name}", kWait, &Routes::delete_object<Kind::attachment>},
       {"GET", "/v1/switches", kUnphased, &Routes::list_switches},
+      {"GET", "/v1/switches/{name}", {}, &Routes::get_switch},
       {"GET", "/v1/plan", kOfSet, &Routes::get_plan},
       {"POST", "/v1/plan", kPlan, &Routes::post_plan, true},
       {"POST", "/v1/apply", kApply, &Routes::post_apply, true},
@@ -442,8 +443,21 @@ Answer Routes::delete_object(Call& call) {
 }
 
 Answer Routes::list_switches(Call& call) {
-  // No driver of this version runs switch processes.
-  return page_of(call, 0, [](std::size_t) { return Json(); });
+  auto switches = agent_.switches(soon());
+  if (!switches) return problem(switches.error());
+  if (const auto set = call.parameters.text("set"))
+    std::erase_if(*switches, [&](const SwitchView& each) { return each.set != *set; });
+  return page_of(call, switches->size(), [&](std::size_t i) { return switch_json((*switches)[i]); });
+}
+
+Answer Routes::get_switch(Call& call) {
+  const auto switches = agent_.switches(soon());
+  if (!switches) return problem(switches.error());
+  for (const SwitchView& each : *switches) {
+    if (each.network == call.name) return json_answer(switch_json(each));
+  }
+  return problem(Error{ErrorKind::not_found, "read", "switch " + call.name, 0, "there is no such switch",
+                       "see `lanwright get switches`"});
 }
 
 // ---- changes

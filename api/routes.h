@@ -71,6 +71,7 @@ class Routes {
   template <Kind kind>
   Answer delete_object(Call& call);
   Answer list_switches(Call& call);
+  Answer get_switch(Call& call);
   Answer post_plan(Call& call);
   Answer get_plan(Call& call);
   Answer post_apply(Call& call);

@@ -1,5 +1,7 @@
 #include "api/views.h"
 
+#include "model/utf8.h"
+
 #include <algorithm>
 
 #include "api/parameters.h"
@@ -177,6 +179,34 @@ Json description_json(const Description& description, const Snapshot& snapshot) 
   Json& history = json["history"] = Json::array();
   for (const Event& event : description.history) history.push_back(to_json(event));
   return json;
+}
+
+Json switch_json(const SwitchView& view) {
+  Json ports = Json::array();
+  for (const SwitchPortView& port : view.ports) {
+    const PortCounters& counted = port.counters;
+    Json json = {{"receivedFrames", counted.received_frames}, {"receivedBytes", counted.received_bytes},
+                 {"sentFrames", counted.sent_frames},         {"sentBytes", counted.sent_bytes},
+                 {"dropped", counted.dropped},                {"tooLong", counted.too_long}};
+    if (port.object) {
+      json["object"] = {{"kind", name_of(port.object->kind)}, {"name", valid_utf8(port.object->name)}};
+      json["link"] = {{"netns", valid_utf8(port.link.netns)}, {"name", valid_utf8(port.link.name)}};
+    } else {
+      json["program"] = valid_utf8(port.program);
+    }
+    ports.push_back(std::move(json));
+  }
+  return {{"name", valid_utf8(view.network)},
+          {"network", valid_utf8(view.network)},
+          {"set", valid_utf8(view.set)},
+          {"driver", view.driver},
+          {"engine", view.engine},
+          {"pid", view.pid},
+          {"plugPid", view.plug_pid},
+          {"hub", view.hub},
+          {"connected", view.connected},
+          {"socket", valid_utf8(view.socket)},
+          {"ports", std::move(ports)}};
 }
 
 Json status_json(const Snapshot& snapshot) {

@@ -32,6 +32,7 @@ const ObjectView* find(const Snapshot& snapshot, const ResourceId& id);
 Json object_json(const ObjectView& object, const Snapshot& snapshot);
 Json set_json(const SetState& set);
 Json description_json(const Description& description, const Snapshot& snapshot);
+Json switch_json(const SwitchView& view);
 Json status_json(const Snapshot& snapshot);
 // `after`, when given, adds what became of the objects.
 Json outcome_json(const std::string& set, const ApplyOutcome& outcome, bool dry_run, const Snapshot* after);

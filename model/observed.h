@@ -1,5 +1,5 @@
 // What is, as the sources of observed state last told it. Kept incrementally; read by the planner as a value.
-// Today's source is netlink (links of every namespace that matters); processes and databases join here as
+// Sources are netlink (links of every namespace that matters) and the switch processes; databases join here as
 // further members, each with its own index.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "model/link.h"
+#include "model/switches.h"
 
 namespace lanwright {
 
@@ -48,6 +49,7 @@ class NamespaceFacts {
 struct Observed {
   // By netns path; "" is the managed namespace, always there once the first dump is complete.
   std::map<std::string, NamespaceFacts> namespaces;
+  std::map<std::string, SwitchFact> switches;  // by network; what runs, and what holds a place that is wanted
   // False after an overrun or an interrupted dump until a complete re-read: nothing is removed meanwhile.
   bool complete = false;
 

@@ -83,7 +83,9 @@ const char* Action::verb() const {
                  [](const RemoveLink&) { return "remove"; }, [](const AddAddress&) { return "add address"; },
                  [](const RemoveAddress&) { return "remove address"; },
                  [](const AddRoute&) { return "add route"; },
-                 [](const RemoveRoute&) { return "remove route"; }},
+                 [](const RemoveRoute&) { return "remove route"; },
+                 [](const RunSwitch&) { return "run switch"; }, [](const StopSwitch&) { return "stop switch"; },
+                 [](const PlugIn&) { return "plug in"; }, [](const Unplug&) { return "unplug"; }},
       step);
 }
 
@@ -91,6 +93,14 @@ const LinkName& Action::target() const {
   return std::visit(Overloaded{[](const CreateLink& create) -> const LinkName& { return create.link.where; },
                                [](const auto& other) -> const LinkName& { return other.where; }},
                     step);
+}
+
+bool is_switch_step(const Step& step) {
+  return std::visit(
+      Overloaded{[](const RunSwitch&) { return true; }, [](const StopSwitch&) { return true; },
+                 [](const PlugIn&) { return true; }, [](const Unplug&) { return true; },
+                 [](const auto&) { return false; }},
+      step);
 }
 
 std::string Action::text() const {
@@ -106,7 +116,16 @@ std::string Action::text() const {
                  [&](const AddRoute& s) { return "add route " + route_text(s.route) + on(" to ", s.where); },
                  [&](const RemoveRoute& s) {
                    return "remove route " + route_text(s.route) + on(" from ", s.where);
-                 }},
+                 },
+                 [](const RunSwitch& s) {
+                   return (s.anew ? "restart switch " : "run switch ") + s.where.text() +
+                          (s.spec.hub ? " (hub)" : "");
+                 },
+                 [](const StopSwitch& s) { return "stop switch " + s.where.text(); },
+                 [](const PlugIn& s) {
+                   return "plug " + s.spec.link.text() + " into switch " + s.spec.network;
+                 },
+                 [](const Unplug& s) { return "unplug " + s.mark.text() + " from switch " + s.where.text(); }},
       step);
 }
 

@@ -9,6 +9,7 @@
 #include "model/ids.h"
 #include "model/link.h"
 #include "model/result.h"
+#include "model/switches.h"
 
 namespace lanwright {
 
@@ -82,8 +83,40 @@ struct RemoveRoute {
   bool operator==(const RemoveRoute&) const = default;
 };
 
-using Step =
-    std::variant<CreateLink, ChangeLink, RemoveLink, AddAddress, RemoveAddress, AddRoute, RemoveRoute>;
+// Makes a switch and its plug run and be connected, whichever of these is missing. Both keep running when the
+// agent ends.
+struct RunSwitch {
+  LinkName where;  // its network
+  SwitchSpec spec;
+  Uid uid;
+  bool anew = false;  // with other settings: what runs is ended first
+  bool operator==(const RunSwitch&) const = default;
+};
+// Ends a switch and its plug, and removes what they left.
+struct StopSwitch {
+  LinkName where;
+  Uid uid;
+  bool operator==(const StopSwitch&) const = default;
+};
+// Plugs an interface into a running switch, in place of what has the same mark there.
+struct PlugIn {
+  LinkName where;  // the interface, as it is called now
+  PlugSpec spec;
+  Mark mark;
+  bool own_port = false;  // of the switch; otherwise it shares one
+  bool operator==(const PlugIn&) const = default;
+};
+struct Unplug {
+  LinkName where;  // the network
+  Mark mark;
+  bool operator==(const Unplug&) const = default;
+};
+
+using Step = std::variant<CreateLink, ChangeLink, RemoveLink, AddAddress, RemoveAddress, AddRoute, RemoveRoute,
+                          RunSwitch, StopSwitch, PlugIn, Unplug>;
+
+// Whether it is about a switch: those are carried out by a port of their own.
+bool is_switch_step(const Step& step);
 
 struct Action {
   ResourceId object;

@@ -230,6 +230,7 @@ Result<void> Blueprint::check(const Entry& entry, Depths& depths) const {
     return invalid(who, "it stands on itself through its parents", "break the circle of parents and uplinks");
   const Parts parts = entry.parts();
   if (auto shared = check_sharing(entry, parts); !shared) return shared;
+  if (auto fits = check_room(entry, parts); !fits) return fits;
   for (const LinkSpec& link : parts.links) {
     if (!link.owned) continue;
     for (const Entry* rival : owners_of(link.where)) {
@@ -272,6 +273,17 @@ Result<void> Blueprint::check_sharing(const Entry& entry, const Parts& parts) co
 }
 
 // One link has the parent to itself.
+// A switch finds room for so many.
+Result<void> Blueprint::check_room(const Entry& entry, const Parts& parts) const {
+  if (!entry.network || parts.plugs.empty()) return {};
+  const auto ports = by_network_.find(entry.network->object.id.name);
+  if (ports == by_network_.end() || ports->second.size() <= kMostPlugs) return {};
+  return invalid(entry.object.id.text(),
+                 entry.network->object.id.text() + " has " + std::to_string(ports->second.size()) +
+                     " attachments, and a switch has room for " + std::to_string(kMostPlugs),
+                 "divide it into several networks");
+}
+
 Result<void> Blueprint::check_passthru(const Entry& entry) const {
   const auto* host = entry.network ? std::get_if<NetworkSpec>(entry.network->object.spec.get()) : nullptr;
   if (host == nullptr || host->driver != "macvlan") return {};
@@ -371,6 +383,7 @@ int Depths::of(const Entry& entry) {
     const bool own = below == &entry && !stands_on_itself(parts, used);
     if (below != nullptr && !own) depth = std::max(depth, 1 + of(*below));
   }
+  if (entry.network && !parts.plugs.empty()) depth = std::max(depth, 1 + of(*entry.network));
   known_[&entry] = depth;
   return depth;
 }

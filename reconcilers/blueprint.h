@@ -93,6 +93,7 @@ class Blueprint {
   Result<void> check(const Entry& entry, Depths& depths) const;
   Result<void> check_sharing(const Entry& entry, const Parts& parts) const;
   Result<void> check_passthru(const Entry& entry) const;
+  Result<void> check_room(const Entry& entry, const Parts& parts) const;
   void place(WantedObject object);
   void index(const Entry& entry);
   void unindex(const Entry& entry);

@@ -3,12 +3,14 @@
 // diffing, ordering, acting, marks) is the planner's and the executor's, so that a driver is one short file.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "model/desired.h"
 #include "model/grammar.h"
 #include "model/link.h"
+#include "model/switches.h"
 
 namespace lanwright {
 
@@ -20,11 +22,13 @@ struct Named {
   const Spec& spec;
 };
 
-// What an object wants to exist, in the order of creation. Links today; switch processes and database rows
-// are further members, each with a source of observed facts and a planner of its own beside the links'.
+// What an object wants to exist, in the order of creation. Database rows are a further member, with a source
+// of observed facts and a planner of its own beside those of links and switches.
 struct Parts {
   std::vector<LinkSpec> links{};
   std::vector<ParentUse> parents{};
+  std::optional<SwitchSpec> carrier{};  // of a network: the process that carries it
+  std::vector<PlugSpec> plugs{};        // into a network that is carried by one
   bool operator==(const Parts&) const = default;
 };
 

@@ -7,6 +7,7 @@ namespace lanwright {
 const Driver& bridge_driver();
 const Driver& ipvlan_driver();
 const Driver& macvlan_driver();
+const Driver& vde_driver();
 
 namespace {
 
@@ -14,6 +15,7 @@ namespace {
 const auto& table() {
   static const std::array drivers = {
       &bridge_driver(),
+      &vde_driver(),
       &macvlan_driver(),
       &ipvlan_driver(),
   };

@@ -20,6 +20,7 @@ struct Touched {
   std::set<LinkName> links;          // changed, appeared or went (under each name it had)
   std::set<Uid> uids;                // of the marks that those links carried
   std::set<std::string> namespaces;  // appeared, went, or were read anew
+  std::set<std::string> switches;    // networks in whose place somebody came or went
   bool everything = false;           // a full re-read happened
   bool lost_events = false;          // the socket overran: the source is stale until resync()
   std::size_t messages = 0;

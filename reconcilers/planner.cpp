@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "reconcilers/netlink/netlink_port.h"
+#include "reconcilers/switch_planner.h"
 
 namespace lanwright {
 namespace {
@@ -63,7 +64,8 @@ PortVlans minus(const PortVlans& from, const PortVlans& other) {
 
 class Planner {
  public:
-  Planner(const Blueprint& desired, const Observed& observed) : desired_(desired), observed_(observed) {}
+  Planner(const Blueprint& desired, const Observed& observed)
+      : desired_(desired), observed_(observed), switches_(desired, observed) {}
 
   void look_at(const Entry& entry, int depth);
   void forget_parts() {  // of thousands of objects they would take much room
@@ -78,6 +80,7 @@ class Planner {
     int stage;
   };
 
+  void compare_switches(const Cursor& at);
   void remove_all(const Cursor& at);
   void release_claims(const Cursor& at);
   void remove_strays(const Cursor& at);
@@ -85,6 +88,7 @@ class Planner {
   void compare(const Cursor& at, const LinkSpec& link);
   void compare_existing(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership);
   void use_host_link(const Cursor& at, const LinkSpec& link);
+  void use_as_it_is(const Cursor& at, const LinkSpec& link, const LinkFact& fact);
   void create(const Cursor& at, const LinkSpec& link, std::string reason, Disruption disruption);
   void recreate(const Cursor& at, const LinkSpec& link, const LinkFact& found, std::string reason);
   void compare_addresses(const Cursor& at, const LinkSpec& link, const LinkFact* found);
@@ -117,6 +121,7 @@ class Planner {
 
   const Blueprint& desired_;
   const Observed& observed_;
+  SwitchPlanner switches_;
   Plan plan_;
   mutable std::map<const Entry*, Parts> parts_;       // compiled once
   std::set<std::pair<std::string, int>> removed_;     // ifindexes by netns that go with this plan
@@ -180,7 +185,10 @@ void Planner::remove(const Cursor& at, const std::string& netns, const LinkFact&
 void Planner::look_at(const Entry& entry, int depth) {
   const Cursor at{entry, kStagesPerDepth * (1 + depth)};
   if (entry.object.spec || entry.object.deleting) release_claims(at);
-  if (entry.object.deleting) return remove_all(at);
+  if (entry.object.deleting) {
+    remove_all(at);
+    return compare_switches(at);
+  }
   if (!entry.object.spec)
     return block(at, {ErrorKind::internal, "read from the store", entry.object.id.text(), 0,
                       "its declaration cannot be read by this version", "apply it again"});
@@ -210,6 +218,21 @@ void Planner::look_at(const Entry& entry, int depth) {
     compare(at, link);
     if (plan_.blocked.size() != blocked) return;  // one reason is enough, and the rest would build on it
   }
+  compare_switches(at);
+}
+
+void Planner::compare_switches(const Cursor& at) {
+  auto outcome = switches_.compare(at.entry, parts_of(at.entry), created_);
+  const auto take = [&](SwitchPlanner::Change& change, int stage) {
+    act(at, stage, std::move(change.step), std::move(change.reason), std::move(change.differences),
+        change.disruption);
+  };
+  for (auto& change : outcome.removals) take(change, kRemovals);
+  for (auto& change : outcome.changes) {
+    const bool plug = std::holds_alternative<PlugIn>(change.step);
+    take(change, at.stage + (plug ? kInnerLinks : kLinks));
+  }
+  if (outcome.blocked) block(at, std::move(*outcome.blocked));
 }
 
 void Planner::remove_all(const Cursor& at) {
@@ -743,6 +766,7 @@ void Planner::use_host_link(const Cursor& at, const LinkSpec& link) {
                               "the " + stranger->kind + " link " + stranger->name +
                                   " stands on it; a link is a port or a parent, not both",
                               "remove that link, or name another uplink"));
+  if (link.master.empty()) return use_as_it_is(at, link, fact);
   const LinkFact* master = observed_.find(LinkName{"", link.master});
   const bool member =
       master != nullptr && !created_.contains({"", link.master}) && fact.master == master->ifindex;
@@ -776,6 +800,23 @@ void Planner::use_host_link(const Cursor& at, const LinkSpec& link) {
   // After the bridge, which is a link of the same object.
   act(at, at.stage + kInnerLinks, std::move(change), std::move(differs.reason), std::move(differs.names),
       Disruption::none);
+}
+
+// An uplink that somebody listens at: only UP is ours to say.
+void Planner::use_as_it_is(const Cursor& at, const LinkSpec& link, const LinkFact& fact) {
+  if (!fact.port_kind.empty())
+    return block(at, conflict(at.entry, link.where,
+                              "it is a port of " + fact.port_kind + " " + name_of_index("", fact.master) +
+                                  " already",
+                              "take it off there (ip link set " + link.where.name +
+                                  " nomaster), or name another uplink"));
+  if (fact.up || !link.up) return;
+  ChangeLink change;
+  change.where = link.where;
+  change.kind = fact.kind;
+  change.ifindex = fact.ifindex;
+  change.up = true;
+  act(at, at.stage + kLinks, std::move(change), "state is down, wanted up", {"state"}, Disruption::none);
 }
 
 void Planner::compare_addresses(const Cursor& at, const LinkSpec& link, const LinkFact* found) {

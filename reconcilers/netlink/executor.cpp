@@ -106,6 +106,10 @@ class Stage {
   void prepare(std::size_t owner, const CreateLink& step);
   void prepare(std::size_t owner, const ChangeLink& step);
   void prepare(std::size_t, const RemoveLink&) {}  // see Remover
+  void prepare(std::size_t owner, const auto& /*of a switch*/) {
+    results_[owner] = Error{ErrorKind::internal, actions_[owner]->verb(), actions_[owner]->target().text(), 0,
+                            "this is no work for the kernel", {}};
+  }
   void prepare(std::size_t owner, const AddAddress& step) {
     if (const LinkFact* link = find(owner, step.where)) {
       first_[step.where.netns].add(owner, add_address(link->ifindex, step.address));

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "reconcilers/netlink/namespace.h"
 #include "reconcilers/netlink/netlink_port.h"
@@ -54,6 +55,20 @@ int set_tap_users(const Descriptor& netns, const std::string& name, const TapUse
   Descriptor tap;
   if (const int error = open_tap(netns, name, 0, tap)) return error;
   return set_users(tap, users);
+}
+
+int open_tap_for_frames(const Descriptor& netns, const std::string& name, Descriptor& tap) {
+  Descriptor opened;
+  if (const int error = open_tap(netns, name, IFF_VNET_HDR, opened)) return error;
+  // One that went in this moment was made anew by opening it, and goes again with the descriptor.
+  ifreq found{};
+  if (::ioctl(opened.get(), TUNGETIFF, &found) != 0) return errno;
+  if ((static_cast<unsigned short>(found.ifr_flags) & IFF_PERSIST) == 0) return ENODEV;
+  constexpr unsigned long kOffloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+  if (::ioctl(opened.get(), TUNSETOFFLOAD, kOffloads) != 0) return errno;
+  if (::fcntl(opened.get(), F_SETFL, O_RDWR | O_NONBLOCK) != 0) return errno;
+  tap = std::move(opened);
+  return 0;
 }
 
 }  // namespace lanwright

@@ -20,5 +20,8 @@ struct TapUsers {
 int make_tap(const Descriptor& netns, const std::string& name, const TapUsers& users);
 // Sets whose the tap is. EBUSY while a program has it open. Makes no event.
 int set_tap_users(const Descriptor& netns, const std::string& name, const TapUsers& users);
+// Opens a tap that is there, to carry its frames: without blocking, each behind a virtio_net_hdr, checksums
+// and TCP segments unfinished. ENODEV when there is none. EBUSY while another program has it open.
+int open_tap_for_frames(const Descriptor& netns, const std::string& name, Descriptor& tap);
 
 }  // namespace lanwright

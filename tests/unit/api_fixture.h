@@ -120,7 +120,16 @@ class MemoryAgent final : public AgentPort {
     return events_.empty() ? 0 : events_.back().id;
   }
 
+  void set_switches(std::vector<SwitchView> switches) {
+    change([&] { switches_ = std::move(switches); });
+  }
+
   // AgentPort
+  Result<std::vector<SwitchView>> switches(Deadline /*deadline*/) override {
+    const std::lock_guard lock(mutex_);
+    if (failure_) return *failure_;
+    return switches_;
+  }
   Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline /*deadline*/) override {
     const std::lock_guard lock(mutex_);
     last_peer_ = request.peer;
@@ -379,6 +388,7 @@ class MemoryAgent final : public AgentPort {
   Snapshot state_;
   std::vector<Event> events_;
   std::optional<Error> failure_;
+  std::vector<SwitchView> switches_;
   bool throws_ = false;
   Peer last_peer_;
   std::optional<std::uint64_t> last_if_generation_;

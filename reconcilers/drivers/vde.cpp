@@ -1,0 +1,149 @@
+// Driver `vde`: a switch process per network, and a plug that carries interfaces to it. Attachments in a
+// namespace are taps there, opened by the plug; taps for others (virtual machines) and uplinks are heard by
+// packet sockets. Sources: vde_switch(1), Documentation/networking/tuntap.rst.
+#include <algorithm>
+#include <charconv>
+
+#include "reconcilers/driver.h"
+
+namespace lanwright {
+namespace {
+
+// vde_switch holds frames in 1518 bytes (header, one VLAN tag and 1500), and cuts off what is more.
+constexpr std::uint32_t kLongestMtu = 1500;
+constexpr std::uint32_t kRootOnly = 0600;
+constexpr std::uint32_t kRootAndGroup = 0660;
+constexpr std::uint32_t kAnyMode = 0777;
+
+bool is_hub(const NetworkSpec& spec) {
+  return setting(spec.settings, "hub", true);
+}
+
+std::uint32_t mtu_of(const NetworkSpec& spec) {
+  return spec.mtu.value_or(kDefaultMtu);
+}
+
+// Digits as chmod(1) takes them.
+std::optional<std::uint32_t> octal_mode(const std::string& text) {
+  std::uint32_t mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  const bool whole = error == std::errc{} && end == text.data() + text.size();
+  return whole && mode <= kAnyMode ? std::optional(mode) : std::nullopt;
+}
+
+DriverGrammar make_grammar();
+
+class Vde final : public Driver {
+ public:
+  const DriverGrammar& grammar() const override {
+    static const DriverGrammar grammar = make_grammar();
+    return grammar;
+  }
+
+  Parts network(const Named<NetworkSpec>& network) const override {
+    SwitchSpec carrier;
+    carrier.network = network.name;
+    carrier.engine = "vde_switch";
+    carrier.hub = is_hub(network.spec);
+    carrier.group = setting(network.spec.settings, "group", "");
+    carrier.mode = octal_mode(setting(network.spec.settings, "mode", ""))
+                       .value_or(carrier.group.empty() ? kRootOnly : kRootAndGroup);
+    carrier.mtu = mtu_of(network.spec);
+    Parts parts;
+    parts.carrier = std::move(carrier);
+    for (const Uplink& uplink : network.spec.uplinks) {
+      LinkSpec link;
+      link.where = {"", uplink.interface};
+      link.owned = false;
+      parts.links.push_back(link);
+      parts.plugs.push_back({network.name, link.where, uplink.interface, false, uplink.vlans});
+    }
+    return parts;
+  }
+
+  Parts attachment(const Named<AttachmentSpec>& attachment,
+                   const Named<NetworkSpec>& network) const override {
+    const AttachmentSpec& spec = attachment.spec;
+    LinkSpec tap;
+    tap.kind = "tun";
+    tap.mtu = spec.mtu.value_or(mtu_of(network.spec));
+    if (spec.tap) {
+      const bool named = !spec.tap->name.empty();
+      tap.where = {"", named ? spec.tap->name : link_name(attachment.name)};
+      if (!named) tap.altname = link_altname(attachment.name);
+      tap.mac = stable_mac(attachment.uid, "");
+      tap.tap_owner = spec.tap->owner;
+      tap.tap_group = spec.tap->group;
+      tap.ipv6 = Ipv6Addresses::none;  // who speaks through it is behind its device file, not this host
+    } else {
+      tap.where = {netns_path(spec.netns), spec.interface};
+      tap.mac = spec.mac ? *spec.mac : stable_mac(attachment.uid, kInnerRole);
+      tap.addresses = spec.addresses;
+      tap.routes = with_gateways(spec, network.spec);
+      // On a LAN of frames alone nobody is to be heard who was not asked to speak.
+      if (spec.addresses.empty() && network.spec.subnets.empty()) tap.ipv6 = Ipv6Addresses::none;
+    }
+    Parts parts;
+    parts.plugs.push_back({network.name, tap.where, "", !spec.tap, spec.vlans});
+    parts.links.push_back(std::move(tap));
+    return parts;
+  }
+};
+
+void check_mtu(const std::optional<std::uint32_t>& mtu, std::uint32_t limit, const char* whose,
+               const Complain& complain) {
+  if (mtu && *mtu > limit)
+    complain("mtu", "mtu " + std::to_string(*mtu) + " is above " + whose + " " + std::to_string(limit) +
+                        ": its longest frames would be cut off");
+}
+
+void check_network(const std::string& name, const NetworkSpec& spec, const Complain& complain) {
+  if (spec.mode != NetworkMode::flat) complain("mode", "driver vde has only mode flat");
+  if (!spec.parent.empty())
+    complain("parent", "a switch has no parent; plug host interfaces in with `uplinks`");
+  if (spec.host_interface)
+    complain("host_interface", "host_interface is for networks of driver macvlan or ipvlan");
+  if (spec.internal) complain("internal", "a flat switch has no way out to close; leave `internal` away");
+  check_mtu(spec.mtu, kLongestMtu, "what a VDE switch carries,", complain);
+  if (name.find('/') != std::string::npos || name.starts_with("."))
+    complain("", "the switch's directory is named after the network, and `" + name + "` is no name of one");
+  if (spec.settings.contains("mode") && !octal_mode(setting(spec.settings, "mode", "")))
+    complain("vde.mode", "`" + setting(spec.settings, "mode", "") + "` is no mode; write octal digits as \"0660\"");
+  for (std::size_t i = 0; i < spec.uplinks.size(); ++i) {
+    const std::string path = "uplinks[" + std::to_string(i) + "]";
+    if (spec.uplinks[i].ofport) complain(path + ".ofport", "OpenFlow ports exist with driver ovs only");
+    if (!spec.uplinks[i].vlans.empty() && is_hub(spec))
+      complain(path, "a hub knows no VLANs: `vde: {hub: false}` does");
+  }
+}
+
+void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, const NetworkSpec& network,
+                      const Complain& complain) {
+  if (!spec.vlans.empty() && is_hub(network))
+    complain(spec.vlans.pvid ? "vlan" : "trunk", "a hub knows no VLANs: `vde: {hub: false}` does");
+  if (spec.isolated) complain("isolated", "ports of a VDE switch cannot be isolated from each other");
+  check_mtu(spec.mtu, mtu_of(network), "the network's", complain);
+}
+
+DriverGrammar make_grammar() {
+  using Type = SettingField::Type;
+  DriverGrammar grammar;
+  grammar.name = "vde";
+  grammar.settings = {
+      {"hub", Type::boolean, "every frame to every port; otherwise addresses are learnt (default true)", 0, 0, {}},
+      {"group", Type::text, "group of users that may connect to the switch's socket (default none)", 0, 0, {}},
+      {"mode", Type::text, "mode of the socket, octal (default \"0660\" with a group, otherwise \"0600\")", 0, 0, {}},
+  };
+  grammar.check_network = check_network;
+  grammar.check_attachment = check_attachment;
+  return grammar;
+}
+
+}  // namespace
+
+const Driver& vde_driver() {
+  static const Vde driver;
+  return driver;
+}
+
+}  // namespace lanwright

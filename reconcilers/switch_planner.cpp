@@ -1,0 +1,139 @@
+#include "reconcilers/switch_planner.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace lanwright {
+namespace {
+
+using Entry = Blueprint::Entry;
+
+Error blocked_by(ErrorKind kind, const Entry& entry, std::string words, std::string hint) {
+  return {kind, "run", "switch of " + entry.object.id.text(), 0, std::move(words), std::move(hint)};
+}
+
+// Which of the two processes, or what between them, is missing.
+std::string missing_part(const SwitchFact* fact, const SwitchSpec& spec) {
+  if (fact == nullptr) return "missing";
+  if (fact->pid == 0) return "the switch does not run";
+  if (fact->plug_pid == 0) return "its plug does not run";
+  if (spec.hub && !fact->connected) return "its plug is not connected";
+  return {};
+}
+
+bool shares_port(const Entry& network) {
+  const Parts parts = network.parts();
+  return parts.carrier && parts.carrier->hub;
+}
+
+}  // namespace
+
+SwitchPlanner::Outcome SwitchPlanner::compare(const Entry& entry, const Parts& parts,
+                                              const std::set<LinkName>& made) {
+  Outcome outcome;
+  if (observed_.switches.empty() && !parts.carrier && parts.plugs.empty()) return outcome;
+  unplug_strays(entry, parts, outcome);
+  if (entry.object.deleting) return outcome;
+  if (parts.carrier) compare_carrier(entry, *parts.carrier, outcome);
+  for (const PlugSpec& plug : parts.plugs) {
+    if (!outcome.blocked) compare_plug(entry, plug, made, outcome);
+  }
+  return outcome;
+}
+
+// What is plugged in with a mark of this object that it does not want any more, and switches of its own.
+void SwitchPlanner::unplug_strays(const Entry& entry, const Parts& parts, Outcome& outcome) const {
+  for (const auto& [network, fact] : observed_.switches) {
+    const bool own = fact.uid == entry.object.uid;
+    const bool kept = parts.carrier && !entry.object.deleting;
+    if (own && (!kept || parts.carrier->network != network)) {
+      outcome.removals.push_back({StopSwitch{{"", network}, fact.uid}, "no longer declared", {}, Disruption::none});
+      continue;
+    }
+    for (auto plug = fact.plugs.lower_bound(Mark{entry.object.uid, {}});
+         plug != fact.plugs.end() && plug->first.uid == entry.object.uid; ++plug) {
+      const bool wanted = !entry.object.deleting &&
+                          std::any_of(parts.plugs.begin(), parts.plugs.end(), [&](const PlugSpec& spec) {
+                            return spec.network == network && spec.role == plug->first.role;
+                          });
+      if (!wanted)
+        outcome.removals.push_back({Unplug{{"", network}, plug->first}, "no longer declared", {}, Disruption::none});
+    }
+  }
+}
+
+void SwitchPlanner::compare_carrier(const Entry& entry, const SwitchSpec& spec, Outcome& outcome) {
+  const auto found = observed_.switches.find(spec.network);
+  const SwitchFact* fact = found == observed_.switches.end() ? nullptr : &found->second;
+  RunSwitch step{{"", spec.network}, spec, entry.object.uid, false};
+  if (fact != nullptr && !fact->foreign.empty()) {
+    outcome.blocked = blocked_by(ErrorKind::conflict, entry, fact->foreign,
+                                 "end who uses it and remove the directory, or choose another name");
+    return;
+  }
+  if (fact != nullptr && fact->uid != entry.object.uid) {
+    const Entry* owner = desired_.find_uid(fact->uid);
+    if (owner != nullptr) {
+      outcome.blocked = blocked_by(ErrorKind::waiting, entry, "its place is still held by " + owner->object.id.text(),
+                                   "it starts as soon as that is gone");
+      return;
+    }
+    if (!entry.object.adopt) {
+      outcome.blocked = blocked_by(ErrorKind::conflict, entry,
+                                   "a switch in its place carries the mark of an agent with another store (" +
+                                       fact->uid + ")",
+                                   "apply with --adopt to replace it");
+      return;
+    }
+    step.anew = true;
+  }
+  std::string reason = missing_part(fact, spec);
+  Disruption disruption = Disruption::none;
+  if (fact != nullptr && (step.anew || fact->settings != spec.settings())) {
+    reason = step.anew ? "another agent's" : "settings are `" + fact->settings + "`, wanted `" + spec.settings() + "`";
+    step.anew = true;
+    disruption = Disruption::flap;
+  }
+  if (reason.empty()) return;
+  run_.insert(spec.network);
+  if (fact == nullptr || step.anew || fact->plug_pid == 0) fresh_.insert(spec.network);
+  outcome.changes.push_back({std::move(step), std::move(reason), {"switch"}, disruption});
+}
+
+void SwitchPlanner::compare_plug(const Entry& entry, const PlugSpec& spec, const std::set<LinkName>& made,
+                                 Outcome& outcome) {
+  const Entry* network = entry.network ? entry.network.get() : &entry;
+  const auto found = observed_.switches.find(spec.network);
+  const SwitchFact* fact = found == observed_.switches.end() ? nullptr : &found->second;
+  const bool own = fact != nullptr && fact->uid == network->object.uid;
+  const bool runs = own && fact->pid != 0 && fact->plug_pid != 0;
+  if (!runs && !run_.contains(spec.network)) {
+    outcome.blocked = {ErrorKind::waiting, "plug in", entry.object.id.text(), 0,
+                       "the switch of network " + spec.network + " does not run",
+                       "see the condition of network " + spec.network};
+    return;
+  }
+  const Mark mark{entry.object.uid, spec.role};
+  const LinkFact* link = made.contains(spec.link) ? nullptr : observed_.find(spec.link);
+  const NamespaceFacts* place = observed_.find(spec.link.netns);
+  const auto plugged = own ? fact->plugs.find(mark) : std::map<Mark, PlugFact>::const_iterator{};
+  const bool known = own && plugged != fact->plugs.end() && !fresh_.contains(spec.network);
+  const bool shared = shares_port(*network);
+  std::string reason = "missing";
+  if (known) {
+    const PlugFact& is = plugged->second;
+    reason.clear();
+    if (link == nullptr || is.ifindex != link->ifindex || place == nullptr || is.netns != place->inode)
+      reason = "its interface is another one";
+    else if (is.tap != spec.tap)
+      reason = "it is plugged in in another way";
+    else if (shared != (is.port == 0) || (!shared && (!is.connected || run_.contains(spec.network))))
+      reason = "it is not connected to the switch";
+    else if (!shared && is.vlans != spec.vlans)
+      reason = "its VLANs are others";
+    if (reason.empty()) return;
+  }
+  outcome.changes.push_back({PlugIn{spec.link, spec, mark, !shared}, std::move(reason), {"plug"}, Disruption::none});
+}
+
+}  // namespace lanwright

@@ -1,0 +1,47 @@
+// What of an object's switch, or of its plugs in switches, differs. Pure, as the planner that calls it.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model/observed.h"
+#include "model/plan.h"
+#include "reconcilers/blueprint.h"
+
+namespace lanwright {
+
+class SwitchPlanner {
+ public:
+  struct Change {
+    Step step;
+    std::string reason;
+    std::vector<std::string> differences;
+    Disruption disruption = Disruption::none;
+  };
+  struct Outcome {
+    std::vector<Change> removals;
+    std::vector<Change> changes;
+    std::optional<Error> blocked;
+  };
+
+  SwitchPlanner(const Blueprint& desired, const Observed& observed) : desired_(desired), observed_(observed) {}
+
+  // To be called once for each object, networks before what is plugged into them. `parts` are the object's.
+  // `made` are links that the plan makes.
+  Outcome compare(const Blueprint::Entry& entry, const Parts& parts, const std::set<LinkName>& made);
+
+ private:
+  void compare_carrier(const Blueprint::Entry& entry, const SwitchSpec& spec, Outcome& outcome);
+  void compare_plug(const Blueprint::Entry& entry, const PlugSpec& spec, const std::set<LinkName>& made,
+                    Outcome& outcome);
+  void unplug_strays(const Blueprint::Entry& entry, const Parts& parts, Outcome& outcome) const;
+
+  const Blueprint& desired_;
+  const Observed& observed_;
+  std::set<std::string> run_;    // networks whose switch this plan makes run
+  std::set<std::string> fresh_;  // of these, those with a plug that begins empty
+};
+
+}  // namespace lanwright

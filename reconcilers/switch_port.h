@@ -1,0 +1,44 @@
+// Switch processes as the reconciler sees them: beside LinkPort, a second source of observed state and doer of
+// actions. One is implemented over VDE (reconcilers/vde/); tests may use others. Loop thread only.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/observed.h"
+#include "model/plan.h"
+#include "model/result.h"
+#include "reconcilers/link_port.h"
+
+namespace lanwright {
+
+// What a switch and its plug count, asked for at this moment.
+struct SwitchReport {
+  std::string network;
+  std::string socket;  // directory that other programs name to join: vde_plug, QEMU
+  SwitchFact fact;
+  std::vector<SwitchPortReport> ports;
+  std::map<Mark, PortCounters> plugs;
+};
+
+class SwitchPort {
+ public:
+  virtual ~SwitchPort() = default;
+
+  virtual int event_fd() const = 0;  // readable when drain() has something to do
+
+  // Takes in which processes ended and which interfaces were lost. Never blocks for long.
+  virtual Touched drain(Observed& observed) = 0;
+
+  // Looks at everything anew: finds the processes of an earlier agent, and proves that they answer.
+  virtual Result<Touched> resync(Observed& observed) = 0;
+
+  // Does the actions in order; answers one result each. What was done is asked for, and stands in `observed`,
+  // when this returns. Interfaces are looked up in `observed`.
+  virtual std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) = 0;
+
+  virtual std::vector<SwitchReport> report(const Observed& observed) = 0;
+};
+
+}  // namespace lanwright

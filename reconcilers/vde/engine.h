@@ -1,0 +1,53 @@
+// What kind of program a switch is: how it is started and asked. Adding one is a file and a line in engine.cpp.
+// Loop thread only.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "model/result.h"
+#include "model/switches.h"
+#include "reconcilers/netlink/descriptor.h"
+#include "reconcilers/switch_port.h"
+
+namespace lanwright {
+
+// The files of one switch.
+struct SwitchPlaces {
+  std::string socket;      // directory that other programs name to join
+  std::string private_dir;  // only root's
+  std::string management() const { return private_dir + "/management"; }
+  std::string plug() const { return private_dir + "/plug"; }
+  std::string owner() const { return private_dir + "/owner"; }
+  std::string switch_log() const { return private_dir + "/switch.log"; }
+  std::string plug_log() const { return private_dir + "/plug.log"; }
+};
+
+class SwitchEngine {
+ public:
+  virtual ~SwitchEngine() = default;
+  virtual const char* name() const = 0;
+  virtual const char* program() const = 0;  // as it is looked for in PATH
+  virtual const char* package() const = 0;  // of Debian that has it
+  virtual std::uint64_t capabilities() const = 0;
+  virtual std::vector<std::string> arguments(const SwitchSpec& spec, const SwitchPlaces& places) const = 0;
+  // A connection to the running switch, which proves that it answers.
+  virtual Result<Descriptor> probe(const SwitchPlaces& places, std::chrono::milliseconds patience) const = 0;
+  virtual Result<std::vector<SwitchPortReport>> ports(const SwitchPlaces& places) const = 0;
+  // By number of the port.
+  virtual Result<std::map<std::uint32_t, PortVlans>> vlans(const SwitchPlaces& places) const = 0;
+  // Makes a port that nobody gets who does not name it, in these VLANs only; answers its number. `taken`:
+  // numbers of others of ours.
+  virtual Result<std::uint32_t> make_port(const SwitchPlaces& places, const std::vector<std::uint32_t>& taken,
+                                          const PortVlans& vlans) const = 0;
+  virtual Result<void> remove_port(const SwitchPlaces& places, std::uint32_t number) const = 0;
+};
+
+// nullptr when there is none of that name.
+const SwitchEngine* find_engine(const std::string& name);
+const SwitchEngine& default_engine();
+
+}  // namespace lanwright

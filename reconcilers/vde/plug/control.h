@@ -1,0 +1,56 @@
+// The agent's side door into a running plug: see protocol.h for what is said. One thread, but for connecting
+// to the switch, which may block and is done on another.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "reconcilers/vde/plug/hub.h"
+#include "reconcilers/vde/plug/switch_watch.h"
+
+namespace lanwright::plug {
+
+class Control {
+ public:
+  // `listener` is a listening stream socket. `directory` is the switch's.
+  Control(Poller& poller, Hub& hub, SwitchWatch* watch, Descriptor listener, std::string directory);
+  ~Control();
+  Control(const Control&) = delete;
+  Control& operator=(const Control&) = delete;
+
+ private:
+  // A command that waits for a connection to the switch.
+  struct Connecting {
+    std::thread thread;
+    std::unique_ptr<SwitchEndpoint> made;
+    std::string words;
+    std::unique_ptr<Endpoint> endpoint;  // of the port that it is for, otherwise the shared one
+    PlugFact plug;
+  };
+
+  void accept_agent();
+  void drop_agent();
+  void on_readable();
+  void carry_out();
+  void obey(const std::string& line);
+  void add(const std::string& line);
+  void list();
+  void begin_connecting(int port);
+  void on_connected();
+  void say(const std::string& line);
+
+  Poller& poller_;
+  Hub& hub_;
+  SwitchWatch* watch_;  // where one port is shared by all
+  Descriptor listener_;
+  const std::string directory_;
+  Descriptor agent_;
+  std::string text_;
+  std::deque<Descriptor> descriptors_;  // that came with commands
+  Descriptor done_;                     // written when a connection was made, or was not
+  std::unique_ptr<Connecting> connecting_;
+};
+
+}  // namespace lanwright::plug

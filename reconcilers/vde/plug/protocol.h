@@ -1,0 +1,33 @@
+// What the agent and a plug say to each other: lines of words on a stream socket (unix(7)) that only root may
+// use. The agent asks, the plug answers with lines of data and one last line, "ok" or "error WORDS". What
+// happens meanwhile is told at any time between lines.
+//
+//   connect                   connects the plug to the switch (one that shares a port among all)
+//   add PORT + a descriptor   plugs in a tap or a packet socket, as "port" below has it; replaces the same mark
+//   remove MARK               unplugs
+//   list                      one "port ..." line for each
+//
+//   told: "gone MARK"         the interface behind it was removed
+//         "lost"              the switch closed a connection
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/switches.h"
+
+namespace lanwright::plug {
+
+struct PortLine {
+  PlugFact plug;
+  PortCounters counters;
+};
+
+// "port MARK tap|packet IFINDEX NETNS PORT CONNECTED COUNTER..." without the end of the line.
+std::string text_of(const PortLine& line);
+std::optional<PortLine> port_line_from(const std::string& text);
+
+std::vector<std::string> words_of(const std::string& line);
+
+}  // namespace lanwright::plug

@@ -1,0 +1,54 @@
+// The agent's end of a plug's control socket (plug/protocol.h). Loop thread only.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "model/result.h"
+#include "reconcilers/netlink/descriptor.h"
+#include "reconcilers/vde/plug/protocol.h"
+
+namespace lanwright {
+
+class PlugClient {
+ public:
+  PlugClient() = default;
+  static Result<PlugClient> open(const std::string& socket, std::chrono::milliseconds patience);
+
+  struct Ports {
+    std::vector<plug::PortLine> lines;
+    bool connected = false;
+  };
+  Result<Ports> list();
+  Result<void> connect();
+  // `descriptor` stays the caller's; the plug has one of its own.
+  Result<void> add(const PlugFact& plug, const Descriptor& descriptor);
+  Result<void> remove(const Mark& mark);
+
+  // Whether something was told since the last look; false in `alive` when the plug closed the connection.
+  struct News {
+    bool any = false;
+    bool alive = true;
+  };
+  News news();
+
+  int fd() const { return socket_.get(); }
+  const Descriptor& connection() const { return socket_; }
+  explicit operator bool() const { return static_cast<bool>(socket_); }
+
+ private:
+  // Sends a command; answers the lines of data before its "ok".
+  Result<std::vector<std::string>> ask(const std::string& command, const Descriptor* descriptor = nullptr);
+  Result<std::string> next_line(std::chrono::steady_clock::time_point end, const std::string& tried);
+
+  Descriptor socket_;
+  std::string path_;
+  std::chrono::milliseconds patience_{};
+  std::string text_;
+  bool told_ = false;  // something came in between that is not an answer
+};
+
+}  // namespace lanwright

@@ -1,0 +1,594 @@
+#include "reconcilers/vde/vde_port.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <utility>
+
+#include "reconcilers/netlink/namespace.h"
+#include "reconcilers/netlink/packet_socket.h"
+#include "reconcilers/netlink/tap.h"
+#include "reconcilers/processes/process.h"
+#include "reconcilers/vde/engine.h"
+#include "reconcilers/vde/plug_client.h"
+
+namespace lanwright {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kStartTime = 5s;   // until a process that was started answers
+constexpr auto kPatience = 3s;    // with one that runs
+constexpr auto kGrace = 500ms;    // from SIGTERM to SIGKILL
+constexpr auto kStartPause = 1ms; // between tries to connect to a starting process, which tells nobody
+constexpr std::uint64_t kSpareDescriptors = 512;
+constexpr std::uint64_t kDescriptorsPerPort = 3;
+constexpr std::size_t kWordsShown = 300;  // of a log
+
+struct Owner {
+  Uid uid;
+  std::string settings;  // the engine's name first
+};
+
+const SwitchEngine& engine_of(const std::string& settings) {
+  const SwitchEngine* engine = find_engine(settings.substr(0, settings.find(' ')));
+  return engine != nullptr ? *engine : default_engine();
+}
+
+std::optional<Owner> read_owner(const SwitchPlaces& places) {
+  std::ifstream file(places.owner());
+  Owner owner;
+  if (!std::getline(file, owner.uid) || !std::getline(file, owner.settings)) return std::nullopt;
+  return owner;
+}
+
+Result<void> write_owner(const SwitchPlaces& places, const Owner& owner) {
+  const std::string fresh = places.owner() + ".new";
+  std::ofstream file(fresh, std::ios::trunc);
+  file << owner.uid << '\n' << owner.settings << '\n';
+  file.close();
+  if (!file || std::rename(fresh.c_str(), places.owner().c_str()) != 0)
+    return error_from_errno(errno, "write", places.owner());
+  return {};
+}
+
+std::string last_words(const std::string& log) {
+  std::ifstream file(log);
+  std::stringstream text;
+  text << file.rdbuf();
+  std::string words = text.str();
+  if (words.size() > kWordsShown) words.erase(0, words.size() - kWordsShown);
+  while (!words.empty() && words.back() == '\n') words.pop_back();
+  return words;
+}
+
+// "001.12" and the like: sockets that a switch or its clients made and did not take away.
+bool is_leftover(const fs::directory_entry& file) {
+  std::error_code ignored;
+  return file.is_socket(ignored);
+}
+
+Error named(Error error, const std::string& network) {
+  if (error.object.find(network) == std::string::npos) error.object += " of network " + network;
+  return error;
+}
+
+class VdePort final : public SwitchPort {
+ public:
+  VdePort(VdeOptions options, Descriptor epoll, Descriptor changes)
+      : options_(std::move(options)), epoll_(std::move(epoll)), changes_(std::move(changes)) {
+    listen(changes_.get());
+  }
+
+  int event_fd() const override { return epoll_.get(); }
+  Touched drain(Observed& observed) override;
+  Result<Touched> resync(Observed& observed) override;
+  std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) override;
+  std::vector<SwitchReport> report(const Observed& observed) override;
+
+ private:
+  struct Running {
+    Process process;
+    Process plug;
+    PlugClient client;
+  };
+
+  SwitchPlaces places_of(const std::string& network) const {
+    return {(options_.run_dir / "vde" / network).string(), (options_.run_dir / "switches" / network).string()};
+  }
+  void listen(int fd) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+  }
+
+  // Observation.
+  void look(const std::string& network, Observed& observed, Touched& touched);
+  void find_switch(const SwitchPlaces& places, Running& running);
+  void find_plug(const SwitchPlaces& places, Running& running);
+  void look_for_strangers(Observed& observed, Touched& touched);
+  void prove(const SwitchPlaces& places, Running& running);
+
+  // Actions.
+  Result<void> prepare(const RunSwitch& step, Observed& observed);
+  Result<void> start_switch(const RunSwitch& step);
+  Result<void> await_switch(const RunSwitch& step);
+  Result<void> run_plug(const RunSwitch& step);
+  Result<void> stop(const StopSwitch& step);
+  Result<void> plug_in(const PlugIn& step, const Observed& observed);
+  Result<void> unplug(const Unplug& step, const Observed& observed);
+  Result<void> end_processes(const std::string& network);
+  Result<Descriptor> open_interface(const PlugIn& step, const Observed& observed, PlugFact& plug);
+
+  VdeOptions options_;
+  Descriptor epoll_;
+  Descriptor changes_;  // inotify: directories in RUN/vde came or went
+  std::map<std::string, Running> running_;
+  Touched touched_;  // by what was done, to be told
+};
+
+// ---- observation
+
+void VdePort::find_switch(const SwitchPlaces& places, Running& running) {
+  if (running.process && has_ended(running.process)) running.process = {};
+  if (running.process) return;
+  auto connection = connect_unix(places.management());
+  if (!connection) return;
+  auto process = process_behind(*connection);
+  if (!process) return;
+  running.process = std::move(*process);
+  listen(running.process.handle.get());
+}
+
+void VdePort::find_plug(const SwitchPlaces& places, Running& running) {
+  if (running.plug && has_ended(running.plug)) running.plug = {};
+  if (running.plug && running.client) return;
+  running.client = {};
+  running.plug = {};
+  auto client = PlugClient::open(places.plug(), kPatience);
+  if (!client) return;
+  auto process = process_behind(client->connection());
+  if (!process) return;
+  running.plug = std::move(*process);
+  running.client = std::move(*client);
+  listen(running.plug.handle.get());
+  listen(running.client.fd());
+}
+
+// What of this network there is. Level-triggered: whatever happened, the same look.
+void VdePort::look(const std::string& network, Observed& observed, Touched& touched) {
+  const SwitchPlaces places = places_of(network);
+  const auto owner = read_owner(places);
+  const auto known = observed.switches.find(network);
+  if (!owner) {
+    running_.erase(network);
+    if (known != observed.switches.end() && !known->second.uid.empty()) {
+      touched.uids.insert(known->second.uid);
+      observed.switches.erase(known);
+    }
+    return;
+  }
+  Running& running = running_[network];
+  find_switch(places, running);
+  find_plug(places, running);
+  SwitchFact fact;
+  fact.uid = owner->uid;
+  fact.settings = owner->settings;
+  fact.pid = running.process.pid;
+  if (running.client) {
+    auto ports = running.client.list();
+    if (!ports) {  // it does not answer: it is of no use, and started anew
+      const auto ended = end(running.plug, kGrace);
+      running.client = {};
+      running.plug = {};
+    } else {
+      fact.plug_pid = running.plug.pid;
+      fact.connected = ports->connected;
+      for (const plug::PortLine& line : ports->lines) fact.plugs[line.plug.mark] = line.plug;
+    }
+  }
+  const bool has_vlans = std::any_of(fact.plugs.begin(), fact.plugs.end(),
+                                     [](const auto& plug) { return plug.second.port != 0; });
+  if (fact.pid != 0 && has_vlans) {
+    if (const auto vlans = engine_of(fact.settings).vlans(places)) {
+      for (auto& [mark, plug] : fact.plugs) {
+        const auto of_port = vlans->find(plug.port);
+        if (of_port != vlans->end()) plug.vlans = of_port->second;
+      }
+    }
+  }
+  if (known != observed.switches.end() && known->second == fact) return;
+  touched.uids.insert(fact.uid);
+  for (const auto& [mark, plug] : fact.plugs) touched.uids.insert(mark.uid);
+  if (known != observed.switches.end()) {
+    for (const auto& [mark, plug] : known->second.plugs) touched.uids.insert(mark.uid);
+  }
+  observed.switches[network] = std::move(fact);
+}
+
+// Directories in RUN/vde that nobody wrote an owner for.
+void VdePort::look_for_strangers(Observed& observed, Touched& touched) {
+  std::set<std::string> strangers;
+  std::error_code failed;
+  for (const auto& each : fs::directory_iterator(options_.run_dir / "vde", failed)) {
+    const std::string network = each.path().filename();
+    const SwitchPlaces places = places_of(network);
+    if (read_owner(places)) continue;
+    strangers.insert(network);
+    SwitchFact fact;
+    fact.foreign = places.socket + " is there already and not ours";
+    if (auto connection = connect_unix(places.socket + "/ctl")) {
+      if (const auto process = process_behind(*connection))
+        fact.foreign += "; process " + std::to_string(process->pid) + " listens there";
+    }
+    observed.switches[network] = std::move(fact);
+    touched.switches.insert(network);
+  }
+  for (auto known = observed.switches.begin(); known != observed.switches.end();) {
+    const bool gone = !known->second.foreign.empty() && !strangers.contains(known->first);
+    if (gone) touched.switches.insert(known->first);
+    known = gone ? observed.switches.erase(known) : std::next(known);
+  }
+}
+
+Touched VdePort::drain(Observed& observed) {
+  Touched touched = std::exchange(touched_, {});
+  alignas(inotify_event) std::array<char, 4096> bytes{};
+  bool directories = false;
+  while (::read(changes_.get(), bytes.data(), bytes.size()) > 0) directories = true;
+  if (directories) look_for_strangers(observed, touched);
+  std::vector<std::string> moved;
+  for (auto& [network, running] : running_) {
+    PlugClient::News news;
+    if (running.client) news = running.client.news();
+    if (!news.alive) running.client = {};
+    const bool ended = (running.process && has_ended(running.process)) || (running.plug && has_ended(running.plug));
+    if (news.any || !news.alive || ended) moved.push_back(network);
+  }
+  for (const std::string& network : moved) look(network, observed, touched);
+  return touched;
+}
+
+// A switch that does not answer carries nothing: it is ended, and started anew.
+void VdePort::prove(const SwitchPlaces& places, Running& running) {
+  const auto owner = read_owner(places);
+  if (!running.process || !owner) return;
+  const auto proof = engine_of(owner->settings).probe(places, kPatience);
+  if (proof || proof.error().kind != ErrorKind::timeout) return;
+  const auto ended = end(running.process, kGrace);
+  running.process = {};
+}
+
+Result<Touched> VdePort::resync(Observed& observed) {
+  Touched touched;
+  std::set<std::string> networks;
+  for (const auto& [network, running] : running_) networks.insert(network);
+  std::error_code failed;
+  for (const auto& each : fs::directory_iterator(options_.run_dir / "switches", failed))
+    networks.insert(each.path().filename());
+  if (failed) return error_from_errno(failed.value(), "read", (options_.run_dir / "switches").string());
+  for (const std::string& network : networks) {
+    const auto known = running_.find(network);
+    if (known != running_.end()) prove(places_of(network), known->second);
+    look(network, observed, touched);
+  }
+  look_for_strangers(observed, touched);
+  return touched;
+}
+
+// ---- actions
+
+std::vector<Result<void>> VdePort::execute(std::span<const Action* const> actions, Observed& observed) {
+  std::vector<Result<void>> results(actions.size());
+  // Switches start side by side: all are begun before the first one is waited for.
+  using Begin = Result<void> (VdePort::*)(const RunSwitch&);
+  std::vector<std::size_t> runs;
+  for (std::size_t i = 0; i < actions.size(); ++i) {
+    const auto* step = std::get_if<RunSwitch>(&actions[i]->step);
+    if (step == nullptr) continue;
+    runs.push_back(i);
+    results[i] = prepare(*step, observed);
+  }
+  for (const Begin phase : {&VdePort::start_switch, &VdePort::await_switch, &VdePort::run_plug}) {
+    for (const std::size_t i : runs) {
+      if (results[i]) results[i] = (this->*phase)(std::get<RunSwitch>(actions[i]->step));
+    }
+  }
+  std::set<std::string> networks;
+  for (std::size_t i = 0; i < actions.size(); ++i) {
+    const Step& step = actions[i]->step;
+    if (const auto* remove = std::get_if<StopSwitch>(&step)) results[i] = stop(*remove);
+    if (const auto* plug = std::get_if<PlugIn>(&step)) results[i] = plug_in(*plug, observed);
+    if (const auto* plug = std::get_if<Unplug>(&step)) results[i] = unplug(*plug, observed);
+    const auto* plug = std::get_if<PlugIn>(&step);
+    networks.insert(plug != nullptr ? plug->spec.network : actions[i]->target().name);
+  }
+  for (const std::string& network : networks) {
+    look(network, observed, touched_);
+    touched_.switches.insert(network);
+  }
+  look_for_strangers(observed, touched_);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (!results[i]) results[i] = named(results[i].error(), actions[i]->target().name);
+  }
+  return results;
+}
+
+Result<void> VdePort::end_processes(const std::string& network) {
+  const auto known = running_.find(network);
+  if (known == running_.end()) return {};
+  Running& running = known->second;
+  running.client = {};
+  for (Process* process : {&running.plug, &running.process}) {
+    if (!*process) continue;
+    if (auto ended = end(*process, kGrace); !ended) return ended;
+    *process = {};
+  }
+  return {};
+}
+
+Result<void> VdePort::prepare(const RunSwitch& step, Observed& observed) {
+  const std::string& network = step.where.name;
+  const SwitchPlaces places = places_of(network);
+  constexpr std::size_t kLongestFile = 16;  // that a client makes in the directory: "/ctl", "/.12345-00001"
+  if (places.socket.size() + kLongestFile > sizeof(sockaddr_un::sun_path))
+    return Error{ErrorKind::invalid,
+                 "run switch",
+                 network,
+                 ENAMETOOLONG,
+                 "the path of its socket, " + places.socket + "/ctl, is too long: with what clients add a path has at most " +
+                     std::to_string(sizeof(sockaddr_un::sun_path)) + " bytes",
+                 "give the network a shorter name, or the agent a shorter --run-dir"};
+  if (!read_owner(places)) {
+    struct stat found {};
+    if (::lstat(places.socket.c_str(), &found) == 0) {
+      look_for_strangers(observed, touched_);
+      return Error{ErrorKind::conflict, "run switch", network, EEXIST,
+                   places.socket + " is there already and not ours", "remove it, or choose another name"};
+    }
+  }
+  if (step.anew) {
+    if (auto ended = end_processes(network); !ended) return ended;
+  }
+  if (::mkdir(places.private_dir.c_str(), 0700) != 0 && errno != EEXIST)
+    return error_from_errno(errno, "create directory", places.private_dir);
+  return write_owner(places, {step.uid, step.spec.settings()});
+}
+
+Result<void> VdePort::start_switch(const RunSwitch& step) {
+  const SwitchPlaces places = places_of(step.where.name);
+  Running& running = running_[step.where.name];
+  find_switch(places, running);
+  if (running.process) return {};
+  const SwitchEngine* engine = find_engine(step.spec.engine);
+  if (engine == nullptr)
+    return Error{ErrorKind::invalid, "run switch", step.where.name, 0, "there is no engine " + step.spec.engine, {}};
+  SpawnSpec spawned;
+  const std::string program = find_program(engine->program());
+  if (program.empty())
+    return Error{ErrorKind::unsupported,
+                 "run switch",
+                 step.where.name,
+                 ENOENT,
+                 std::string("the program ") + engine->program() + " is not installed",
+                 std::string("install it: apt-get install ") + engine->package()};
+  spawned.command = engine->arguments(step.spec, places);
+  spawned.command.insert(spawned.command.begin(), program);
+  spawned.environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANWRIGHT_SWITCH=" + step.uid};
+  spawned.log = places.switch_log();
+  spawned.descriptors = kSpareDescriptors + kDescriptorsPerPort * kMostPlugs;
+  spawned.capabilities = engine->capabilities();
+  auto process = spawn(spawned);
+  if (!process) return process.error();
+  running.process = std::move(*process);
+  listen(running.process.handle.get());
+  return {};
+}
+
+Result<void> VdePort::await_switch(const RunSwitch& step) {
+  const SwitchPlaces places = places_of(step.where.name);
+  Running& running = running_[step.where.name];
+  const auto end_time = Clock::now() + kStartTime;
+  for (;;) {
+    auto answers = find_engine(step.spec.engine)->probe(places, kPatience);
+    if (answers) {
+      // An earlier one that still holds the place would answer for ours.
+      const auto process = process_behind(*answers);
+      if (process && process->pid == running.process.pid) return {};
+    }
+    const bool ended = await_end(running.process, kStartPause);
+    if (!ended && Clock::now() < end_time) continue;
+    if (!ended) {
+      if (auto stopped = end(running.process, 0ms); !stopped) return stopped;
+    }
+    running.process = {};
+    return Error{ended ? ErrorKind::busy : ErrorKind::timeout,
+                 "run switch",
+                 step.where.name,
+                 0,
+                 std::string(ended ? "it ended at once" : "it does not answer") + ": " + last_words(places.switch_log()),
+                 "see " + places.switch_log()};
+  }
+}
+
+Result<void> VdePort::run_plug(const RunSwitch& step) {
+  const SwitchPlaces places = places_of(step.where.name);
+  Running& running = running_[step.where.name];
+  find_plug(places, running);
+  if (!running.plug) {
+    if (options_.plug_program.empty())
+      return Error{ErrorKind::unsupported, "run plug", step.where.name, ENOENT, "lanwright-plug is not installed",
+                   "it belongs beside lanwrightd"};
+    SpawnSpec spawned;
+    spawned.command = {options_.plug_program,
+                       "--switch",
+                       places.socket,
+                       "--management",
+                       places.management(),
+                       "--control",
+                       places.plug(),
+                       "--mtu",
+                       std::to_string(step.spec.mtu)};
+    if (step.spec.hub) spawned.command.emplace_back("--hub");
+    spawned.environment = {"LANWRIGHT_SWITCH=" + step.uid};
+    spawned.log = places.plug_log();
+    spawned.descriptors = kSpareDescriptors + kDescriptorsPerPort * kMostPlugs;
+    auto process = spawn(spawned);
+    if (!process) return process.error();
+    const auto end_time = Clock::now() + kStartTime;
+    for (find_plug(places, running); !running.plug; find_plug(places, running)) {
+      const bool ended = await_end(*process, kStartPause);
+      if (!ended && Clock::now() < end_time) continue;
+      return Error{ErrorKind::busy, "run plug", step.where.name, 0,
+                   "it does not answer: " + last_words(places.plug_log()), "see " + places.plug_log()};
+    }
+  }
+  if (!step.spec.hub) return {};
+  auto ports = running.client.list();
+  if (!ports) return ports.error();
+  if (ports->connected) return {};
+  return running.client.connect();
+}
+
+Result<void> VdePort::stop(const StopSwitch& step) {
+  const std::string& network = step.where.name;
+  const SwitchPlaces places = places_of(network);
+  const auto owner = read_owner(places);
+  if (!owner) return {};
+  if (owner->uid != step.uid)
+    return Error{ErrorKind::conflict, "stop switch", network, 0, "it is not ours any more", {}};
+  Running& running = running_[network];
+  find_switch(places, running);
+  find_plug(places, running);
+  if (auto ended = end_processes(network); !ended) return ended;
+  running_.erase(network);
+  std::error_code failed;
+  for (const auto& each : fs::directory_iterator(places.socket, failed)) {
+    if (is_leftover(each)) fs::remove(each.path(), failed);
+  }
+  fs::remove(places.socket, failed);  // what else somebody put there stays, and the directory with it
+  fs::remove_all(places.private_dir, failed);
+  if (failed) return error_from_errno(failed.value(), "remove", places.private_dir);
+  return {};
+}
+
+Result<Descriptor> VdePort::open_interface(const PlugIn& step, const Observed& observed, PlugFact& plug) {
+  const LinkFact* link = observed.find(step.where);
+  if (link == nullptr)
+    return Error{ErrorKind::waiting, "plug in", step.where.text(), ENODEV, "the link is not there any more", {}};
+  auto netns = open_namespace(step.where.netns);
+  if (!netns) return netns.error();
+  plug.ifindex = link->ifindex;
+  plug.netns = netns->inode;
+  if (!step.spec.tap) return open_packet_socket(link->ifindex, step.where.text());
+  Descriptor tap;
+  if (const int error = open_tap_for_frames(netns->descriptor, step.where.name, tap)) {
+    Error failed = error_from_errno(error, "open tap", step.where.text());
+    if (error == EBUSY) failed.hint = "another program has it open";
+    return failed;
+  }
+  return tap;
+}
+
+Result<void> VdePort::plug_in(const PlugIn& step, const Observed& observed) {
+  const auto known = running_.find(step.spec.network);
+  if (known == running_.end() || !known->second.client)
+    return Error{ErrorKind::waiting, "plug in", step.where.text(), 0,
+                 "the plug of network " + step.spec.network + " does not run", {}};
+  Running& running = known->second;
+  const SwitchPlaces places = places_of(step.spec.network);
+  PlugFact plug;
+  plug.mark = step.mark;
+  plug.tap = step.spec.tap;
+  // What has its place first lets go of the tap, which only one may hold.
+  if (auto removed = running.client.remove(step.mark); !removed) return removed;
+  auto descriptor = open_interface(step, observed, plug);
+  if (!descriptor) return descriptor.error();
+  const auto owner = read_owner(places);
+  if (step.own_port && owner) {
+    std::vector<std::uint32_t> taken;
+    auto ports = running.client.list();
+    if (!ports) return ports.error();
+    for (const plug::PortLine& line : ports->lines) taken.push_back(line.plug.port);
+    auto number = engine_of(owner->settings).make_port(places, taken, step.spec.vlans);
+    if (!number) return number.error();
+    plug.port = *number;
+  }
+  return running.client.add(plug, *descriptor);
+}
+
+Result<void> VdePort::unplug(const Unplug& step, const Observed& observed) {
+  const auto known = running_.find(step.where.name);
+  if (known == running_.end() || !known->second.client) return {};
+  if (auto removed = known->second.client.remove(step.mark); !removed) return removed;
+  const auto fact = observed.switches.find(step.where.name);
+  if (fact == observed.switches.end()) return {};
+  const auto plug = fact->second.plugs.find(step.mark);
+  if (plug == fact->second.plugs.end() || plug->second.port == 0) return {};
+  return engine_of(fact->second.settings).remove_port(places_of(step.where.name), plug->second.port);
+}
+
+std::vector<SwitchReport> VdePort::report(const Observed& observed) {
+  std::vector<SwitchReport> reports;
+  for (const auto& [network, fact] : observed.switches) {
+    if (fact.uid.empty()) continue;
+    SwitchReport report;
+    report.network = network;
+    report.socket = places_of(network).socket;
+    report.fact = fact;
+    if (auto ports = engine_of(fact.settings).ports(places_of(network))) report.ports = std::move(*ports);
+    const auto known = running_.find(network);
+    if (known != running_.end() && known->second.client) {
+      if (auto ports = known->second.client.list()) {
+        for (const plug::PortLine& line : ports->lines) report.plugs[line.plug.mark] = line.counters;
+      }
+    }
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+Result<void> make_directory(const fs::path& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return error_from_errno(errno, "create directory", path);
+  // Whatever the umask: who may use a switch is said by its own directory.
+  if (::chmod(path.c_str(), mode) != 0) return error_from_errno(errno, "set the mode of", path);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SwitchPort>> open_vde_port(const VdeOptions& options) {
+  if (auto made = make_directory(options.run_dir / "vde", 0755); !made) return made.error();
+  if (auto made = make_directory(options.run_dir / "switches", 0700); !made) return made.error();
+  Descriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return error_from_errno(errno, "create", "epoll descriptor");
+  Descriptor changes(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  const std::string watched = (options.run_dir / "vde").string();
+  if (!changes || ::inotify_add_watch(changes.get(), watched.c_str(), IN_CREATE | IN_DELETE | IN_MOVE) < 0)
+    return error_from_errno(errno, "watch", watched);
+  return std::unique_ptr<SwitchPort>(std::make_unique<VdePort>(options, std::move(epoll), std::move(changes)));
+}
+
+std::string find_plug_program() {
+  std::error_code failed;
+  const fs::path self = fs::read_symlink("/proc/self/exe", failed);
+  for (const fs::path& place : {self.parent_path(), self.parent_path().parent_path() / "lib" / "lanwright"}) {
+    const fs::path candidate = place / "lanwright-plug";
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return {};
+}
+
+}  // namespace lanwright
