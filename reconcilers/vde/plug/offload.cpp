@@ -52,6 +52,13 @@ void store(std::uint8_t* at, Number number) {
   std::memcpy(at, &number, sizeof number);
 }
 
+// `to` has the room.
+void copy(Bytes from, std::uint8_t* to) {
+  if (!from.empty()) {
+    std::memcpy(to, from.data(), from.size());
+  }
+}
+
 std::uint16_t net16(Bytes bytes, std::size_t at) {
   return ntohs(load<std::uint16_t>(bytes.data() + at));
 }
@@ -322,12 +329,12 @@ Outcome Segmenter::run(const virtio_net_hdr& header, Bytes frame, const Sink& em
     emit(frame);
     return Outcome::emitted;
   }
-  const Room copy = Room(buffer_).first(frame.size());
-  std::ranges::copy(frame, copy.begin());
-  if (!complete_checksum(header, copy)) {
+  copy(frame, buffer_.data());
+  const Room completed = Room(buffer_).first(frame.size());
+  if (!complete_checksum(header, completed)) {
     return Outcome::malformed;
   }
-  emit(copy);
+  emit(completed);
   return Outcome::emitted;
 }
 
@@ -340,13 +347,13 @@ Outcome Segmenter::cut(const virtio_net_hdr& header, Bytes frame, const Sink& em
     return Outcome::malformed;
   }
   const std::span buffer(buffer_);
-  std::ranges::copy(frame.first(headers->payload), buffer.begin());
+  copy(frame.first(headers->payload), buffer.data());
   HeaderWriter writer(*headers, buffer, pseudo_sum(header, frame, *headers));
   Bytes rest = frame.subspan(headers->payload);
   do {
     const Bytes part = rest.first(std::min<std::size_t>(rest.size(), header.gso_size));
     rest = rest.subspan(part.size());
-    std::ranges::copy(part, buffer.begin() + static_cast<std::ptrdiff_t>(headers->payload));
+    copy(part, buffer.data() + headers->payload);
     const std::size_t size = headers->payload + part.size();
     writer.write(size, rest.empty());
     emit(buffer.first(size));
