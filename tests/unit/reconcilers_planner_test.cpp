@@ -280,6 +280,39 @@ TEST_F(PlannerTest, DeletingRemovesEverythingMarked) {
   EXPECT_EQ(kernel.real().find("/run/netns/r1")->links().size(), 1U);
 }
 
+TEST_F(PlannerTest, VlansOfAPortThatAreOtherwiseTaggedAreSeenAndRepaired) {
+  NetworkSpec filtering = bridge();
+  filtering.settings["vlan_filtering"] = true;
+  put(kLan, filtering);
+  AttachmentSpec vm = tap("lan", "tap0");
+  vm.vlans = {10, {20, 30}};
+  put(kHost, vm);
+  converge();
+  const std::vector<std::pair<const char*, PortVlansFact>> drifts = [] {
+    PortVlansFact untagged = PortVlans{10, {30}};
+    untagged.odd = {20};
+    PortVlansFact tagged = PortVlans{std::nullopt, {20, 30}};
+    tagged.odd = {10};
+    PortVlansFact more = PortVlans{10, {20, 30}};
+    more.odd = {40};
+    PortVlansFact other = PortVlans{40, {20, 30}};
+    other.odd = {10};
+    return std::vector<std::pair<const char*, PortVlansFact>>{{"untagged without being the PVID", untagged},
+                                                              {"the PVID but tagged", tagged},
+                                                              {"one more, untagged", more},
+                                                              {"another PVID", other}};
+  }();
+  for (const auto& [what, drift] : drifts) {
+    kernel.change({"", "tap0"}, [&](LinkFact& fact) { fact.vlans = drift; });
+    const Plan todo = plan_now();
+    ASSERT_EQ(todo.actions.size(), 1U) << what;
+    EXPECT_EQ(todo.actions[0].differences, std::vector<std::string>{"vlans"}) << what;
+    EXPECT_NE(todo.actions[0].reason.find("otherwise tagged"), std::string::npos) << todo.actions[0].reason;
+    EXPECT_EQ(converge(), 1) << what;
+    EXPECT_EQ(kernel.real().find(LinkName{"", "tap0"})->vlans, vm.vlans) << what;
+  }
+}
+
 // A script that clones a link may clone its alias as well.
 TEST_F(PlannerTest, ALinkWithACopyOfOurMarkIsNotOurs) {
   put(kLan, bridge());
@@ -311,6 +344,71 @@ TEST_F(PlannerTest, ALinkOfOursThatLostItsGroupGoesWithItsObject) {
   desired.put(leaving);
   EXPECT_EQ(converge(), 1);
   EXPECT_EQ(kernel.real().find(LinkName{"", "lw-lan"}), nullptr);
+}
+
+TEST_F(PlannerTest, ALinkOfTheWrongKindCannotBeAdopted) {
+  LinkFact nic;
+  nic.name = "eth1";
+  nic.mtu = 1500;
+  nic.up = true;
+  const int parent = kernel.add_link("", nic);
+  LinkFact dummy;
+  dummy.name = "lw-lan";
+  dummy.kind = "dummy";
+  kernel.add_link("", dummy);
+  LinkFact vlan;
+  vlan.name = "eth1.50";
+  vlan.kind = "vlan";
+  vlan.parent = parent;
+  vlan.attributes = {{LinkAttr::vlan_id, 60}, {LinkAttr::vlan_protocol, 0x8100}};
+  kernel.add_link("", vlan);
+  const Observed before = kernel.real();
+  WantedObject lan = object(kLan, bridge());
+  WantedObject fifty = object({Kind::vlan, "eth1.50"}, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
+  lan.adopt = fifty.adopt = true;
+  desired.put(lan);
+  desired.put(fifty);
+  const Plan todo = plan_now();
+  EXPECT_TRUE(todo.empty()) << todo.actions.front().text();
+  ASSERT_EQ(todo.blocked.size(), 2U);
+  for (const Blocked& block : todo.blocked) EXPECT_EQ(block.why.kind, ErrorKind::conflict);
+  const auto words_of = [&](const ResourceId& id) {
+    const auto block = std::find_if(todo.blocked.begin(), todo.blocked.end(),
+                                    [&](const Blocked& one) { return one.object == id; });
+    return block != todo.blocked.end() ? block->why.text() : std::string{};
+  };
+  EXPECT_NE(words_of(lan.id).find("not ours (dummy"), std::string::npos) << words_of(lan.id);
+  EXPECT_EQ(words_of(lan.id).find("--adopt"), std::string::npos) << "it would not help: " << words_of(lan.id);
+  EXPECT_NE(words_of(fifty.id).find("cannot be taken over: vlan.id is 60, wanted 50"), std::string::npos)
+      << words_of(fifty.id);
+}
+
+TEST_F(PlannerTest, AnIpv6RouteIsTheSameWhateverWayItsMetricIsSaid) {
+  kernel.add_namespace("/run/netns/r1");
+  put(kLan, bridge());
+  AttachmentSpec router = in_namespace("lan", "r1", "fd00::1/64");
+  for (const std::optional<std::uint32_t> told : {std::optional<std::uint32_t>{}, {1024}}) {
+    for (const std::optional<std::uint32_t> metric : {std::optional<std::uint32_t>{}, {0}, {1024}}) {
+      router.routes = {{prefix("fd99::/64"), IpAddress::parse("fd00::ff"), metric}};
+      put(kHost, router);
+      converge();
+      kernel.change({"/run/netns/r1", "eth0"}, [&](LinkFact& fact) {
+        ASSERT_EQ(fact.routes.size(), 1U);
+        fact.routes[0].route.metric = told;
+      });
+      const Plan todo = plan_now();
+      EXPECT_TRUE(todo.empty()) << todo.actions.front().text() << " with metric " << metric.value_or(9999);
+    }
+  }
+  router.routes[0].metric = 1023;
+  put(kHost, router);
+  EXPECT_EQ(plan_now().actions.size(), 2U) << "another metric is another route";
+  router.routes = {{prefix("10.9.0.0/16"), IpAddress::parse("10.0.0.254"), 1024}};
+  put(kHost, router);
+  converge();
+  router.routes[0].metric.reset();
+  put(kHost, router);
+  EXPECT_EQ(plan_now().actions.size(), 2U) << "in IPv4 none said is 0";
 }
 
 TEST_F(PlannerTest, TwoObjectsMayNotWantOneLink) {
