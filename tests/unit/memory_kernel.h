@@ -84,6 +84,8 @@ class MemoryKernel final : public LinkPort {
   // Every action on a link of this name fails, each time with words of its own, until nothing is given.
   using Refusal = std::function<Error()>;
   void refuse(const std::string& name, Refusal refusal) { refusals_[name] = std::move(refusal); }
+  // Called before every action, while the loop waits: as long as it takes.
+  std::function<void(const Action&)> before_action;
 
   // ---- LinkPort ----
   int event_fd() const override { return event_fd_; }
@@ -110,6 +112,7 @@ class MemoryKernel final : public LinkPort {
   std::vector<Result<void>> execute(std::span<const Action* const> actions, const Observed&) override {
     std::vector<Result<void>> results;
     for (const Action* action : actions) {
+      if (before_action) before_action(*action);
       const auto failure = failures_.find(action->target().name);
       if (failure != failures_.end()) {
         results.emplace_back(failure->second);
