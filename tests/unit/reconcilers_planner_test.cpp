@@ -228,6 +228,27 @@ TEST_F(PlannerTest, AnUplinkInAnotherBridgeIsAConflict) {
   EXPECT_NE(plan_now().blocked[0].why.text().find("br-other"), std::string::npos);
 }
 
+TEST_F(PlannerTest, AnUplinkOfANetworkThatIsLeavingIsFreeEvenIfItsBridgeCannotGoYet) {
+  LinkFact nic;
+  nic.name = "eth1";
+  nic.mtu = 1500;
+  kernel.add_link("", nic);
+  put(kLan, bridge({{"eth1", std::nullopt, {}}}));
+  converge();
+  desired.set_claims(uid_of(kLan), {"eth1"});
+  WantedObject leaving = desired.find(kLan)->object;
+  leaving.deleting = true;
+  desired.put(leaving);
+  const ResourceId next{Kind::network, "next"};
+  put(next, bridge({{"eth1", std::nullopt, {}}}));
+  const std::set<ResourceId> scope = {next};  // the other is not to be tried again before a while
+  const Plan todo = plan(desired, look(), &scope);
+  for (const Blocked& block : todo.blocked) ADD_FAILURE() << block.why.text();
+  carry_out(todo);
+  EXPECT_EQ(kernel.real().find(LinkName{"", "eth1"})->master,
+            kernel.real().find(LinkName{"", "lw-next"})->ifindex);
+}
+
 TEST_F(PlannerTest, AVlanIsMadeAnewWhenItsIdChanges) {
   LinkFact nic;
   nic.name = "eth1";
