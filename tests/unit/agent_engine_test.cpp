@@ -459,6 +459,42 @@ TEST_F(EngineTest, WhatIsDeclaredAgainWhileItIsRemovedIsNotForgotten) {
   EXPECT_EQ(writes(), before);
 }
 
+TEST_F(EngineTest, WhatCameBackAndGoesAgainIsNotForgottenBeforeItIsGone) {
+  SetSpec set = lan_with_hosts(1);
+  set.networks["other"].driver = "bridge";
+  apply_and_wait(set);
+  SetSpec without = set;
+  without.attachments.clear();
+  std::atomic<int> removals = 0;
+  agent->kernel([&](MemoryKernel& k) {
+    k.before_action = [&](const Action& action) {
+      if (std::holds_alternative<RemoveLink>(action.step)) {
+        if (++removals == 1)
+          kernel.change({"", "lw-other"}, [](LinkFact& fact) { fact.mtu = 1300; });
+        else if (removals == 2)
+          kernel.fail_once("lw-lan-h1", error_from_errno(EBUSY, "remove link", "lw-lan-h1"));
+        return;
+      }
+      if (removals != 1) return;
+      const bool is_back = std::holds_alternative<CreateLink>(action.step);
+      request_now(*agent->engine, is_back ? without : set);
+      use_up_the_turn();
+    };
+  });
+  ASSERT_TRUE(apply(without).ok());
+  const Event failure = await("Failed", host);
+  EXPECT_NE(failure.message.find("remove link"), std::string::npos) << failure.message;
+  await("Removed", host, failure.id);
+  EXPECT_EQ(removals, 3);
+  agent->kernel([](MemoryKernel& k) {
+    k.before_action = {};
+    EXPECT_EQ(k.real().find(LinkName{"", "lw-lan-h1"}), nullptr);
+  });
+  int told = 0;
+  for (const Event& event : agent->engine->recent_events(1000)) told += event.type == "Removed" ? 1 : 0;
+  EXPECT_EQ(told, 1);
+}
+
 TEST_F(EngineTest, ManyRequestsInARowAreNoChangesThatDoNotHold) {
   constexpr int kRequests = 20;
   std::atomic<int> requests = 0;
