@@ -443,6 +443,7 @@ void Engine::settle(const std::set<ResourceId>& scope, const Plan& plan) {
   for (const ResourceId& id : scope) {
     Tracked& tracked = tracked_[id];
     tracked.not_before.reset();
+    removed_.erase(id);  // it may have come back since it was seen to be gone
     const auto found = actions.find(id);
     if (found != actions.end()) {
       differs(id, tracked, found->second);
@@ -556,7 +557,7 @@ void Engine::verified(const ResourceId& id, Tracked& tracked) {
   const auto* entry = desired_.find(id);
   drop_settled_claims(id);
   if (entry->object.deleting) {
-    removed_.push_back(id);
+    removed_.insert(id);
     return;
   }
   if (entry->object.adopt) {  // once: what is taken over carries our mark now
@@ -738,7 +739,7 @@ void Engine::forget_removed() {
     return entry == nullptr || !entry->object.deleting;
   });
   if (removed_.empty()) return;
-  if (auto forgotten = store_->forget(removed_); !forgotten) {
+  if (auto forgotten = store_->forget({removed_.begin(), removed_.end()}); !forgotten) {
     log::warning("store", {{"error", forgotten.error().text()}});
     for (const ResourceId& id : removed_) {
       tracked_[id].not_before = Clock::now() + 1s;

@@ -164,7 +164,7 @@ class Engine final : public AgentPort {
   std::map<std::string, std::size_t> unready_;  // objects by set that are not Ready as declared now
   std::size_t unsettled_ = 0;  // objects that are neither Ready nor waiting for something outside
   std::set<ResourceId> dirty_;
-  std::vector<ResourceId> removed_;  // nothing of them is left; forgotten together at the end of a round
+  std::set<ResourceId> removed_;  // nothing of them is left; forgotten together at the end of a round
 
   Plan plan_;                     // being carried out
   std::size_t next_action_ = 0;   // of plan_

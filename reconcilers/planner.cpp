@@ -245,7 +245,9 @@ void Planner::remove_all(const Cursor& at) {
   }
   for (const LinkSpec& link : parts_of(at.entry).links) {  // that lost their marks
     const LinkFact* fact = link.owned ? locate(at.entry, link) : nullptr;
-    if (fact != nullptr && ownership_of(at.entry, link, *fact) == Ownership::ours)
+    if (fact == nullptr || ownership_of(at.entry, link, *fact) != Ownership::ours) continue;
+    // Without our group and our name the mark may be a copy, left over when ours is gone.
+    if (is_own_group(fact->group) || observed_.find(link.where) == fact)
       remove(at, link.where.netns, *fact, mark_of(at.entry, link), "no longer declared");
   }
 }

@@ -227,11 +227,13 @@ bool FactsEditor::filters_vlans(int bridge) const {
 }
 
 void FactsEditor::touch(const LinkFact& fact) {
-  touched_.links.insert({netns_, fact.name});
-  for (const std::string& altname : fact.altnames) touched_.links.insert({netns_, altname});
   // What stands on a link may keep others from standing on it.
   const LinkFact* parent = fact.parent != 0 && fact.parent_nsid < 0 ? facts_.find(fact.parent) : nullptr;
-  if (parent != nullptr) touched_.links.insert({netns_, parent->name});
+  for (const LinkFact* link : {&fact, parent}) {
+    if (link == nullptr) continue;
+    touched_.links.insert({netns_, link->name});
+    for (const std::string& altname : link->altnames) touched_.links.insert({netns_, altname});
+  }
   if (const auto mark = Mark::parse(fact.alias)) touched_.uids.insert(mark->uid);
 }
 

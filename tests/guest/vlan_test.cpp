@@ -64,6 +64,7 @@ TEST_F(Vlan, TenAndTwentyShareAParentAndNothingElse) {
   sandbox_.ip("link set trunk0 up");
   const AgentProcess agent(sandbox_);
   agent.apply(kTwoVlans);
+  EXPECT_EQ(agent.metric("action_failures_total"), 0U) << "uplinks of the same plan";
   EXPECT_TRUE(ping("h10", "10.9.0.254"));
   EXPECT_TRUE(ping("h20", "10.9.0.254"));
   EXPECT_TRUE(tcp("h10", "s10", "10.9.0.254"));
@@ -165,6 +166,21 @@ attachments:
   ASSERT_TRUE(run({"bridge", "vlan", "add", "dev", "lw-c", "vid", "10"}).ok());
   events.expect("Repaired", "attachment c");
   EXPECT_EQ(run({"bridge", "vlan", "show", "dev", "lw-c"}).out.find(" 10"), std::string::npos);
+
+  // Otherwise tagged than it is wanted.
+  events.pass_over();
+  ASSERT_TRUE(run({"bridge", "vlan", "add", "dev", "lw-c", "vid", "20", "pvid"}).ok());
+  events.expect("Repaired", "attachment c");
+  ASSERT_TRUE(run({"bridge", "vlan", "add", "dev", "lw-d", "vid", "10", "untagged"}).ok());
+  events.expect("Repaired", "attachment d");
+  ASSERT_TRUE(converges(agent));
+  const auto has = [](const std::string& port, const std::string& vlan) {
+    return run({"bridge", "vlan", "show", "dev", port}).out.find(vlan + "\n") != std::string::npos;
+  };
+  EXPECT_TRUE(has("lw-c", "20 PVID Egress Untagged"));
+  EXPECT_TRUE(has("lw-d", "20 PVID Egress Untagged"));
+  EXPECT_TRUE(has("lw-d", " 10")) << run({"bridge", "vlan", "show"}).out;
+  EXPECT_TRUE(tcp("h20", "s20", "10.9.0.21"));
 }
 
 }  // namespace

@@ -358,6 +358,34 @@ TEST_F(Uplink, IsGivenBackAfterACrashToo) {
   EXPECT_EQ(character(), before);
 }
 
+TEST_F(Uplink, MayBeDeclaredByItsAlternativeName) {
+  sandbox_.ip("link property add dev up0 altname enp1s0");
+  sandbox_.ip("link set up0 up");
+  const Json before = character();
+  const AgentProcess agent(sandbox_);
+  agent.apply(lan(", uplinks: [enp1s0]"));
+  EXPECT_EQ(master(), "br-lan");
+  EXPECT_TRUE(ping("r1", "10.1.0.9"));
+  EventStream events(agent);
+  sandbox_.ip("link set up0 nomaster");
+  events.expect("Repaired", "network lan");
+  sandbox_.ip("link set up0 down");
+  EXPECT_TRUE(wait_until([&] { return ping("r1", "10.1.0.9"); }));
+  EXPECT_EQ(character(), before);
+  agent.apply(lan(""));
+  EXPECT_EQ(master(), "");
+
+  agent.apply(lan(", uplinks: [enp1s0]"));
+  events.pass_over();
+  sandbox_.ip("link del up0");
+  events.expect("Pending", "network lan", "enp1s0");
+  sandbox_.ip("link add up7 type veth peer name eth0 netns far");
+  sandbox_.ip("link property add dev up7 altname enp1s0");
+  sandbox_.ip("link set up7 up");
+  events.expect("Ready", "network lan");
+  EXPECT_EQ(sandbox_.link("up7")->value("master", ""), "br-lan");
+}
+
 TEST_F(Uplink, ThatSomebodyElseUsesIsAConflict) {
   sandbox_.ip("link add br-foreign up type bridge");
   sandbox_.ip("link set up0 master br-foreign");

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <fstream>
 #include <iostream>
 
 #include "tests/integration/event_stream.h"
@@ -183,6 +184,25 @@ TEST_F(Namespaces, ThatAreNoneAreToldApart) {
   EXPECT_TRUE(reaches(agent_, "attachments", "odd", "Pending"));
   EXPECT_NE(message_of(agent_, "attachments", "odd").find(path), std::string::npos);
   EXPECT_TRUE(reaches(agent_, "networks", "lan", "Ready"));
+}
+
+// Plugged into, it would have both ends of the cable in one place.
+TEST_F(Namespaces, ThatAreTheAgentsOwnAreAConflict) {
+  for (const std::string& path :
+       {"/proc/" + std::to_string(agent_.pid()) + "/ns/net", std::string("/run/netns/self")}) {
+    SCOPED_TRACE(path);
+    if (path.starts_with("/run/")) {
+      std::ofstream(path).close();
+      ASSERT_TRUE(run({"mount", "--bind", "/proc/thread-self/ns/net", path}).ok());
+    }
+    apply(lan(attachment("self", path, "eth0", "10.1.0.1/24")));
+    ASSERT_TRUE(reaches(agent_, "attachments", "self", "Conflict"));
+    const std::string words = message_of(agent_, "attachments", "self");
+    EXPECT_NE(words.find(path + " is the namespace that the agent itself manages"), std::string::npos)
+        << words;
+    EXPECT_TRUE(reaches(agent_, "networks", "lan", "Ready"));
+    EXPECT_EQ(sandbox_.links(), std::vector<std::string>{"lw-lan"});
+  }
 }
 
 TEST(ManagedNamespace, IsTheOneThatWasNamed) {

@@ -717,6 +717,41 @@ TEST_F(NetlinkPort, HearsPortAttributesThatOthersSet) {
   expect_exact();
 }
 
+// Whoever knows a link by one of its names is told, whatever happens to it.
+TEST_F(NetlinkPort, TellsWhatMovedUnderAllItsNames) {
+  for (const char* command :
+       {"link add eth7 type veth peer name far7", "link property add dev eth7 altname enp7s0",
+        "link set eth7 up", "link set far7 up", "link add br0 type bridge"})
+    sandbox.ip(command);
+  open();
+  EXPECT_EQ(observed.find(LinkName{"", "enp7s0"}), &fact("eth7"));
+  const auto told_after = [&](const std::string& command) {
+    port->drain(observed);
+    sandbox.ip(command);
+    const Touched touched = port->drain(observed);
+    for (const char* name : {"eth7", "enp7s0"}) {
+      const bool told = touched.links.contains({"", name});
+      if (!told) return std::string(name) + " is not told after " + command;
+    }
+    return std::string();
+  };
+  for (const char* command : {"link set eth7 mtu 1400", "link set eth7 master br0", "link set eth7 nomaster",
+                              "link set eth7 down", "link set eth7 up", "address add 10.0.0.1/24 dev eth7"})
+    EXPECT_EQ(told_after(command), "");
+  // As a parent, too: what stands on it may be in the way of others.
+  if (sandbox.try_ip("link add link eth7 name upper7 type macvlan mode bridge")) {
+    sandbox.ip("link set upper7 up");
+    EXPECT_EQ(told_after("link del upper7"), "");
+  }
+  EXPECT_EQ(told_after("link del eth7"), "");
+  EXPECT_EQ(observed.find(LinkName{"", "enp7s0"}), nullptr);
+  sandbox.ip("link add eth8 type veth peer name far8");
+  sandbox.ip("link property add dev eth8 altname enp7s0");
+  sandbox.ip("link set eth8 up");
+  EXPECT_TRUE(port->drain(observed).links.contains({"", "enp7s0"})) << "under another first name";
+  expect_exact();
+}
+
 TEST_F(NetlinkPort, RemovesManyPairsTogether) {
   open();
   constexpr int kPairs = 300;

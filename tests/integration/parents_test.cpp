@@ -1175,6 +1175,36 @@ TEST_F(Macvlan, ANetworkThatNeedsNothingTellsThatItIsReadyAgain) {
   events.expect("Ready", "network macnet100", "", 0, 5s);
 }
 
+TEST_F(Macvlan, AnUplinkOfTheSamePlanIsNoFailure) {
+  sandbox_.ip("link add eth9 up type veth peer name far9 netns far");
+  sandbox_.ip("-n far link set far9 up");
+  const auto set_on = [](const std::string& parent) {
+    return "networks:\n  below: {driver: macvlan, parent: " + parent +
+           ", host_interface: {name: shim0}}\n"
+           "  lan: {driver: bridge, uplinks: [shim0]}\n";
+  };
+  const auto expect_plugged_in = [&] {
+    const auto shim = sandbox_.link("shim0");
+    ASSERT_TRUE(shim);
+    EXPECT_EQ(shim->value("master", ""), "lw-lan");
+    EXPECT_EQ(agent_->metric("action_failures_total"), 0U);
+    for (const Json& event : agent_->get_json("/v1/events?limit=1000"))
+      EXPECT_NE(event.at("type"), "Failed") << event.dump();
+  };
+  apply(set_on("eth0"));
+  expect_plugged_in();
+  const Json before = *sandbox_.link("shim0");
+  apply(set_on("eth9"));
+  expect_plugged_in();
+  EXPECT_NE(sandbox_.link("shim0")->at("ifindex"), before.at("ifindex")) << "it is made anew";
+
+  agent_->kill();
+  sandbox_.ip("link del shim0");
+  agent_.emplace(sandbox_);
+  ASSERT_TRUE(converges(*agent_));
+  expect_plugged_in();
+}
+
 TEST_F(Macvlan, ASetIsDeletedWithWhatWasMadeOnDemandOnItsVlans) {
   ASSERT_TRUE(
       try_apply("vlans:\n  up: {parent: absent, id: 7}\nnetworks:\n  lan: {driver: macvlan, parent: up.5}\n")

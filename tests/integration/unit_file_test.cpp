@@ -141,5 +141,27 @@ TEST_F(UnitFile, LeavesTheCapabilitiesThatRepairNeeds) {
   EXPECT_EQ(agent.log().find("Operation not permitted"), std::string::npos) << agent.log();
 }
 
+// Without them it would look as if it worked until the first link is wanted.
+TEST(Privileges, ThatAreMissingAreNamedAtTheStart) {
+  const Sandbox sandbox;
+  const std::vector<std::string> needed{"CAP_NET_ADMIN", "CAP_NET_BROADCAST", "CAP_SYS_ADMIN"};
+  for (const std::string& missing : needed) {
+    SCOPED_TRACE(missing);
+    const std::string without = "-" + for_setpriv(missing);
+    AgentOptions options;
+    options.name = for_setpriv(missing);
+    options.under = {"setpriv", "--bounding-set=" + without, "--inh-caps=" + without};
+    options.wait_ready = false;
+    AgentProcess agent(sandbox, options);
+    EXPECT_EQ(agent.wait(10s), 1);
+    const std::string log = agent.log();
+    for (const std::string& name : needed)
+      EXPECT_EQ(log.find("lacks " + name) != std::string::npos, name == missing) << log;
+    EXPECT_EQ(log.find(", CAP_"), std::string::npos) << "this one only: " << log;
+    EXPECT_NE(log.find("run it as root"), std::string::npos) << log;
+    EXPECT_FALSE(exists(agent.state_directory() / "lanwright.db")) << "it began all the same";
+  }
+}
+
 }  // namespace
 }  // namespace lanwright::test

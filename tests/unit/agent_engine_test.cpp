@@ -405,6 +405,117 @@ TEST_F(EngineTest, AChangedNetworkIsNoDriftOfItsAttachments) {
     EXPECT_NE(event.type, "DriftSeen") << event.message;
 }
 
+// ---- requests that come while the loop is at work
+
+// Longer than the loop works before it looks at requests.
+void use_up_the_turn() {
+  std::this_thread::sleep_for(50ms);
+}
+
+// A request of somebody who does not wait for the answer: it is the next that the loop looks at.
+void request_now(Engine& engine, const SetSpec& set) {
+  ApplyRequest request;
+  request.set = set;
+  EXPECT_FALSE(engine.apply(request, std::chrono::steady_clock::now()).ok());
+}
+
+TEST_F(EngineTest, WhatIsDeclaredAgainWhileItIsRemovedIsNotForgotten) {
+  SetSpec set = lan_with_hosts(1);
+  set.networks["other"].driver = "bridge";
+  apply_and_wait(set);
+  std::atomic<int> requests = 0;
+  agent->kernel([&](MemoryKernel& k) {
+    k.before_action = [&](const Action& action) {
+      // With the tap that goes, the other network gets something to do for the round in which the tap is seen
+      // to be gone, and then takes so long that requests come first.
+      if (std::holds_alternative<RemoveLink>(action.step))
+        kernel.change({"", "lw-other"}, [](LinkFact& fact) { fact.mtu = 1300; });
+      if (!std::holds_alternative<ChangeLink>(action.step) || requests.exchange(1) != 0) return;
+      EXPECT_EQ(kernel.real().find(LinkName{"", "lw-lan-h1"}), nullptr) << "it is not removed yet";
+      request_now(*agent->engine, set);
+      use_up_the_turn();
+    };
+  });
+  SetSpec without = set;
+  without.attachments.clear();
+  ASSERT_TRUE(apply(without).ok());
+  await("Repaired", {Kind::network, "other"});
+  ASSERT_EQ(requests, 1);
+  const auto kept = [&] {
+    ASSERT_TRUE(agent->engine->wait_converged("default", 0, soon()));
+    EXPECT_EQ(status_of(host).phase, Phase::ready);
+    agent->kernel([](MemoryKernel& k) {
+      k.before_action = {};
+      EXPECT_NE(k.real().find(LinkName{"", "lw-lan-h1"}), nullptr);
+    });
+    EXPECT_EQ((*agent->engine->snapshot(soon()))->orphans, 0U);
+  };
+  kept();
+  for (const Event& event : agent->engine->recent_events(1000)) EXPECT_NE(event.type, "Removed");
+  const auto before = writes();
+  agent.reset();
+  agent = std::make_unique<Agent>(kernel, directory);
+  kept();
+  EXPECT_EQ(writes(), before);
+}
+
+TEST_F(EngineTest, WhatCameBackAndGoesAgainIsNotForgottenBeforeItIsGone) {
+  SetSpec set = lan_with_hosts(1);
+  set.networks["other"].driver = "bridge";
+  apply_and_wait(set);
+  SetSpec without = set;
+  without.attachments.clear();
+  std::atomic<int> removals = 0;
+  agent->kernel([&](MemoryKernel& k) {
+    k.before_action = [&](const Action& action) {
+      if (std::holds_alternative<RemoveLink>(action.step)) {
+        if (++removals == 1)
+          kernel.change({"", "lw-other"}, [](LinkFact& fact) { fact.mtu = 1300; });
+        else if (removals == 2)
+          kernel.fail_once("lw-lan-h1", error_from_errno(EBUSY, "remove link", "lw-lan-h1"));
+        return;
+      }
+      if (removals != 1) return;
+      const bool is_back = std::holds_alternative<CreateLink>(action.step);
+      request_now(*agent->engine, is_back ? without : set);
+      use_up_the_turn();
+    };
+  });
+  ASSERT_TRUE(apply(without).ok());
+  const Event failure = await("Failed", host);
+  EXPECT_NE(failure.message.find("remove link"), std::string::npos) << failure.message;
+  await("Removed", host, failure.id);
+  EXPECT_EQ(removals, 3);
+  agent->kernel([](MemoryKernel& k) {
+    k.before_action = {};
+    EXPECT_EQ(k.real().find(LinkName{"", "lw-lan-h1"}), nullptr);
+  });
+  int told = 0;
+  for (const Event& event : agent->engine->recent_events(1000)) told += event.type == "Removed" ? 1 : 0;
+  EXPECT_EQ(told, 1);
+}
+
+TEST_F(EngineTest, ManyRequestsInARowAreNoChangesThatDoNotHold) {
+  constexpr int kRequests = 20;
+  std::atomic<int> requests = 0;
+  // Each request interrupts the plan of the one before when the first of its links is made: the tap, which
+  // comes after all bridges, is planned every time and made at last.
+  agent->kernel([&](MemoryKernel& k) {
+    k.before_action = [&](const Action& action) {
+      if (!std::holds_alternative<CreateLink>(action.step) || action.object.kind != Kind::network) return;
+      if (requests == kRequests) return;
+      const std::string name = "n" + std::to_string(++requests);
+      request_now(*agent->engine, lan_with_hosts(0, name, name));
+      use_up_the_turn();
+    };
+  });
+  apply_and_wait(lan_with_hosts(1));
+  EXPECT_EQ(requests, kRequests);
+  EXPECT_EQ(status_of(host).phase, Phase::ready);
+  for (const Event& event : agent->engine->recent_events(1000))
+    EXPECT_NE(event.type, "Failed") << event.message;
+}
+
 // ---- parents made on demand, leased addresses, places left behind
 
 SetSpec on_parent(const std::string& set, const std::string& network, const std::string& parent,
@@ -526,6 +637,94 @@ TEST_F(ParentEngineTest, WhatCannotShareAParentIsRefusedAndNothingIsMade) {
   EXPECT_NE(refused.error().text().find("network a"), std::string::npos) << refused.error().text();
   EXPECT_FALSE(has_link({"/run/netns/r1", "eth0"}));
   EXPECT_EQ((*agent->engine->snapshot(soon()))->objects.size(), 1U);
+}
+
+NetworkSpec bridge_on(const std::vector<std::string>& uplinks) {
+  NetworkSpec spec;
+  spec.driver = "bridge";
+  for (const std::string& uplink : uplinks) spec.uplinks.push_back({uplink, std::nullopt, {}});
+  return spec;
+}
+
+TEST_F(ParentEngineTest, AnUplinkMovesBetweenNetworksInOneRequest) {
+  SetSpec set;
+  set.name = "default";
+  const auto master_is = [&](const std::string& network) {
+    agent->kernel([&](MemoryKernel& k) {
+      const LinkFact* bridge = k.real().find(LinkName{"", link_name(network)});
+      ASSERT_NE(bridge, nullptr);
+      EXPECT_EQ(k.real().find(LinkName{"", "eth0"})->master, bridge->ifindex) << network;
+    });
+  };
+  const auto plug_into = [&](const std::string& network) {
+    for (auto& [name, spec] : set.networks) spec.uplinks.clear();
+    set.networks[network] = bridge_on({"eth0"});
+    const auto outcome = apply(set);
+    ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+    for (const Blocked& block : outcome->plan.blocked) ADD_FAILURE() << block.why.text();
+    ASSERT_TRUE(agent->engine->wait_converged(set.name, outcome->generation, soon()));
+    master_is(network);
+  };
+  plug_into("b");
+  plug_into("c");  // one that is new, and looked at later
+  plug_into("a");  // one that is new, and looked at first
+  plug_into("b");
+  plug_into("a");
+  set.networks.erase("a");  // one that goes
+  plug_into("c");
+  for (const Event& event : agent->engine->recent_events(1000)) {
+    EXPECT_NE(event.type, "Conflict") << event.message;
+    EXPECT_NE(event.type, "Failed") << event.message;
+    EXPECT_NE(event.type, "DriftSeen") << event.message;
+  }
+}
+
+TEST_F(ParentEngineTest, DescribeShowsTheUplinksOfANetwork) {
+  SetSpec set;
+  set.name = "default";
+  set.networks["lan"] = bridge_on({"eth0", "absent"});
+  ASSERT_TRUE(apply(set).ok());
+  await("Pending", lan);
+  const auto told = agent->engine->describe(lan, soon());
+  ASSERT_TRUE(told.ok());
+  ASSERT_EQ(told->links.size(), 3U);
+  const LinkReport& eth0 = told->links[1];
+  ASSERT_TRUE(eth0.found);
+  EXPECT_EQ(eth0.found->name, "eth0");
+  EXPECT_EQ(eth0.master, "lw-lan");
+  EXPECT_EQ(told->links[2].wanted.where.name, "absent");
+  EXPECT_FALSE(told->links[2].found);
+  EXPECT_EQ(told->ports, std::vector<std::string>{"eth0"});
+}
+
+// What the kernel tells of a link by one of its names concerns those who know it by another.
+TEST_F(ParentEngineTest, AnUplinkMayBeDeclaredByItsAlternativeName) {
+  agent->kernel([](MemoryKernel& k) {
+    k.change({"", "eth0"}, [](LinkFact& fact) { fact.altnames = {"enp1s0"}; });
+  });
+  SetSpec set;
+  set.name = "default";
+  set.networks["lan"] = bridge_on({"enp1s0"});
+  apply_and_wait(set);
+  agent->kernel([](MemoryKernel& k) {
+    k.change({"", "eth0"}, [](LinkFact& fact) {
+      fact.master = 0;
+      fact.port_kind.clear();
+    });
+  });
+  await("Repaired", lan);
+  agent->kernel([](MemoryKernel& k) { k.delete_link({"", "eth0"}); });
+  await("Pending", lan);
+  LinkFact again;
+  again.name = "eth7";
+  again.altnames = {"enp1s0"};
+  agent->kernel([&](MemoryKernel& k) { k.add_link("", again); });
+  ASSERT_TRUE(agent->engine->wait_converged("default", 0, soon()));
+  set.networks["lan"].uplinks.clear();
+  apply_and_wait(set);
+  agent->kernel([](MemoryKernel& k) {
+    EXPECT_EQ(k.real().find(LinkName{"", "eth7"})->master, 0) << "given back";
+  });
 }
 
 }  // namespace

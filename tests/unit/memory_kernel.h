@@ -84,6 +84,8 @@ class MemoryKernel final : public LinkPort {
   // Every action on a link of this name fails, each time with words of its own, until nothing is given.
   using Refusal = std::function<Error()>;
   void refuse(const std::string& name, Refusal refusal) { refusals_[name] = std::move(refusal); }
+  // Called before every action, while the loop waits: as long as it takes.
+  std::function<void(const Action&)> before_action;
 
   // ---- LinkPort ----
   int event_fd() const override { return event_fd_; }
@@ -110,6 +112,7 @@ class MemoryKernel final : public LinkPort {
   std::vector<Result<void>> execute(std::span<const Action* const> actions, const Observed&) override {
     std::vector<Result<void>> results;
     for (const Action* action : actions) {
+      if (before_action) before_action(*action);
       const auto failure = failures_.find(action->target().name);
       if (failure != failures_.end()) {
         results.emplace_back(failure->second);
@@ -147,6 +150,7 @@ class MemoryKernel final : public LinkPort {
 
   void note(const std::string& netns, const LinkFact& fact) {
     touched_.links.insert({netns, fact.name});
+    for (const std::string& altname : fact.altnames) touched_.links.insert({netns, altname});
     if (const auto mark = Mark::parse(fact.alias)) touched_.uids.insert(mark->uid);
     ++touched_.messages;
   }
@@ -297,15 +301,30 @@ class MemoryKernel final : public LinkPort {
     return {};
   }
 
-  static void change_vlans(PortVlans& vlans, const ChangeLink& step) {
+  // A VLAN that is given again has the flags of the last time only.
+  static void drop_vlan(PortVlansFact& vlans, std::uint16_t vid) {
+    if (vlans.pvid == vid) vlans.pvid.reset();
+    std::erase(vlans.tagged, vid);
+    std::erase(vlans.odd, vid);
+  }
+
+  static void change_vlans(PortVlansFact& vlans, const ChangeLink& step) {
     if (step.remove_vlans) {
-      if (step.remove_vlans->pvid == vlans.pvid) vlans.pvid.reset();
-      for (const auto vid : step.remove_vlans->tagged) std::erase(vlans.tagged, vid);
+      if (step.remove_vlans->pvid) drop_vlan(vlans, *step.remove_vlans->pvid);
+      for (const auto vid : step.remove_vlans->tagged) drop_vlan(vlans, vid);
     }
     if (step.add_vlans) {
-      if (step.add_vlans->pvid) vlans.pvid = step.add_vlans->pvid;
-      for (const auto vid : step.add_vlans->tagged) vlans.tagged.push_back(vid);
+      if (step.add_vlans->pvid) {
+        drop_vlan(vlans, *step.add_vlans->pvid);
+        if (vlans.pvid) vlans.odd.push_back(*vlans.pvid);  // it stays, untagged
+        vlans.pvid = step.add_vlans->pvid;
+      }
+      for (const auto vid : step.add_vlans->tagged) {
+        drop_vlan(vlans, vid);
+        vlans.tagged.push_back(vid);
+      }
       std::sort(vlans.tagged.begin(), vlans.tagged.end());
+      std::sort(vlans.odd.begin(), vlans.odd.end());
     }
   }
 
@@ -338,7 +357,10 @@ class MemoryKernel final : public LinkPort {
     });
   }
   Result<void> perform(const AddRoute& step) {
-    return edit(step.where, [&](LinkFact& fact) { fact.routes.push_back({step.route}); });
+    RouteSpec route = step.route;
+    const RouteSpec usual{route.to, route.via, std::nullopt};
+    if (effective_metric(route) == effective_metric(usual)) route.metric.reset();  // so it is told
+    return edit(step.where, [&](LinkFact& fact) { fact.routes.push_back({route}); });
   }
   Result<void> perform(const RemoveRoute& step) {
     return edit(step.where, [&](LinkFact& fact) { std::erase(fact.routes, RouteFact{step.route}); });
