@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "memory_kernel.h"
+#include "memory_switches.h"
 #include "reconcilers/drivers.h"
 
 namespace lanwright {
@@ -53,7 +54,10 @@ class Agent {
       : kernel_(kernel), work_(io_.get_executor()) {
     auto opened = Store::open(directory);
     EXPECT_TRUE(opened.ok()) << (opened ? "" : opened.error().text());
-    engine = std::make_unique<Engine>(io_, std::move(opened->store), std::make_unique<Borrowed>(kernel), "");
+    auto in_memory = std::make_unique<test::MemorySwitches>();
+    switches_ = in_memory.get();
+    engine = std::make_unique<Engine>(io_, std::move(opened->store), std::make_unique<Borrowed>(kernel),
+                                      std::move(in_memory), "");
     EXPECT_TRUE(engine->start().ok());
     thread_ = std::thread([this] { io_.run(); });
   }
@@ -78,11 +82,15 @@ class Agent {
   void kernel(const std::function<void(MemoryKernel&)>& work) {
     on_loop([&] { work(kernel_); });
   }
+  void switches(const std::function<void(test::MemorySwitches&)>& work) {
+    on_loop([&] { work(*switches_); });
+  }
 
   std::unique_ptr<Engine> engine;
 
  private:
   MemoryKernel& kernel_;
+  test::MemorySwitches* switches_ = nullptr;  // the engine's
   boost::asio::io_context io_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::thread thread_;

@@ -133,6 +133,10 @@ class MemoryKernel final : public LinkPort {
   std::uint64_t writes() const override { return writes_; }
 
  private:
+  template <class OfSwitch>
+  Result<void> perform(const OfSwitch& /*step*/) {
+    return Error{ErrorKind::internal, "act", "a switch", 0, "this is no work for the kernel", {}};
+  }
   static Error error(int number, const LinkName& link) {
     return error_from_errno(number, "change", link.text());
   }
