@@ -60,6 +60,26 @@ class TemporaryDirectory {
   std::filesystem::path path_;
 };
 
+// With a port of ours and one of another program.
+inline SwitchView example_switch() {
+  SwitchView view;
+  view.network = "lab";
+  view.set = "campus";
+  view.driver = "vde";
+  view.engine = "vde_switch";
+  view.socket = "/run/lanwright/vde/lab";
+  view.pid = 4711;
+  view.plug_pid = 4712;
+  view.hub = true;
+  view.connected = true;
+  view.ports.resize(2);
+  view.ports[0].object = ResourceId{Kind::attachment, "r1"};
+  view.ports[0].link = {"/run/netns/r1", "eth0"};
+  view.ports[0].counters = {1, 60, 2, 120, 3, 4};
+  view.ports[1].program = "QEMU user=teacher pid=99";
+  return view;
+}
+
 // An agent without a kernel: applied objects are Pending until the test says that they are ready.
 class MemoryAgent final : public AgentPort {
  public:

@@ -83,6 +83,9 @@ TEST_F(ApiDocument, DescribesTheAnswers) {
     object.status.next_try = object.created;
     object.status.repairs = 4;
   });
+  agent.set_switches({example_switch()});
+  check("GET", "/v1/switches/lab", 200);
+  check("GET", "/v1/switches/none", 404);
   for (const char* kind : {"vlans", "networks", "attachments", "switches", "sets"})
     check("GET", std::string("/v1/") + kind + "?limit=1", 200);
   for (const char* name :

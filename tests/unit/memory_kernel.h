@@ -225,6 +225,7 @@ class MemoryKernel final : public LinkPort {
     fact.kind = link.kind;
     fact.up = link.up;
     fact.lower_up = link.up;
+    fact.arp = link.arp;
     fact.group = kOwnGroup;
     fact.alias = mark.text();
     fact.mtu = link.mtu.value_or(1500);
@@ -293,6 +294,7 @@ class MemoryKernel final : public LinkPort {
     if (step.alias) fact.alias = *step.alias;
     if (step.group) fact.group = *step.group;
     if (step.ipv6) fact.ipv6 = *step.ipv6;
+    if (step.arp) fact.arp = *step.arp;
     if (step.add_altname) fact.altnames.push_back(*step.add_altname);
     if (step.tap_owner) fact.tap_owner = step.tap_owner;
     if (step.tap_group) fact.tap_group = step.tap_group;

@@ -18,9 +18,21 @@ class MemorySwitches final : public SwitchPort {
  public:
   // What a test does from outside; the agent hears of it.
   void kill(const std::string& network) {
-    facts_.at(network).pid = 0;
+    SwitchFact& fact = facts_.at(network);
+    fact.pid = 0;
+    fact.connected = false;
+    for (auto& [mark, plug] : fact.plugs) plug.connected = false;
     tell(network);
   }
+  void kill_plug(const std::string& network) {
+    SwitchFact& fact = facts_.at(network);
+    fact.plug_pid = 0;
+    fact.connected = false;
+    fact.plugs.clear();
+    tell(network);
+  }
+  void occupy(const std::string& network, std::string words) { facts_[network].foreign = std::move(words); }
+  void give_to(const std::string& network, const Uid& uid) { facts_.at(network).uid = uid; }
   void fail_next(Error error) { failure_ = std::move(error); }
 
   int event_fd() const override { return events_.get(); }
@@ -89,7 +101,8 @@ class MemorySwitches final : public SwitchPort {
     return {};
   }
   Result<void> perform(const Unplug& step, const Observed& /*observed*/) {
-    facts_.at(step.where.name).plugs.erase(step.mark);
+    const auto fact = facts_.find(step.where.name);  // gone with its switch, perhaps
+    if (fact != facts_.end()) fact->second.plugs.erase(step.mark);
     return {};
   }
   template <class Other>

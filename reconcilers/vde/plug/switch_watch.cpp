@@ -13,6 +13,7 @@ namespace lanwright::plug {
 namespace {
 
 constexpr std::string_view kPrompt = "vde$ ";
+constexpr const char* kCount = "port/print";
 constexpr std::size_t kSpare = 8;  // ports that are kept free
 constexpr std::size_t kStep = 16;
 
@@ -46,7 +47,6 @@ std::string SwitchWatch::connect() {
   socket_ = std::move(socket);
   poller_.watch(socket_.get(), EPOLLIN, [this](std::uint32_t) { on_readable(); });
   ask("debug/add port");  // tells of every port and endpoint that comes or goes
-  ask("port/showinfo");
   changed_ = true;
   return {};
 }
@@ -72,12 +72,13 @@ void SwitchWatch::on_readable() {
     answered();
   }
   if (!busy_ && commands_.empty() && std::exchange(changed_, false)) {
-    counting_ = true;
-    endpoints_ = strangers_ = 0;
-    ask("port/print");
+    ask("port/showinfo");  // others may have made it larger meanwhile
+    ask(kCount);
   }
   if (busy_ || commands_.empty()) return;
   const std::string command = commands_.front() + "\n";
+  counting_ = commands_.front() == kCount;
+  if (counting_) endpoints_ = strangers_ = 0;
   commands_.pop_front();
   busy_ = true;
   if (::send(socket_.get(), command.data(), command.size(), MSG_NOSIGNAL) < 0) disconnect();
