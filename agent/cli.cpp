@@ -23,6 +23,7 @@ constexpr const char* kDefaultWait = "30s";
 struct Arguments {
   std::string socket;
   std::string format = "table";
+  std::string picture = "text";
   std::string kind;
   std::string name;
   std::string set;
@@ -236,6 +237,17 @@ class CommandLine {
         ->check(CLI::Range(1, 10'000))
         ->capture_default_str();
     add_format(events);
+
+    CLI::App& topology =
+        command("topology", "Draws the host's LANs", "topology -o svg > lans.svg", [this](Session& session) {
+          return show_topology(session, *picture_format_from(arguments_.picture));
+        });
+    topology.add_option("-o,--output", arguments_.picture, "text, dot (for Graphviz), svg or json")
+        ->type_name("FORMAT")
+        ->check([](const std::string& text) {
+          return picture_format_from(text) ? std::string()
+                                           : "no format `" + text + "`; known are text, dot, svg, json";
+        });
 
     CLI::App& status = command("status", "Shows how the agent is", "status --wait converged=1m",
                                [this](Session& session) { return show_status(session, status_wait()); });
