@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "agent/cli_capture.h"
 #include "agent/cli_commands.h"
 #include "agent/cli_table.h"
 #include "agent/cli_time.h"
@@ -30,6 +31,7 @@ struct Arguments {
   std::string wait;
   ApplyOptions apply;
   EventOptions events;
+  CaptureOptions capture;
 };
 
 std::string check_resource(const std::string& text) {
@@ -238,6 +240,8 @@ class CommandLine {
         ->capture_default_str();
     add_format(events);
 
+    add_capture();
+
     CLI::App& topology =
         command("topology", "Draws the host's LANs", "topology -o svg > lans.svg", [this](Session& session) {
           return show_topology(session, *picture_format_from(arguments_.picture));
@@ -255,6 +259,33 @@ class CommandLine {
         ->type_name("CONDITION")
         ->check(check_condition);
     add_format(status);
+  }
+
+  void add_capture() {
+    CLI::App& capture =
+        command("capture", "Writes the live packets of a network as pcap", "capture lab | wireshark -k -i -",
+                [this](Session& session) { return capture_packets(session, arguments_.capture); });
+    capture.footer(
+        "Example: lanwright capture lab --filter 'icmp or arp' -w lab.pcap\n"
+        "         lanwright capture lab | wireshark -k -i -\n\n"
+        "Of a bridge: what goes from port to port, each frame once. Of macvlan and ipvlan: what passes the "
+        "parent,\n"
+        "other users of the parent included; what attachments of one ipvlan network send to each other does "
+        "not\n"
+        "pass it, but for broadcasts. Ctrl-C ends it; the file is whole.");
+    capture.add_option("NETWORK", arguments_.capture.network, "Its name")
+        ->type_name("")
+        ->required()
+        ->check(check_name);
+    capture.add_option("-w,--write", arguments_.capture.file, "A file; - or nothing is standard output")
+        ->type_name("FILE")
+        ->check(check_name);
+    capture.add_option("--filter", arguments_.capture.filter, "Only packets that fit: see man pcap-filter")
+        ->type_name("EXPR")
+        ->check(check_name);
+    capture.add_option("--count", arguments_.capture.count, "End after so many packets")
+        ->type_name("N")
+        ->check(CLI::PositiveNumber);
   }
 
   void check_apply() const {

@@ -6,9 +6,9 @@ set -euo pipefail
 # shellcheck disable=SC2034  # used by name, below
 {
 build="cmake ninja-build g++ ccache pkg-config libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libcli11-dev
-  libsqlite3-dev libnl-3-dev libnl-route-3-dev libboost-dev libsystemd-dev libcpp-httplib-dev libgtest-dev
+  libsqlite3-dev libnl-3-dev libnl-route-3-dev libboost-dev libsystemd-dev libpcap-dev libcpp-httplib-dev libgtest-dev
   libgmock-dev"
-test="iproute2 iputils-ping procps util-linux"
+test="iproute2 iputils-ping procps util-linux tcpdump"
 guest="qemu-system-x86 busybox-static cpio kmod util-linux"
 lint="clang-format clang-tidy python3 shellcheck"
 }
