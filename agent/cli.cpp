@@ -281,8 +281,7 @@ class CommandLine {
         ->type_name("FILE")
         ->check(check_name);
     capture.add_option("--filter", arguments_.capture.filter, "Only packets that fit: see man pcap-filter")
-        ->type_name("EXPR")
-        ->check(check_name);
+        ->type_name("EXPR");
     capture.add_option("--count", arguments_.capture.count, "End after so many packets")
         ->type_name("N")
         ->check(CLI::PositiveNumber);

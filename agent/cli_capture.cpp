@@ -93,7 +93,8 @@ class Recorder {
     } catch (const std::system_error& error) {
       failure_ = error.what();
     }
-    return failure_.empty();
+    began_ = failure_.empty();
+    return began_;
   }
 
   bool take(std::string_view piece) {
@@ -114,7 +115,7 @@ class Recorder {
       session_.io.err << "error: " << failure_ << '\n';
       return kFailed;
     }
-    if (!reply) return fail(session_, *reply.error, "capture of network " + options_.network);
+    if (!reply) return failed(*reply.error);
     if (!to_standard_output(options_))
       session_.io.err << cutter_.records() << (cutter_.records() == 1 ? " packet in " : " packets in ")
                       << options_.file << '\n';
@@ -135,6 +136,14 @@ class Recorder {
     return true;
   }
 
+  int failed(ClientError error) {
+    if (began_)
+      error.hint =
+          "what carries the network went away, or the agent was stopped; see: lanwright describe network " +
+          options_.network;
+    return fail(session_, error, "capture of network " + options_.network);
+  }
+
   bool cannot_write(int number) {
     failure_ = "cannot write to " + (to_standard_output(options_) ? "standard output" : options_.file) +
                ": " + std::generic_category().message(number);
@@ -144,6 +153,7 @@ class Recorder {
   Session& session_;
   const CaptureOptions& options_;
   Descriptor file_;
+  bool began_ = false;
   std::string failure_;  // of this side
   PcapCutter cutter_;
   std::optional<EndWatch> watch_;
