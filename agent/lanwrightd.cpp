@@ -19,6 +19,7 @@
 #include <string>
 #include <thread>
 
+#include "agent/capture.h"
 #include "agent/engine.h"
 #include "agent/instance_lock.h"
 #include "agent/log.h"
@@ -150,7 +151,8 @@ int serve(const Options& options, int argc, char** argv) {
   ServerOptions server_options;
   server_options.socket = options.api_socket.empty() ? options.run_dir / "api.sock" : options.api_socket;
   server_options.group = options.group;
-  std::unique_ptr<Server> server = must(Server::start(engine, driver_grammar(), server_options));
+  const std::unique_ptr<CaptureSource> packets = open_capture_source();
+  std::unique_ptr<Server> server = must(Server::start(engine, *packets, driver_grammar(), server_options));
   if (!server->notice().empty()) log::warning(server->notice());
 
   asio::signal_set reload_signal(io, SIGHUP);

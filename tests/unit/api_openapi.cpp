@@ -94,6 +94,11 @@ TEST_F(ApiDocument, DescribesTheAnswers) {
     check("HEAD", std::string("/v1/") + name, 200);
     check("GET", std::string("/v1/") + name + "/describe", 200);
   }
+  packets.give("a frame");
+  packets.end();
+  check("GET", "/v1/networks/lab/capture?filter=icmp", 200);
+  check("GET", "/v1/networks/lab/capture?filter=rubbish", 400);
+  check("GET", "/v1/networks/none/capture", 404);
   check("GET", "/v1/sets/campus", 200);
   check("GET", "/v1/sets/campus?wait=1ms&generation=1", 200);
   check("GET", "/v1/plan", 200);
