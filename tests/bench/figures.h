@@ -19,7 +19,11 @@ struct Options {
   std::size_t runs = 3;
   std::size_t repairs = 100;      // of F5
   std::size_t idle_seconds = 20;  // of F7
-  std::set<std::string> only;     // figures; all when empty
+  std::size_t lan_rounds = 5;     // of F9
+  std::size_t lan_milliseconds = 3000;
+  std::size_t lan_repairs = 20;
+  std::size_t lan_ports = 50;
+  std::set<std::string> only;  // figures; all when empty
 
   bool wants(const std::string& figure) const { return only.empty() || only.contains(figure); }
   bool wants_any(const std::set<std::string>& figures) const;
@@ -32,6 +36,22 @@ struct Pair {
   Series ours;
 };
 using BySize = std::map<std::size_t, Pair>;
+
+// LANs of F9.
+inline constexpr const char* kHub = "vde, hub";
+inline constexpr const char* kJoinedHub = "vde, hub, another program in the switch";
+inline constexpr const char* kLearning = "vde, hub: false";
+inline constexpr const char* kNativeHub = "vde_switch -x";
+inline constexpr const char* kManyPorts = "vde_switch -x -n 65535";
+inline constexpr const char* kNativeSwitch = "vde_switch";
+inline constexpr const char* kBridge = "Linux bridge";
+
+struct Carried {
+  Series tcp;         // bits per second
+  Series frames;      // of 60 bytes, received per second
+  Series lost;        // share of those
+  Series round_trip;  // median of a round
+};
 
 // Everything that was measured. Times in seconds.
 struct Figures {
@@ -58,13 +78,16 @@ struct Figures {
   Series big_memory_after_apply;
   Series big_memory;  // after a start
   Series idle_switches;
-  Series idle_processor;            // seconds
-  std::vector<std::string> errors;  // what is functionally wrong, though it could be measured
+  Series idle_processor;                      // seconds
+  std::map<std::string, Carried> lans;        // F9
+  std::map<std::string, Series> lan_repairs;  // F9
+  std::vector<std::string> errors;            // what is functionally wrong, though it could be measured
 };
 
 void measure_lifecycle(const Options& options, Figures& figures);  // F1 to F4
 void measure_macvlans(const Options& options, Figures& figures);   // F1 and F3 with macvlan links
 void measure_service(const Options& options, Figures& figures);    // F5 to F7
+void measure_vde(const Options& options, Figures& figures);        // F9
 
 void say(const std::string& what);  // progress
 

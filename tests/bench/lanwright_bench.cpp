@@ -3,7 +3,9 @@
 #include <sys/utsname.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cmath>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -128,6 +130,48 @@ void add_starts(const Options& options, const Figures& figures, std::vector<Row>
   }
 }
 
+void add_lans(const Figures& figures, std::vector<Row>& rows) {
+  struct Comparison {
+    const char* ours;
+    const char* floor;
+    double tcp;  // to reach, 0: nothing
+    double frames;
+  };
+  constexpr std::array kComparisons = {
+      Comparison{kHub, kNativeHub, 1, 1},
+      Comparison{kHub, kManyPorts, 0, 5},
+      Comparison{kHub, kBridge, 0, 0},
+      Comparison{kJoinedHub, kNativeHub, 0, 0},
+      Comparison{kLearning, kNativeSwitch, 0, 0},
+  };
+  const auto add = [&](const Comparison& each, const char* what, Series Carried::*measured, Unit unit,
+                       double limit) {
+    const auto ours = figures.lans.find(each.ours);
+    const auto floor = figures.lans.find(each.floor);
+    if (ours == figures.lans.end() || floor == figures.lans.end()) return;
+    Row line = row("F9", std::string(what) + ": " + each.ours + "; floor " + each.floor,
+                   floor->second.*measured, ours->second.*measured, unit);
+    rows.push_back(limit > 0 ? with_at_least(std::move(line), limit) : std::move(line));
+  };
+  for (const auto& each : kComparisons) add(each, "TCP", &Carried::tcp, Unit::bits_per_second, each.tcp);
+  for (const auto& each : kComparisons)
+    add(each, "frames of 60 bytes received", &Carried::frames, Unit::per_second, each.frames);
+  for (const auto& each : kComparisons) add(each, "of those lost", &Carried::lost, Unit::share, 0);
+  for (const auto& each : kComparisons) add(each, "there and back", &Carried::round_trip, Unit::seconds, 0);
+}
+
+void add_lan_repairs(const Options& options, const Figures& figures, std::vector<Row>& rows) {
+  constexpr double kSoon = 0.2;
+  for (const auto& [what, times] : figures.lan_repairs) {
+    rows.push_back(with_limit(row("F9",
+                                  "frames again, " + std::to_string(options.lan_ports) + " ports, " + what +
+                                      ": p50 of " + std::to_string(options.lan_repairs),
+                                  std::nullopt, times),
+                              kSoon));
+    rows.push_back(row("F9", "p99", std::nullopt, one(times.percentile(99))));
+  }
+}
+
 // Cost against size: time grows with size to the power that is shown; 1 is linear.
 void add_growth(const Options& options, const char* figure, const std::string& what, const BySize& by_size,
                 bool per_object, std::vector<Row>& rows) {
@@ -163,6 +207,8 @@ std::vector<Row> rows_of(const Options& options, const Figures& figures) {
   add_lifecycle(options, figures, rows);
   add_repairs(options, figures, rows);
   add_starts(options, figures, rows);
+  add_lans(figures, rows);
+  add_lan_repairs(options, figures, rows);
   if (options.wants("F10")) {
     add_growth(options, "F1", "create", figures.create, true, rows);
     add_growth(options, "F3", "remove veths", figures.remove_links, true, rows);
@@ -180,6 +226,12 @@ std::string machine() {
   uname(&name);
   return std::string("Linux ") + name.release + ", " + std::to_string(std::thread::hardware_concurrency()) +
          " processors";
+}
+
+std::string load_average() {
+  std::array<double, 1> average{};
+  if (getloadavg(average.data(), 1) != 1) return "unknown";
+  return text_of(average[0], Unit::count);
 }
 
 // Figures of which something is functionally wrong do not keep the others from being shown.
@@ -202,9 +254,10 @@ int measure(const Options& options) {
     good = attempt("F1 and F3 of macvlan links", [&] { measure_macvlans(options, figures); }) && good;
   if (options.wants_any({"F5", "F6", "F7", "F10"}))
     good = attempt("F5 to F7", [&] { measure_service(options, figures); }) && good;
+  if (options.wants("F9")) good = attempt("F9", [&] { measure_vde(options, figures); }) && good;
   std::cout << machine() << "; " << options.runs
             << " runs; the floor is `ip -batch`, `ip link delete group` (F3, F4) "
-            << "and a bare netlink program (F5)\n\n";
+            << "and a bare netlink program (F5); load average " << load_average() << "\n\n";
   print(std::cout, rows_of(options, figures));
   for (const std::string& error : figures.errors) std::cerr << "error: " << error << std::endl;
   return good && figures.errors.empty() ? 0 : 1;
@@ -220,9 +273,9 @@ int main(int argc, char** argv) {
   Options options;
   std::vector<std::string> only;
   bool quick = false;
-  app.add_option("--only", only, "Figures to measure, as F1,F5 (F1 to F7 and F10)")
+  app.add_option("--only", only, "Figures to measure, as F1,F5 (F1 to F7, F9 and F10)")
       ->delimiter(',')
-      ->check(CLI::IsMember({"F1", "F2", "F3", "F4", "F5", "F6", "F7", "F10"}));
+      ->check(CLI::IsMember({"F1", "F2", "F3", "F4", "F5", "F6", "F7", "F9", "F10"}));
   auto* runs =
       app.add_option("--runs", options.runs, "Repetitions")->capture_default_str()->check(CLI::Range(1, 100));
   auto* size = app.add_option("--size", options.size, "Networks, and attachments of F1 to F3")
@@ -236,6 +289,10 @@ int main(int argc, char** argv) {
     if (runs->count() == 0) options.runs = 2;
     options.repairs = 20;
     options.idle_seconds = 3;
+    options.lan_rounds = 2;
+    options.lan_milliseconds = 600;
+    options.lan_repairs = 4;
+    options.lan_ports = 5;
   }
   try {
     return lanwright::bench::measure(options);

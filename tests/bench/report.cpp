@@ -52,6 +52,9 @@ double Series::percentile(double percent) const {
 std::string text_of(double value, Unit unit) {
   if (unit == Unit::count) return number(value, value == std::floor(value) ? 0 : 1);
   if (unit == Unit::bytes) return number(value / (1 << 20), 1) + " MiB";
+  if (unit == Unit::bits_per_second) return three_digits(value / 1e9) + " Gbit/s";
+  if (unit == Unit::per_second) return three_digits(value / 1e3) + " k/s";
+  if (unit == Unit::share) return number(value * 100, 1) + " %";
   if (value >= 1) return three_digits(value) + " s";
   if (value >= 1e-3) return three_digits(value * 1e3) + " ms";
   return three_digits(value * 1e6) + " us";
@@ -66,6 +69,12 @@ Row with_ratio(Row row, double limit) {
 Row with_limit(Row row, double limit) {
   row.target = "<= " + text_of(limit, row.unit);
   if (!row.ours.empty()) row.reached = row.ours.median() <= limit;
+  return row;
+}
+
+Row with_at_least(Row row, double limit) {
+  row.target = ">= " + number(limit, 1) + " x floor";
+  if (row.floor && !row.ours.empty()) row.reached = row.ours.median() >= limit * row.floor->median();
   return row;
 }
 

@@ -24,7 +24,7 @@ class Series {
   std::vector<double> values_;
 };
 
-enum class Unit : std::uint8_t { seconds, bytes, count };
+enum class Unit : std::uint8_t { seconds, bytes, count, bits_per_second, per_second, share };
 
 std::string text_of(double value, Unit unit);  // "12.3 ms", "28.0 MiB", "0"
 
@@ -39,8 +39,9 @@ struct Row {
 };
 
 // Targets of the common forms; they fill in `target` and `reached` from the medians.
-Row with_ratio(Row row, double limit);  // ours <= limit x floor
-Row with_limit(Row row, double limit);  // ours <= limit, in the row's unit
+Row with_ratio(Row row, double limit);     // ours <= limit x floor
+Row with_limit(Row row, double limit);     // ours <= limit, in the row's unit
+Row with_at_least(Row row, double limit);  // ours >= limit x floor: more is better
 
 void print(std::ostream& out, const std::vector<Row>& rows);
 
