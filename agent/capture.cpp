@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "agent/capture_switch.h"
 #include "agent/log.h"
 #include "api/pcap_file.h"
 
@@ -27,14 +28,6 @@ struct CloseHandle {
   void operator()(pcap_t* handle) const { pcap_close(handle); }
 };
 using Handle = std::unique_ptr<pcap_t, CloseHandle>;
-
-struct Program {
-  bpf_program code{};
-  Program() = default;
-  ~Program() { pcap_freecode(&code); }
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
-};
 
 Error refusal(ErrorKind kind, const std::string& link, std::string words, std::string hint = {}) {
   return {kind, "capture the packets of", link, 0, std::move(words), std::move(hint)};
@@ -92,7 +85,7 @@ class LinkCapture final : public Capture {
 };
 
 Result<void> set_filter(pcap_t* handle, const std::string& link, const std::string& filter) {
-  Program program;
+  FilterProgram program;
   if (pcap_compile(handle, &program.code, filter.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0)
     return refusal(ErrorKind::invalid, link, pcap_geterr(handle),
                    "the filter is written as in: man pcap-filter");
@@ -159,30 +152,38 @@ Opened capture_parent(const Description& network, const std::string& filter) {
 // How the packets of a driver's networks are come by.
 struct DriverCapture {
   std::string_view driver;
-  Opened (*open)(const Description& network, const std::string& filter);
+  Opened (*open)(const Description& network, const std::string& filter);  // nullptr: at its switch
 };
 
 constexpr std::array kDrivers{
     DriverCapture{"bridge", capture_own_link},
     DriverCapture{"macvlan", capture_parent},
     DriverCapture{"ipvlan", capture_parent},
+    DriverCapture{"vde", nullptr},
 };
 
 class PcapSource final : public CaptureSource {
  public:
+  explicit PcapSource(std::filesystem::path run_dir) : run_dir_(std::move(run_dir)) {}
+
   Opened open(const Description& network, const std::string& filter) override {
     const std::string& driver = spec_of(network).driver;
     const auto* known = std::ranges::find(kDrivers, driver, &DriverCapture::driver);
+    if (known != kDrivers.end() && known->open == nullptr)
+      return capture_switch((run_dir_ / "vde" / network.object->id.name).string(), filter);
     if (known != kDrivers.end()) return known->open(network, filter);
     return refusal(ErrorKind::unsupported, network.object->id.text(),
                    "networks of driver " + driver + " cannot be captured");
   }
+
+ private:
+  std::filesystem::path run_dir_;
 };
 
 }  // namespace
 
-std::unique_ptr<CaptureSource> open_capture_source() {
-  return std::make_unique<PcapSource>();
+std::unique_ptr<CaptureSource> open_capture_source(const std::filesystem::path& run_dir) {
+  return std::make_unique<PcapSource>(run_dir);
 }
 
 }  // namespace lanwright

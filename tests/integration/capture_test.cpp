@@ -115,6 +115,26 @@ TEST_F(Captures, EachFrameBetweenPortsOfABridgeOnce) {
   EXPECT_EQ(agent_.metric("repairs_total"), 0U) << "it is no drift that somebody listens";
 }
 
+TEST_F(Captures, OfASwitchEachFrameOnce) {
+  agent_.apply(std::string(kLab).replace(std::string(kLab).find("bridge"), 6, "vde"));
+  const std::size_t before = descriptors_of(agent_.pid());
+  start({"--filter", "icmp"});
+  ping_five_times("r1", "10.0.0.2");
+  ping_five_times("r3", "10.0.0.2");
+  ASSERT_TRUE(wait_until([&] { return size() >= kHeader + 20 * kEcho; }));
+  kill(client_, SIGINT);
+  EXPECT_EQ(end(), 0);
+  EXPECT_EQ(packets().size(), 20U);
+  EXPECT_TRUE(wait_until([&] { return descriptors_of(agent_.pid()) <= before; }));
+}
+
+TEST_F(Captures, OfASwitchEndsWithIt) {
+  agent_.apply(std::string(kLab).replace(std::string(kLab).find("bridge"), 6, "vde"));
+  start({"--filter", "icmp"});
+  ASSERT_TRUE(agent_.cli({"delete", "set", "default", "--wait"}).ok());
+  EXPECT_EQ(end(), 1);
+}
+
 TEST_F(Captures, EndsAfterACount) {
   agent_.apply(kLab);
   start({"--filter", "icmp[0] == 8", "--count", "3"});

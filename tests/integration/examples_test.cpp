@@ -313,7 +313,7 @@ INSTANTIATE_TEST_SUITE_P(Files, Example, testing::ValuesIn(example_files()), [](
 });
 
 TEST(Examples, AreThere) {
-  EXPECT_GE(example_files().size(), 11U);
+  EXPECT_GE(example_files().size(), 13U);
 }
 
 }  // namespace

@@ -5,14 +5,18 @@
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <arpa/inet.h>
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstring>
+#include <functional>
 
 namespace lanwright::test {
 namespace {
@@ -22,16 +26,35 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint16_t kEtherType = 0x88b5;  // IEEE Std 802: local experimental
 constexpr std::size_t kHeader = 14;
 
-const std::string kEverybody(6, '\xff');
 const std::string kReservedGroups("\x01\x80\xc2\x00\x00",
                                   5);  // IEEE 802.1D, table 7-10; one more byte follows
 const std::string kOneStation("\x02\x00\x00\x00\x77\x01", 6);
 
-std::string frame_saying(const std::string& words, const std::string& to = kEverybody,
-                         const std::string& from = kOneStation) {
-  std::string frame = to + from + "\x88\xb5" + words;
-  frame.resize(60, '\0');  // the shortest that Ethernet knows, without its checksum
+constexpr std::size_t kShortest = 60;      // that Ethernet knows, without its checksum
+constexpr std::size_t kLongest = 1 << 17;  // that the kernel hands over at once
+
+std::string frame_from(const std::string& station, const std::string& words,
+                       const std::string& to = kEverybody) {
+  std::string frame = to + station + "\x88\xb5" + words;
+  frame.resize(std::max(kShortest, frame.size()), '\0');
   return frame;
+}
+
+std::string two_bytes(unsigned value) {
+  return {static_cast<char>(value >> 8U), static_cast<char>(value)};
+}
+
+unsigned number_at(const std::string& bytes, std::size_t place) {
+  return static_cast<unsigned char>(bytes.at(place)) << 8U | static_cast<unsigned char>(bytes.at(place + 1));
+}
+
+// The sum of RFC 1071, without the complement.
+unsigned sum_of(const std::string& bytes) {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) sum += number_at(bytes, i);
+  if (bytes.size() % 2 == 1) sum += static_cast<unsigned>(static_cast<unsigned char>(bytes.back())) << 8U;
+  while (sum >> 16U != 0) sum = (sum & 0xffff) + (sum >> 16U);
+  return static_cast<unsigned>(sum);
 }
 
 Fd packet_socket(const std::string& netns, const std::string& interface, std::uint16_t protocol) {
@@ -79,13 +102,6 @@ std::string lldp_message() {
          std::string("\x04\x02\x07\x31\x06\x02\x00\x78\x00\x00", 10);
 }
 
-std::string frame_to(Group group) {
-  std::string frame = kReservedGroups + static_cast<char>(group) + kOneStation;
-  frame += group == Group::stp ? stp_message() : lldp_message();
-  frame.resize(60, '\0');
-  return frame;
-}
-
 // An address that no bridge has heard of: what they know of a port is forgotten some time after its carrier
 // went.
 std::string new_station() {
@@ -123,7 +139,164 @@ bool passes(const Fd& from, const Fd& to, const std::string& asked, Milliseconds
   return passed;
 }
 
+// What the kernel tells beside a frame.
+std::optional<tpacket_auxdata> told_beside(msghdr& message) {
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_PACKET || part->cmsg_type != PACKET_AUXDATA) continue;
+    tpacket_auxdata beside{};
+    std::memcpy(&beside, CMSG_DATA(part), sizeof beside);
+    return beside;
+  }
+  return std::nullopt;
+}
+
+void want_told(const Fd& socket) {
+  const int on = 1;
+  if (setsockopt(socket.get(), SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) != 0) fail_errno("PACKET_AUXDATA");
+}
+
+bool is_readable(const Fd& fd, Milliseconds limit) {
+  pollfd entry{fd.get(), POLLIN, 0};
+  return poll(&entry, 1, static_cast<int>(limit.count())) > 0;
+}
+
+void write_whole(const Fd& fd, const std::string& frame) {
+  if (write(fd.get(), frame.data(), frame.size()) != static_cast<ssize_t>(frame.size()))
+    fail_errno("send a frame");
+}
+
 }  // namespace
+
+std::string frame_saying(const std::string& words, const std::string& to, const std::optional<VlanTag>& tag) {
+  std::string frame = frame_from(kOneStation, words, to);
+  if (tag)
+    frame.insert(kHeader - 2, "\x81" + std::string(1, '\0') + two_bytes(tag->priority << 13U | tag->vid));
+  return frame;
+}
+
+std::string frame_of_length(std::size_t payload, const std::string& words) {
+  std::string frame = frame_saying(words);
+  for (std::size_t i = frame.size(); i < kHeader + payload; ++i) frame += static_cast<char>(i);
+  frame.resize(kHeader + payload);
+  return frame;
+}
+
+std::string frame_to(Group group) {
+  std::string frame = kReservedGroups + static_cast<char>(group) + kOneStation;
+  frame += group == Group::stp ? stp_message() : lldp_message();
+  frame.resize(kShortest, '\0');
+  return frame;
+}
+
+void TapPort::send(const std::string& frame) {
+  write_whole(tap_, frame);
+}
+
+std::optional<std::string> TapPort::receive(Milliseconds limit) {
+  if (!is_readable(tap_, limit)) return std::nullopt;
+  std::string frame(kLongest, '\0');
+  const ssize_t size = read(tap_.get(), frame.data(), frame.size());
+  if (size < 0) fail_errno("read from the tap");
+  frame.resize(static_cast<std::size_t>(size));
+  return frame;
+}
+
+InterfacePort::InterfacePort(const std::string& netns, const std::string& interface)
+    : socket_(packet_socket(netns, interface, ETH_P_ALL)) {
+  want_told(socket_);
+  const int on = 1;
+  if (setsockopt(socket_.get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) != 0)
+    fail_errno("PACKET_IGNORE_OUTGOING");
+  const int room = 64 << 20;
+  setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+}
+
+void InterfacePort::send(const std::string& frame) {
+  write_whole(socket_, frame);
+}
+
+std::optional<std::string> InterfacePort::receive(Milliseconds limit) {
+  if (!is_readable(socket_, limit)) return std::nullopt;
+  std::string frame(kLongest, '\0');
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(tpacket_auxdata))> control{};
+  iovec data{frame.data(), frame.size()};
+  msghdr message{nullptr, 0, &data, 1, control.data(), control.size(), 0};
+  const ssize_t size = recvmsg(socket_.get(), &message, 0);
+  if (size < 0) fail_errno("receive a frame");
+  frame.resize(static_cast<std::size_t>(size));
+  const auto beside = told_beside(message).value();
+  unfinished_ = (beside.tp_status & TP_STATUS_CSUMNOTREADY) != 0;
+  if ((beside.tp_status & TP_STATUS_VLAN_VALID) != 0)
+    frame.insert(kHeader - 2, two_bytes(beside.tp_vlan_tpid) + two_bytes(beside.tp_vlan_tci));
+  return frame;
+}
+
+std::string summary(const std::string& frame) {
+  std::string words;
+  for (const char letter : frame) {
+    if (std::isalpha(static_cast<unsigned char>(letter)) != 0 || letter == ' ') words += letter;
+  }
+  return std::to_string(frame.size()) + " bytes, " + words.substr(0, 40) + ", hash " +
+         std::to_string(std::hash<std::string>()(frame));
+}
+
+std::vector<std::string> received_before(FramePort& port, const std::string& last, Milliseconds limit) {
+  const auto deadline = Clock::now() + limit;
+  std::vector<std::string> frames;
+  while (true) {
+    const auto left = std::chrono::ceil<Milliseconds>(deadline - Clock::now());
+    auto frame = port.receive(std::max(0ms, left));
+    if (!frame && left <= 0ms)
+      throw HarnessError("the last frame does not arrive, after " + std::to_string(frames.size()) +
+                         " others");
+    if (frame && *frame == last) return frames;
+    if (frame) frames.push_back(summary(*frame));
+  }
+}
+
+testing::AssertionResult hears(FramePort& port, FramePort& from, Milliseconds limit) {
+  static unsigned number = 0;
+  const std::string frame = frame_saying("do you hear me " + std::to_string(++number));
+  const auto deadline = Clock::now() + limit;
+  while (Clock::now() < deadline) {
+    from.send(frame);
+    for (auto heard = port.receive(20ms); heard; heard = port.receive(0ms)) {
+      if (*heard == frame) return testing::AssertionSuccess();
+    }
+  }
+  return testing::AssertionFailure() << "it hears nothing for " << limit.count() << " ms";
+}
+
+testing::AssertionResult talk(FramePort& one, FramePort& other, Milliseconds limit) {
+  if (auto there = hears(other, one, limit); !there) return there;
+  return hears(one, other, limit);
+}
+
+testing::AssertionResult has_right_checksums(const std::string& frame, bool unfinished) {
+  constexpr std::size_t kIpHeader = 20;
+  std::size_t ip = kHeader;
+  if (frame.size() >= ip && number_at(frame, kHeader - 2) == ETH_P_8021Q) ip += 4;
+  if (frame.size() < ip + kIpHeader || number_at(frame, ip - 2) != ETH_P_IP)
+    return testing::AssertionSuccess();
+  const std::size_t header = static_cast<std::size_t>(static_cast<unsigned char>(frame[ip]) & 0xfU) * 4;
+  if (sum_of(frame.substr(ip, header)) != 0xffff) return testing::AssertionFailure() << "of the IP header";
+  const auto protocol = static_cast<unsigned char>(frame[ip + 9]);
+  if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) return testing::AssertionSuccess();
+  const std::size_t length = number_at(frame, ip + 2);
+  if (frame.size() < ip + length)
+    return testing::AssertionFailure()
+           << "a packet of " << length << " bytes is cut off in a frame of " << frame.size();
+  const std::string segment = frame.substr(ip + header, length - header);
+  const std::string pseudo =
+      frame.substr(ip + 12, 8) + two_bytes(protocol) + two_bytes(segment.size() & 0xffff);
+  const std::size_t place = protocol == IPPROTO_TCP ? 16 : 6;
+  const bool right = unfinished ? number_at(segment, place) == sum_of(pseudo)
+                                : sum_of(pseudo + segment) == 0xffff ||
+                                      (protocol == IPPROTO_UDP && number_at(segment, place) == 0);
+  if (right) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "of protocol " << int{protocol} << " in a frame of " << frame.size()
+                                     << " bytes" << (unfinished ? ", unfinished" : "");
+}
 
 Fd open_tap(const std::string& name) {
   Fd tap(open("/dev/net/tun", O_RDWR | O_CLOEXEC), "open /dev/net/tun");
@@ -161,7 +334,7 @@ bool overhears(const std::string& third, const std::string& from, const std::str
   const Fd sender = open_tap(from);
   const Fd receiver = open_tap(to);
   const std::string station = new_station();
-  const std::string hello = frame_saying("here I am", kEverybody, station);
+  const std::string hello = frame_from(station, "here I am");
   for (const Fd* other : {&sender, &listener}) {
     if (!carried(receiver, *other, hello, Clock::now() + limit))
       throw HarnessError("not even a broadcast goes from " + to + " to the others");
@@ -171,9 +344,7 @@ bool overhears(const std::string& third, const std::string& from, const std::str
 
 Wire::Wire(const std::string& netns, const std::string& interface)
     : socket_(packet_socket(netns, interface, ETH_P_ALL)) {
-  const int on = 1;
-  if (setsockopt(socket_.get(), SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) != 0)
-    fail_errno("listen on " + interface);
+  want_told(socket_);
 }
 
 std::set<Tag> Wire::tags() const {
@@ -194,13 +365,10 @@ std::optional<Tag> Wire::receive() const {
   if (from.sll_pkttype == PACKET_OUTGOING) return std::nullopt;
   Tag tag;
   tag.inner_protocol = frame[12] << 8 | frame[13];
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_PACKET || part->cmsg_type != PACKET_AUXDATA) continue;
-    tpacket_auxdata beside{};
-    std::memcpy(&beside, CMSG_DATA(part), sizeof beside);
-    if ((beside.tp_status & TP_STATUS_VLAN_VALID) == 0) continue;
-    tag.vid = beside.tp_vlan_tci & 0xfff;
-    tag.protocol = beside.tp_vlan_tpid;
+  const auto beside = told_beside(message);
+  if (beside && (beside->tp_status & TP_STATUS_VLAN_VALID) != 0) {
+    tag.vid = beside->tp_vlan_tci & 0xfff;
+    tag.protocol = beside->tp_vlan_tpid;
   }
   if (tag.inner_protocol == ETH_P_IPV6) return std::nullopt;
   return tag;

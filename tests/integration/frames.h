@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "tests/integration/sandbox.h"
 
@@ -24,6 +25,77 @@ testing::AssertionResult tap_talks_to(const std::string& tap, const std::string&
 
 // Groups that IEEE 802.1D keeps between neighbours: the last byte of 01:80:c2:00:00:xx.
 enum class Group : std::uint8_t { stp = 0x00, lldp = 0x0e };
+
+// 802.1Q; who reads a frame finds it behind the addresses.
+struct VlanTag {
+  std::uint16_t vid = 0;
+  std::uint8_t priority = 0;
+};
+
+inline const std::string kEverybody(6, '\xff');
+
+// A frame of an EtherType of ours, as long as Ethernet wants it at least. Addresses are six bytes.
+std::string frame_saying(const std::string& words, const std::string& to = kEverybody,
+                         const std::optional<VlanTag>& tag = std::nullopt);
+// The same with a payload of exactly this many bytes.
+std::string frame_of_length(std::size_t payload, const std::string& words);
+// What a bridge, or a station, tells its neighbours.
+std::string frame_to(Group group);
+
+// A place where frames are sent and received, whole and with their tags.
+class FramePort {
+ public:
+  FramePort() = default;
+  FramePort(const FramePort&) = delete;
+  FramePort& operator=(const FramePort&) = delete;
+  virtual ~FramePort() = default;
+
+  virtual void send(const std::string& frame) = 0;
+  // What came in, in its order; nullopt when the limit passed first.
+  virtual std::optional<std::string> receive(Milliseconds limit) = 0;
+};
+
+// A virtual machine at a tap of the sandbox.
+class TapPort : public FramePort {
+ public:
+  explicit TapPort(const std::string& name) : tap_(open_tap(name)) {}
+  void send(const std::string& frame) override;
+  std::optional<std::string> receive(Milliseconds limit) override;
+
+ private:
+  Fd tap_;
+};
+
+// Somebody at an interface, beside the kernel. What the kernel sends there is not heard.
+class InterfacePort : public FramePort {
+ public:
+  InterfacePort(const std::string& netns, const std::string& interface);
+  void send(const std::string& frame) override;
+  std::optional<std::string> receive(Milliseconds limit) override;
+  // The checksum of the frame that came last is the sum of its pseudo header alone: as the kernel hands a
+  // frame from one of its interfaces to another.
+  bool is_unfinished() const { return unfinished_; }
+
+ private:
+  Fd socket_;
+  bool unfinished_ = false;
+};
+
+// A frame in a few words that tell it from others, for messages and comparisons.
+std::string summary(const std::string& frame);
+
+// Summaries of everything that comes in up to the frame `last`, without it. Throws when that does not come.
+std::vector<std::string> received_before(FramePort& port, const std::string& last, Milliseconds limit = 10s);
+
+// A broadcast of `from` arrives; it is repeated until then.
+testing::AssertionResult hears(FramePort& port, FramePort& from, Milliseconds limit = 10s);
+
+// Both hear each other.
+testing::AssertionResult talk(FramePort& one, FramePort& other, Milliseconds limit = 10s);
+
+// The sums of the IPv4 header and of TCP or UDP in it, computed here. `unfinished` as in InterfacePort. What
+// carries no such packet is right.
+testing::AssertionResult has_right_checksums(const std::string& frame, bool unfinished = false);
 
 // Whether a frame to the group goes from one tap to the other. Throws when not even a broadcast does within
 // the limit.

@@ -148,6 +148,37 @@ void mount_or_fail(const char* source, const char* target, const char* type, uns
   if (mount(source, target, type, flags, nullptr) != 0) fail_errno(std::string("mount ") + target);
 }
 
+// Every process of the caller's mount namespace but itself.
+std::vector<pid_t> others_in_mount_namespace() {
+  std::error_code failed;
+  const auto own = std::filesystem::read_symlink("/proc/self/ns/mnt", failed);
+  std::vector<pid_t> others;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", failed)) {
+    const pid_t pid = std::atoi(entry.path().filename().c_str());
+    if (pid <= 0 || pid == getpid()) continue;
+    const auto its = std::filesystem::read_symlink(entry.path() / "ns" / "mnt", failed);
+    if (!its.empty() && its == own) others.push_back(pid);  // empty: gone, or dead and not buried
+  }
+  return others;
+}
+
+// Ends what the test leaves running once it lets go of `alive`: daemons belong to nobody. `spared` is the
+// test.
+[[noreturn]] void be_undertaker(const Fd& alive, pid_t spared) {
+  char never = 0;
+  while (read(alive.get(), &never, 1) < 0 && errno == EINTR) continue;
+  // Again until there are none: what is killed may just have started another one.
+  for (bool found = true; found;) {
+    found = false;
+    for (const pid_t pid : others_in_mount_namespace()) {
+      if (pid == spared) continue;
+      found = true;
+      ::kill(pid, SIGKILL);
+    }
+  }
+  _exit(0);
+}
+
 }  // namespace
 
 void fail_errno(const std::string& what) {
@@ -276,9 +307,24 @@ Sandbox::Sandbox() : old_directory_(std::filesystem::current_path()), directory_
   std::filesystem::create_directory("/run/netns");
   std::filesystem::create_directory(directory_);
   ip("link set lo up");
+  Pipe life;
+  const pid_t test = getpid();
+  undertaker_ = fork();
+  if (undertaker_ < 0) fail_errno("fork");
+  if (undertaker_ == 0) {
+    setsid();
+    life.write = Fd();
+    be_undertaker(life.read, test);
+  }
+  alive_ = std::move(life.write);
+  // Orphans come to the test, which buries them: not every machine has somebody who does.
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
 Sandbox::~Sandbox() {
+  alive_ = Fd();
+  waitpid(undertaker_, nullptr, 0);
+  while (waitpid(-1, nullptr, WNOHANG) > 0) continue;
   // A thread that was joined may still share our root and working directory for a moment, which setns()
   // refuses. A failure would let the next test run in the wrong place: better no next test.
   if (unshare(CLONE_FS) != 0 || setns(old_net_.get(), CLONE_NEWNET) != 0 ||

@@ -99,7 +99,8 @@ Fd socket_in(const std::string& netns, int family, int type, int protocol = 0);
 bool wait_until(const std::function<bool()>& condition, Milliseconds limit = 10s);
 
 // Moves the calling thread (and the threads and processes that it starts) into fresh namespaces with `lo` up,
-// a tmpfs on /run and an empty /run/netns; back again at the end. One at a time; from the main thread.
+// a tmpfs on /run and an empty /run/netns; back again at the end. What still runs in them then is killed. One
+// at a time; from the main thread.
 class Sandbox {
  public:
   Sandbox();
@@ -128,6 +129,8 @@ class Sandbox {
  private:
   Fd old_net_;
   Fd old_mount_;
+  Fd alive_;  // closed when the test is over, however it ended
+  pid_t undertaker_ = -1;
   std::filesystem::path old_directory_;
   std::filesystem::path directory_;
 };

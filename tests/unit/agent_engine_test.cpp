@@ -795,7 +795,8 @@ TEST_F(SwitchEngineTest, OtherSettingsStartItAnew) {
   changed.networks["lan"].settings["hub"] = false;
   const auto tried = apply(changed, true);
   ASSERT_TRUE(tried.ok()) << tried.error().text();
-  EXPECT_EQ(tried->plan.actions.front().disruption, Disruption::flap);
+  const Action& first = tried->plan.actions.front();
+  EXPECT_EQ(first.disruption, Disruption::flap) << first.text() << ": " << first.reason;
   apply_and_wait(changed);
   EXPECT_NE(fact().pid, before.pid);
   EXPECT_NE(fact().plug_pid, before.plug_pid);

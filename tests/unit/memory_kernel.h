@@ -93,12 +93,12 @@ class MemoryKernel final : public LinkPort {
     eventfd_t value = 0;
     eventfd_read(event_fd_, &value);
     const bool complete = observed.complete;
-    observed = visible();
+    see(observed);
     observed.complete = complete;
     return std::exchange(touched_, {});
   }
   Result<Touched> resync(Observed& observed) override {
-    observed = visible();
+    see(observed);
     observed.complete = true;
     Touched touched = std::exchange(touched_, {});
     touched.everything = true;
@@ -133,6 +133,12 @@ class MemoryKernel final : public LinkPort {
   std::uint64_t writes() const override { return writes_; }
 
  private:
+  // Its part of what is observed: switches are others'.
+  void see(Observed& observed) {
+    Observed seen = visible();
+    observed.namespaces = std::move(seen.namespaces);
+    observed.complete = seen.complete;
+  }
   template <class OfSwitch>
   Result<void> perform(const OfSwitch& /*step*/) {
     return Error{ErrorKind::internal, "act", "a switch", 0, "this is no work for the kernel", {}};

@@ -87,6 +87,9 @@ class MemorySwitches final : public SwitchPort {
     return {};
   }
   Result<void> perform(const PlugIn& step, const Observed& observed) {
+    const auto fact = facts_.find(step.spec.network);
+    if (fact == facts_.end() || fact->second.plug_pid == 0)
+      return Error{ErrorKind::waiting, "plug in", step.where.text(), 0, "the plug does not run", {}};
     const LinkFact* link = observed.find(step.where);
     if (link == nullptr) return Error{ErrorKind::waiting, "plug in", step.where.text(), 0, "no such link", {}};
     PlugFact plug;
@@ -97,7 +100,7 @@ class MemorySwitches final : public SwitchPort {
     plug.port = step.own_port ? 1 : 0;
     plug.vlans = step.spec.vlans;
     plug.connected = true;
-    facts_.at(step.spec.network).plugs[step.mark] = plug;
+    fact->second.plugs[step.mark] = plug;
     return {};
   }
   Result<void> perform(const Unplug& step, const Observed& /*observed*/) {

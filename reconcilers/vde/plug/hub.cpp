@@ -1,5 +1,6 @@
 #include "reconcilers/vde/plug/hub.h"
 
+#include <linux/if_ether.h>
 #include <sys/epoll.h>
 
 #include <utility>
@@ -22,6 +23,11 @@ std::size_t wire_length(const Frame& frame) {
   return transport + header + offload.gso_size;
 }
 
+bool is_tagged(const Frame& frame) {
+  const unsigned type = static_cast<unsigned>(frame.bytes[kMacHeader - 2]) << 8U | frame.bytes[kMacHeader - 1];
+  return type == ETH_P_8021Q || type == ETH_P_8021AD;
+}
+
 }  // namespace
 
 Hub::Hub(Poller& poller, Options options, std::function<bool()> alone)
@@ -32,8 +38,11 @@ Hub::Hub(Poller& poller, Options options, std::function<bool()> alone)
   if (options_.shared) segments_.emplace_back();
 }
 
+// Only a tagged frame may be longer by its tag: the switch cuts off what is longer than 1518 bytes, and what is
+// left of it must not pass for a whole frame.
 bool Hub::is_too_long(const Frame& frame) const {
-  return wire_length(frame) > options_.mtu + kMacHeader + kVlanTag;
+  const std::size_t tag = is_tagged(frame) ? kVlanTag : 0;
+  return wire_length(frame) > options_.mtu + kMacHeader + tag;
 }
 
 void Hub::add(const PlugFact& plug, std::unique_ptr<Endpoint> endpoint,

@@ -13,6 +13,9 @@ namespace lanwright::plug {
 namespace {
 
 constexpr std::string_view kPrompt = "vde$ ";
+// What the switch tells by itself: `debug/list` on its console.
+constexpr std::string_view kPortCame = "3021";
+constexpr std::string_view kEndpointCame = "3031";
 constexpr const char* kCount = "port/print";
 constexpr std::size_t kSpare = 8;  // ports that are kept free
 constexpr std::size_t kStep = 16;
@@ -92,6 +95,7 @@ void SwitchWatch::take_line(const std::string& full) {
     busy_ = false;
     answered();
   }
+  if (line.starts_with(kPortCame) || line.starts_with(kEndpointCame)) others_ = true;  // until they are counted
   if (line.starts_with("302") || line.starts_with("303")) changed_ = true;
   if (line.starts_with("Numports=")) room_ = std::strtoul(line.data() + std::strlen("Numports="), nullptr, 10);
   if (!counting_ || line.find("-- endpoint ID") == std::string_view::npos) return;
