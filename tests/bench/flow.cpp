@@ -28,7 +28,7 @@ using test::Fd;
 using test::HarnessError;
 using test::Milliseconds;
 
-constexpr std::size_t kWrite = 256 * 1024;
+constexpr std::size_t kWrite = 1U << 18U;
 constexpr auto kWarmUp = 200ms;
 constexpr auto kPatience = 5s;             // of a TCP connection without progress
 constexpr auto kSilence = 100ms;           // nothing is on its way any more
