@@ -1,8 +1,6 @@
 // Whatever ends or takes away a part of a LAN that a VDE switch carries: it is back, and who talks over it
 // hardly notices.
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/eventfd.h>
 
 #include <csignal>
 #include <iostream>
@@ -281,18 +279,9 @@ class VdeIdle : public VdeRepair {
   // Nothing happens, and nobody does anything.
   void expect_idle() const {
     const SwitchProcesses found = processes();
-    const auto times = [&] {
-      std::vector<Milliseconds> result;
-      for (const pid_t pid : {agent_->pid(), found.pid, found.plug}) result.push_back(processor_time(pid));
-      return result;
-    };
-    const auto before = times();
-    Fd never(eventfd(0, EFD_CLOEXEC), "eventfd");
-    pollfd entry{never.get(), POLLIN, 0};
-    poll(&entry, 1, 2000);  // the time in which it shows
-    const auto after = times();
-    const std::vector<std::string> names = {"agent", "switch", "plug"};
-    for (std::size_t i = 0; i < names.size(); ++i) EXPECT_LE(after[i] - before[i], 100ms) << names[i];
+    for (const auto& [pid, used] : processor_times({agent_->pid(), found.pid, found.plug}, 2s))
+      EXPECT_LE(used, 100ms) << "process " << pid << " of agent " << agent_->pid() << ", switch " << found.pid
+                             << ", plug " << found.plug;
   }
 };
 
