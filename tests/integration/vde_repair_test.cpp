@@ -124,6 +124,15 @@ class VdeRepair : public testing::Test {
     std::cout << "  " << kKills << " times from death to traffic: " << all.count() / kKills
               << " ms on average, " << longest.count() << " ms at most\n";
     expect_traffic();
+    expect_idle();
+  }
+
+  // Nothing happens, and nobody does anything.
+  void expect_idle() const {
+    const SwitchProcesses found = processes();
+    for (const auto& [pid, used] : processor_times({agent_->pid(), found.pid, found.plug}, 2s))
+      EXPECT_LE(used, 100ms) << "process " << pid << " of agent " << agent_->pid() << ", switch " << found.pid
+                             << ", plug " << found.plug;
   }
 
   Sandbox sandbox_;
@@ -274,18 +283,7 @@ TEST_F(VdeRepair, OfANamespaceThatIsMadeAnew) {
 
 // ---- nobody spins
 
-class VdeIdle : public VdeRepair {
- protected:
-  // Nothing happens, and nobody does anything.
-  void expect_idle() const {
-    const SwitchProcesses found = processes();
-    for (const auto& [pid, used] : processor_times({agent_->pid(), found.pid, found.plug}, 2s))
-      EXPECT_LE(used, 100ms) << "process " << pid << " of agent " << agent_->pid() << ", switch " << found.pid
-                             << ", plug " << found.plug;
-  }
-};
-
-TEST_F(VdeIdle, AfterWhateverWasTakenAway) {
+TEST_F(VdeRepair, LeavesNobodyBusy) {
   apply();
   expect_traffic();
   expect_idle();
@@ -300,7 +298,7 @@ TEST_F(VdeIdle, AfterWhateverWasTakenAway) {
   expect_idle();
 }
 
-TEST_F(VdeIdle, WithSomebodyWhoDoesNotRead) {
+TEST_F(VdeRepair, LeavesNobodyBusyWithASwitchThatDoesNotRead) {
   apply();
   const SwitchProcesses found = processes();
   VdeClient client(found.socket);
