@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "agent/cli_capture.h"
 #include "agent/cli_commands.h"
 #include "agent/cli_table.h"
 #include "agent/cli_time.h"
@@ -23,12 +24,14 @@ constexpr const char* kDefaultWait = "30s";
 struct Arguments {
   std::string socket;
   std::string format = "table";
+  std::string picture = "text";
   std::string kind;
   std::string name;
   std::string set;
   std::string wait;
   ApplyOptions apply;
   EventOptions events;
+  CaptureOptions capture;
 };
 
 std::string check_resource(const std::string& text) {
@@ -237,12 +240,51 @@ class CommandLine {
         ->capture_default_str();
     add_format(events);
 
+    add_capture();
+
+    CLI::App& topology =
+        command("topology", "Draws the host's LANs", "topology -o svg > lans.svg", [this](Session& session) {
+          return show_topology(session, *picture_format_from(arguments_.picture));
+        });
+    topology.add_option("-o,--output", arguments_.picture, "text, dot (for Graphviz), svg or json")
+        ->type_name("FORMAT")
+        ->check([](const std::string& text) {
+          return picture_format_from(text) ? std::string()
+                                           : "no format `" + text + "`; known are text, dot, svg, json";
+        });
+
     CLI::App& status = command("status", "Shows how the agent is", "status --wait converged=1m",
                                [this](Session& session) { return show_status(session, status_wait()); });
     status.add_option("--wait", arguments_.wait, "Wait for it: converged, or converged=2m (30s)")
         ->type_name("CONDITION")
         ->check(check_condition);
     add_format(status);
+  }
+
+  void add_capture() {
+    CLI::App& capture =
+        command("capture", "Writes the live packets of a network as pcap", "capture lab | wireshark -k -i -",
+                [this](Session& session) { return capture_packets(session, arguments_.capture); });
+    capture.footer(
+        "Example: lanwright capture lab --filter 'icmp or arp' -w lab.pcap\n"
+        "         lanwright capture lab | wireshark -k -i -\n\n"
+        "Of a bridge: what goes from port to port, each frame once. Of macvlan and ipvlan: what passes the "
+        "parent,\n"
+        "other users of the parent included; what attachments of one ipvlan network send to each other does "
+        "not\n"
+        "pass it, but for broadcasts. Ctrl-C ends it; the file is whole.");
+    capture.add_option("NETWORK", arguments_.capture.network, "Its name")
+        ->type_name("")
+        ->required()
+        ->check(check_name);
+    capture.add_option("-w,--write", arguments_.capture.file, "A file; - or nothing is standard output")
+        ->type_name("FILE")
+        ->check(check_name);
+    capture.add_option("--filter", arguments_.capture.filter, "Only packets that fit: see man pcap-filter")
+        ->type_name("EXPR");
+    capture.add_option("--count", arguments_.capture.count, "End after so many packets")
+        ->type_name("N")
+        ->check(CLI::PositiveNumber);
   }
 
   void check_apply() const {

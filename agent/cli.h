@@ -18,6 +18,8 @@ struct CliIo {
   bool err_is_terminal = false;  // progress is one line that changes, otherwise a line now and then
   bool colour = false;           // `out` is a terminal and NO_COLOR is not set
   std::optional<WallTime> now;   // for ages; the clock's when absent
+  int out_descriptor = 1;        // what `out` writes to, for what is no text
+  bool out_is_terminal = false;
 };
 
 enum ExitStatus : int {

@@ -16,17 +16,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-std::uint64_t number_at(const Json& object, const char* key) {
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
-}
-
-const Json& list_at(const Json& object, const char* key) {
-  static const Json kEmpty = Json::array();
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  return found != object.end() && found->is_array() ? *found : kEmpty;
-}
-
 // The files of a command that changes a set each.
 std::optional<std::vector<InputFile>> files_to_send(CliIo& io, const std::vector<std::string>& paths) {
   std::vector<InputFile> files = read_files(paths, io);
@@ -57,17 +46,17 @@ void print_answers(Session& session, const std::vector<Stored>& stored) {
 }
 
 void print_results(Session& session, const Stored& stored, const char* suffix = "") {
-  for (const Json& object : list_at(stored.answer, "objects")) {
+  for (const Json& object : list_at(stored.answer, {"objects"})) {
     session.io.out << one_line(object_text(object)) << ' ' << text_at(object, {"result"}) << suffix << '\n';
   }
-  if (list_at(stored.answer, "objects").empty())
+  if (list_at(stored.answer, {"objects"}).empty())
     session.io.out << "set " << stored.set << ": nothing to change\n";
 }
 
 // A converged set says it all: what was removed is gone, and everything else is Ready.
 void print_converged(Session& session, const Stored& stored) {
   Table table({"OBJECT", "RESULT", "PHASE", "MESSAGE"});
-  for (const Json& outcome : list_at(stored.answer, "objects")) {
+  for (const Json& outcome : list_at(stored.answer, {"objects"})) {
     const std::string result = text_at(outcome, {"result"});
     const std::string phase = result == "removed" ? "gone" : "Ready";
     table.add({{object_text(outcome)}, {result}, {phase, colour_of_phase(phase)}, {}});
@@ -84,7 +73,7 @@ std::optional<ClientError> print_phases(Session& session, const Stored& stored) 
     for (const Json& object : list.json) found.emplace(object_text(object), object);
   }
   Table table({"OBJECT", "RESULT", "PHASE", "MESSAGE"});
-  for (const Json& outcome : list_at(stored.answer, "objects")) {
+  for (const Json& outcome : list_at(stored.answer, {"objects"})) {
     const std::string object = object_text(outcome);
     const auto now = found.find(object);
     if (now == found.end()) {
@@ -111,7 +100,7 @@ int wait_for(Session& session, const std::vector<Stored>& stored, milliseconds t
   const Moment deadline = steady_clock::now() + time;
   int status = kDone;
   for (const Stored& each : stored) {
-    const Waited waited = wait_for_set(session, each.set, number_at(each.answer, "generation"), deadline);
+    const Waited waited = wait_for_set(session, each.set, number_at(each.answer, {"generation"}), deadline);
     if (waited.error) return fail(session, *waited.error, "while waiting for the set " + each.set);
     if (show_phases && session.for_people() && waited.converged) {
       print_converged(session, each);
@@ -319,7 +308,7 @@ int show_difference(Session& session, const std::string& set) {
   const Answer answer = get(session, "/v1/plan", set.empty() ? Query{} : Query{{"set", set}});
   if (!answer) return fail(session, *answer.error);
   if (!print_as_data(session, answer.json)) print_plan(session.io.out, answer.json, session.style);
-  const bool same = list_at(answer.json, "actions").empty() && list_at(answer.json, "blocked").empty();
+  const bool same = list_at(answer.json, {"actions"}).empty() && list_at(answer.json, {"blocked"}).empty();
   return same ? kDone : kDiffers;
 }
 
@@ -402,7 +391,34 @@ int show_events(Session& session, const EventOptions& options) {
     for (const Json& event : answer.json) print_event(session, event);
   }
   if (!session.io.out.flush()) return kFailed;
-  return follow_events(session, answer.json.empty() ? 0 : number_at(answer.json.back(), "id"));
+  return follow_events(session, answer.json.empty() ? 0 : number_at(answer.json.back(), {"id"}));
+}
+
+int show_topology(Session& session, PictureFormat format) {
+  std::map<Resource, Json> lists;
+  for (const Resource resource : {Resource::network, Resource::vlan, Resource::attachment}) {
+    Answer list = get_list(session, resource);
+    if (!list) return fail(session, *list.error);
+    lists.emplace(resource, std::move(list.json));
+  }
+  const Topology topology =
+      topology_of(lists[Resource::network], lists[Resource::vlan], lists[Resource::attachment]);
+  switch (format) {
+    case PictureFormat::text:
+      print_topology(session.io.out, topology, session.style);
+      break;
+    case PictureFormat::dot:
+      session.io.out << topology_dot(topology);
+      break;
+    case PictureFormat::svg:
+      session.io.out << topology_svg(topology);
+      break;
+    case PictureFormat::json:
+      print_data(session.io.out, topology_json(topology), OutputFormat::json);
+      break;
+  }
+  if (topology.networks.empty() && topology.vlans.empty()) session.io.err << "no networks\n";
+  return kDone;
 }
 
 int show_status(Session& session, Wait wait) {

@@ -10,6 +10,7 @@
 
 #include "agent/cli_render.h"
 #include "agent/cli_session.h"
+#include "agent/topology.h"
 
 namespace lanwright {
 
@@ -51,6 +52,7 @@ int get_objects(Session& session, const GetOptions& options);
 int describe_object(Session& session, Resource resource, const std::string& name);
 int export_sets(Session& session, const std::string& set);
 int show_events(Session& session, const EventOptions& options);
+int show_topology(Session& session, PictureFormat format);
 int show_status(Session& session, Wait wait);
 
 }  // namespace lanwright

@@ -155,14 +155,12 @@ Cell subnets(const Json& o, const Context&) {
   return {joined(at(o, {"spec", "subnets"}), [](const Json& subnet) { return text_at(subnet, {"cidr"}); })};
 }
 Cell addresses(const Json& o, const Context&) {
-  const Json& declared = at(o, {"spec", "addresses"});
-  return {joined(declared.empty() ? at(o, {"leases"}) : declared, scalar_text)};
+  return {joined(addresses_of(o), scalar_text)};
 }
 Cell interface(const Json& o, const Context&) {
   const std::string netns = text_at(o, {"spec", "netns"});
   if (!netns.empty()) return {text_at(o, {"spec", "interface"}) + " in " + netns};
-  const std::string tap = text_at(o, {"spec", "tap", "name"});
-  return {"tap " + (tap.empty() ? joined(at(o, {"links"}), link_text) : tap)};
+  return {"tap " + tap_of(o)};
 }
 Cell mac(const Json& o, const Context&) {
   return {text_at(o, {"spec", "mac"})};
@@ -434,6 +432,27 @@ Colour colour_of_phase(std::string_view phase) {
 
 std::string text_at(const Json& object, std::initializer_list<const char*> path) {
   return scalar_text(at(object, path));
+}
+
+std::uint64_t number_at(const Json& object, std::initializer_list<const char*> path) {
+  const Json& found = at(object, path);
+  return found.is_number_unsigned() ? found.get<std::uint64_t>() : 0;
+}
+
+const Json& list_at(const Json& object, std::initializer_list<const char*> path) {
+  static const Json kEmpty = Json::array();
+  const Json& found = at(object, path);
+  return found.is_array() ? found : kEmpty;
+}
+
+const Json& addresses_of(const Json& attachment) {
+  const Json& declared = list_at(attachment, {"spec", "addresses"});
+  return declared.empty() ? list_at(attachment, {"leases"}) : declared;
+}
+
+std::string tap_of(const Json& attachment) {
+  const std::string given = text_at(attachment, {"spec", "tap", "name"});
+  return given.empty() ? joined(at(attachment, {"links"}), link_text) : given;
 }
 
 std::string object_text(const Json& value) {

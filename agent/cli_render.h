@@ -52,6 +52,13 @@ void print_status(std::ostream& out, const Json& status, const Style& style);
 
 // Reading of answers: the text at the path of keys, numbers included; "" when there is none.
 std::string text_at(const Json& object, std::initializer_list<const char*> path);
+// The number there; 0 when there is none.
+std::uint64_t number_at(const Json& object, std::initializer_list<const char*> path);
+// The array there; an empty one when there is none.
+const Json& list_at(const Json& object, std::initializer_list<const char*> path);
+// Of an attachment: the addresses that it declares, otherwise those that it was given.
+const Json& addresses_of(const Json& attachment);
+std::string tap_of(const Json& attachment);  // the name of its tap
 // "network lab" of anything that names an object.
 std::string object_text(const Json& value);
 Colour colour_of_phase(std::string_view phase);

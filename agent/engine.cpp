@@ -485,7 +485,9 @@ void Engine::act() {
       rest.push_back(action);
       continue;
     }
-    if (failed_.insert(action.object).second) failed(action.object, results[i].error());
+    // A switch that could not be started holds up what is plugged into it: the next plan says so.
+    const bool waits = is_switch_step(action.step) && results[i].error().kind == ErrorKind::waiting;
+    if (failed_.insert(action.object).second && !waits) failed(action.object, results[i].error());
   }
   next_action_ = end - rest.size();
   std::move(rest.begin(), rest.end(), actions.begin() + static_cast<std::ptrdiff_t>(next_action_));

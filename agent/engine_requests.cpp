@@ -491,6 +491,16 @@ Result<Description> Engine::do_describe(const ResourceId& id) {
     }
     description.links.push_back(std::move(report));
   }
+  const auto carrier = parts.carrier ? observed_.switches.find(parts.carrier->network) : observed_.switches.end();
+  if (carrier != observed_.switches.end()) {
+    for (const auto& [mark, plug] : carrier->second.plugs) {
+      const auto* plugged = desired_.find_uid(mark.uid);
+      if (plugged == nullptr) continue;
+      for (const PlugSpec& spec : plugged->parts().plugs) {
+        if (spec.role == mark.role) description.ports.push_back(spec.link.text());
+      }
+    }
+  }
   const std::set<ResourceId> scope = {id};
   description.differences = plan(desired_, observed_, &scope).actions;
   save_events();

@@ -18,6 +18,8 @@ int main(int argc, char** argv) {
                       .err = std::cerr,
                       .err_is_terminal = ::isatty(STDERR_FILENO) != 0,
                       .colour = ::isatty(STDOUT_FILENO) != 0 && (no_colour == nullptr || *no_colour == '\0'),
-                      .now = {}};
+                      .now = {},
+                      .out_descriptor = STDOUT_FILENO,
+                      .out_is_terminal = ::isatty(STDOUT_FILENO) != 0};
   return lanwright::run_cli({argv + 1, argv + argc}, io);
 }

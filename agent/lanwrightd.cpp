@@ -19,6 +19,7 @@
 #include <string>
 #include <thread>
 
+#include "agent/capture.h"
 #include "agent/engine.h"
 #include "agent/instance_lock.h"
 #include "agent/log.h"
@@ -150,7 +151,8 @@ int serve(const Options& options, int argc, char** argv) {
   ServerOptions server_options;
   server_options.socket = options.api_socket.empty() ? options.run_dir / "api.sock" : options.api_socket;
   server_options.group = options.group;
-  std::unique_ptr<Server> server = must(Server::start(engine, driver_grammar(), server_options));
+  const std::unique_ptr<CaptureSource> packets = open_capture_source(options.run_dir);
+  std::unique_ptr<Server> server = must(Server::start(engine, *packets, driver_grammar(), server_options));
   if (!server->notice().empty()) log::warning(server->notice());
 
   asio::signal_set reload_signal(io, SIGHUP);
@@ -212,6 +214,7 @@ int main(int argc, char** argv) {
   }
   // One heap for the few threads that there are: what the loop frees, the next request uses.
   mallopt(M_ARENA_MAX, 1);
+  ::unsetenv("VDEPLUGIN_PATH");  // NOLINT(concurrency-mt-unsafe): before any thread; libvdeplug loads code from there
   log::Level level = log::Level::info;
   log::parse_level(options.log_level, level);
   log::set_level(level);

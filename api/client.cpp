@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
@@ -162,6 +164,7 @@ struct Client::Impl {
   std::string socket;
   std::chrono::milliseconds patience;
   httplib::Client http;
+  std::atomic<bool> ended = false;  // the stream, by this side
 
   Impl(std::string path, std::chrono::milliseconds time)
       : socket(std::move(path)), patience(time), http(socket, 80) {
@@ -191,6 +194,38 @@ struct Client::Impl {
     error.message = "the agent at " + socket + " closed the connection without a complete answer";
     error.hint = "it may have been stopped; look with: systemctl status lanwrightd";
     return error;
+  }
+
+  // Without an error when one of the callbacks, or end_stream(), ended it. `what` is what people call it.
+  Reply stream(const std::string& what, const std::string& target, const httplib::Headers& headers,
+               const std::function<bool()>& on_begin, const std::function<bool(std::string_view)>& on_data) {
+    ended = false;
+    int status = 0;
+    std::string refusal;
+    const auto began = std::chrono::steady_clock::now();
+    const httplib::Result result = http.Get(
+        target, headers,
+        [&](const httplib::Response& response) {
+          status = response.status;
+          if (status == 200 && !on_begin()) ended = true;
+          return !ended;
+        },
+        [&](const char* data, std::size_t size) {
+          if (status == 200) {
+            if (!on_data({data, size})) ended = true;
+            return !ended;
+          }
+          refusal.append(data, size);
+          return true;
+        });
+    if (ended) return {};
+    if (status == 0) return {.body = {}, .error = no_answer(result.error(), began)};
+    if (status != 200) return {.body = {}, .error = error_from_answer(status, refusal)};
+    ClientError error;
+    error.kind = ErrorKind::busy;
+    error.message = "the agent ended the " + what;
+    error.hint = "it may have been stopped; look with: systemctl status lanwrightd";
+    return {.body = {}, .error = std::move(error)};
   }
 
   template <class Request>
@@ -225,34 +260,26 @@ Reply Client::remove(const std::string& path) {
 }
 
 Reply Client::follow_events(std::uint64_t after, const std::function<bool(std::string_view)>& on_event) {
-  const httplib::Headers headers{{"Accept", "text/event-stream"}, {"Last-Event-ID", std::to_string(after)}};
   EventStreamParser parser;
-  bool stopped = false;
-  int status = 0;
-  std::string refusal;
-  const auto began = std::chrono::steady_clock::now();
-  const httplib::Result result = impl_->http.Get(
-      "/v1/events", headers,
-      [&](const httplib::Response& response) {
-        status = response.status;
-        return true;
-      },
-      [&](const char* data, std::size_t size) {
-        if (status != 200) {
-          refusal.append(data, size);
-          return true;
-        }
-        stopped = !parser.feed({data, size}, on_event);
-        return !stopped;
-      });
-  if (stopped) return {};
-  if (status != 0 && status != 200) return {.body = {}, .error = error_from_answer(status, refusal)};
-  if (status == 0) return {.body = {}, .error = impl_->no_answer(result.error(), began)};
-  ClientError ended;
-  ended.kind = ErrorKind::busy;
-  ended.message = "the agent ended the stream of events";
-  ended.hint = "it may have been stopped; look with: systemctl status lanwrightd";
-  return {.body = {}, .error = std::move(ended)};
+  return impl_->stream(
+      "stream of events", "/v1/events",
+      {{"Accept", "text/event-stream"}, {"Last-Event-ID", std::to_string(after)}}, [] { return true; },
+      [&](std::string_view piece) { return parser.feed(piece, on_event); });
+}
+
+Reply Client::stream(const std::string& path, const Query& query, const std::function<bool()>& on_begin,
+                     const std::function<bool(std::string_view)>& on_data) {
+  // As long as poll(2) can wait, which takes milliseconds in an int.
+  constexpr std::chrono::hours kForever{std::numeric_limits<int>::max() / 3'600'000};
+  impl_->http.set_read_timeout(kForever);
+  Reply reply = impl_->stream("stream", target(path, query), {}, on_begin, on_data);
+  impl_->http.set_read_timeout(impl_->patience);
+  return reply;
+}
+
+void Client::end_stream() {
+  impl_->ended = true;
+  impl_->http.stop();
 }
 
 std::string path_segment(std::string_view name) {

@@ -55,6 +55,14 @@ class Client {
   // comments while nothing happens, so that its silence is an error here too.
   Reply follow_events(std::uint64_t after, const std::function<bool(std::string_view data)>& on_event);
 
+  // Calls `on_begin` when the agent begins to stream (a refusal is an error as with get()), then `on_data`
+  // with every piece as it comes, until one of both returns false or end_stream() is called (then the reply
+  // has no error) or the agent ends it (then it has one). The agent may be silent as long as it likes.
+  Reply stream(const std::string& path, const Query& query, const std::function<bool()>& on_begin,
+               const std::function<bool(std::string_view piece)>& on_data);
+  // From `on_begin` on; any thread.
+  void end_stream();
+
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;

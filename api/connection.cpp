@@ -33,13 +33,14 @@ Connection::Connection(Descriptor socket, int stop, const HeadLimits& limits,
       patience_(patience),
       peer_(peer_of(socket_.get())) {}
 
-Connection::Wait Connection::wait_for(short events, SteadyTime deadline) const {
+Connection::Wait Connection::wait_for(short events, SteadyTime deadline, int other) const {
   for (;;) {
-    std::array<pollfd, 2> polled{{{socket_.get(), events, 0}, {stop_, POLLIN, 0}}};
+    std::array<pollfd, 3> polled{{{socket_.get(), events, 0}, {stop_, POLLIN, 0}, {other, POLLIN, 0}}};
     const int ready = ::poll(polled.data(), polled.size(), milliseconds_until(deadline));
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0 || polled[1].revents != 0) return Wait::cancelled;
     if (polled[0].revents != 0) return Wait::ready;
+    if (polled[2].revents != 0) return Wait::other;
     if (std::chrono::steady_clock::now() >= deadline) return Wait::timeout;
   }
 }
@@ -131,6 +132,15 @@ bool Connection::cancelled() const {
 bool Connection::pause_until(SteadyTime end) const {
   // Without events asked for, only the end of both directions is told (POLLHUP, POLLERR).
   return broken_ || wait_for(0, end) != Wait::timeout;
+}
+
+bool Connection::pause_for(int readable) const {
+  constexpr std::chrono::hours kTurn{1};  // the longest that it waits at a time
+  while (!broken_) {
+    const Wait woken = wait_for(0, std::chrono::steady_clock::now() + kTurn, readable);
+    if (woken != Wait::timeout) return woken != Wait::other;
+  }
+  return true;
 }
 
 bool Connection::send_all(std::string_view text) {

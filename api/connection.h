@@ -52,6 +52,8 @@ class Connection final : public httplib::Stream {
   bool cancelled() const;
   // Until then, or until cancelled(); true in the second case.
   bool pause_until(SteadyTime end) const;
+  // The same, until the descriptor is readable.
+  bool pause_for(int readable) const;
 
   // httplib::Stream
   bool is_readable() const override { return !replay_.empty(); }
@@ -64,8 +66,9 @@ class Connection final : public httplib::Stream {
   socket_t socket() const override { return INVALID_SOCKET; }
 
  private:
-  enum class Wait { ready, timeout, cancelled };
-  Wait wait_for(short events, SteadyTime deadline) const;
+  enum class Wait { ready, other, timeout, cancelled };
+  // For the socket, and for another descriptor to be readable when one is given.
+  Wait wait_for(short events, SteadyTime deadline, int other = -1) const;
   // At most `size` bytes more into the buffer; 0 when nothing more comes before the deadline.
   std::size_t fill(std::size_t size, SteadyTime deadline);
   Intake refuse(Refusal refusal);

@@ -9,9 +9,11 @@
 #include <utility>
 #include <variant>
 
+#include "api/capture_stream.h"
 #include "api/embedded.h"
 #include "api/event_stream.h"
 #include "api/metrics.h"
+#include "api/pcap_file.h"
 #include "api/problem.h"
 #include "api/views.h"
 #include "model/set_reader.h"
@@ -210,11 +212,13 @@ Answer probe(bool fine, const char* name, const char* otherwise) {
 
 }  // namespace
 
-Routes::Routes(AgentPort& agent, const Grammar& grammar, const RoutesOptions& options)
+Routes::Routes(AgentPort& agent, CaptureSource& packets, const Grammar& grammar, const RoutesOptions& options)
     : agent_(agent),
+      packets_(packets),
       grammar_(grammar),
       options_(options),
       streams_(options.event_streams),
+      captures_(options.captures),
       waiting_(options.waiting) {}
 
 const std::vector<Route>& Routes::table() {
@@ -239,6 +243,7 @@ const std::vector<Route>& Routes::table() {
   static const std::vector<Parameter> kOfSet{{"set", Type::text}};
   static const std::vector<Parameter> kEvents{
       {"after", Type::count}, {"limit", Type::limit}, {"follow", Type::flag}};
+  static const std::vector<Parameter> kCapture{{"filter", Type::text}};
   static const std::vector<Parameter> kStatus{{"wait", Type::condition}, {"timeout", Type::duration}};
   static const std::vector<Route> kTable{
       {"GET", "/v1/sets", kUnphased, &Routes::list_sets},
@@ -251,6 +256,7 @@ const std::vector<Route>& Routes::table() {
       {"GET", "/v1/networks", kNetworks, &Routes::list_objects<Kind::network>},
       {"GET", "/v1/networks/{name}", {}, &Routes::get_object<Kind::network>},
       {"GET", "/v1/networks/{name}/describe", {}, &Routes::describe_object<Kind::network>},
+      {"GET", "/v1/networks/{name}/capture", kCapture, &Routes::capture_network},
       {"DELETE", "/v1/networks/{name}", kWait, &Routes::delete_object<Kind::network>},
       {"GET", "/v1/attachments", kList, &Routes::list_objects<Kind::attachment>},
       {"GET", "/v1/attachments/{name}", {}, &Routes::get_object<Kind::attachment>},
@@ -440,6 +446,22 @@ Answer Routes::delete_object(Call& call) {
   DeleteRequest request;
   request.object = id;
   return remove(call, std::move(request), object->set);
+}
+
+Answer Routes::capture_network(Call& call) {
+  const auto network = agent_.describe({Kind::network, call.name}, soon());
+  if (!network) return problem(network.error());
+  const Gate::Pass pass = captures_.enter();
+  if (!pass) return busy("all " + std::to_string(options_.captures) + " captures are in use");
+  auto opened = packets_.open(*network, call.parameters.text("filter").value_or(""));
+  if (!opened) return problem(opened.error());
+  Answer answer;
+  answer.content_type = kPcapType;
+  answer.stream = [pass, capture = std::shared_ptr<Capture>(*std::move(opened)),
+                   &connection = call.connection](const Write& write) {
+    stream_capture(*capture, connection, write);
+  };
+  return answer;
 }
 
 Answer Routes::list_switches(Call& call) {

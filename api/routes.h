@@ -12,6 +12,7 @@
 
 #include "api/agent_port.h"
 #include "api/answer.h"
+#include "api/capture.h"
 #include "api/connection.h"
 #include "api/gate.h"
 #include "api/parameters.h"
@@ -40,6 +41,7 @@ struct Route {
 
 struct RoutesOptions {
   std::size_t event_streams = 4;
+  std::size_t captures = 4;
   std::size_t waiting = 7;  // requests that wait for convergence at the same time
   std::chrono::milliseconds heartbeat{15'000};
 };
@@ -47,7 +49,7 @@ struct RoutesOptions {
 // Any thread may call; outlives every connection that it answers.
 class Routes {
  public:
-  Routes(AgentPort& agent, const Grammar& grammar, const RoutesOptions& options);
+  Routes(AgentPort& agent, CaptureSource& packets, const Grammar& grammar, const RoutesOptions& options);
 
   // Every route there is. HEAD is answered wherever GET is.
   static const std::vector<Route>& table();
@@ -70,6 +72,7 @@ class Routes {
   Answer describe_object(Call& call);
   template <Kind kind>
   Answer delete_object(Call& call);
+  Answer capture_network(Call& call);
   Answer list_switches(Call& call);
   Answer get_switch(Call& call);
   Answer post_plan(Call& call);
@@ -95,9 +98,11 @@ class Routes {
   bool may_wait(const Call& call, std::string_view parameter, Gate::Pass& pass);
 
   AgentPort& agent_;
+  CaptureSource& packets_;
   const Grammar& grammar_;
   const RoutesOptions options_;
   Gate streams_;
+  Gate captures_;
   Gate waiting_;
   std::mutex mutex_;
   std::map<int, std::uint64_t> answers_;  // by status

@@ -14,8 +14,8 @@ namespace {
 
 rest::AcceptorOptions acceptor_options(const ServerOptions& options) {
   rest::AcceptorOptions out;
-  // Each event stream holds a worker; the others are left for everything else.
-  out.workers = options.threads + options.event_streams;
+  // Each event stream and each capture holds a worker; the others are left for everything else.
+  out.workers = options.threads + options.event_streams + options.captures;
   out.limits.body = options.body_limit;
   out.patience = options.patience;
   return out;
@@ -24,6 +24,7 @@ rest::AcceptorOptions acceptor_options(const ServerOptions& options) {
 rest::RoutesOptions routes_options(const ServerOptions& options) {
   rest::RoutesOptions out;
   out.event_streams = options.event_streams;
+  out.captures = options.captures;
   // One worker stays for those that do not wait, so that the health of the agent can always be asked for.
   out.waiting = options.threads - 1;
   out.heartbeat = options.heartbeat;
@@ -38,8 +39,9 @@ struct Server::Impl {
   rest::Routes routes;
   std::optional<rest::Acceptor> acceptor;
 
-  Impl(rest::UnixSocket listening, AgentPort& agent, const Grammar& grammar, const ServerOptions& options)
-      : socket(std::move(listening)), routes(agent, grammar, routes_options(options)) {
+  Impl(rest::UnixSocket listening, AgentPort& agent, CaptureSource& packets, const Grammar& grammar,
+       const ServerOptions& options)
+      : socket(std::move(listening)), routes(agent, packets, grammar, routes_options(options)) {
     acceptor.emplace(socket.descriptor(), acceptor_options(options),
                      [this](rest::Connection& connection) { return serve(connection); });
   }
@@ -61,8 +63,8 @@ Server::~Server() {
   stop();
 }
 
-Result<std::unique_ptr<Server>> Server::start(AgentPort& agent, const Grammar& grammar,
-                                              const ServerOptions& options) {
+Result<std::unique_ptr<Server>> Server::start(AgentPort& agent, CaptureSource& packets,
+                                              const Grammar& grammar, const ServerOptions& options) {
   if (options.threads < 2) {
     return Error{.kind = ErrorKind::invalid,
                  .tried = "start the REST server",
@@ -73,7 +75,7 @@ Result<std::unique_ptr<Server>> Server::start(AgentPort& agent, const Grammar& g
   auto socket = rest::UnixSocket::listen(options.socket, options.group, options.mode);
   if (!socket) return socket.error();
   try {
-    auto impl = std::make_unique<Impl>(*std::move(socket), agent, grammar, options);
+    auto impl = std::make_unique<Impl>(*std::move(socket), agent, packets, grammar, options);
     return std::unique_ptr<Server>(new Server(std::move(impl)));
   } catch (const std::exception& exception) {
     return Error{.kind = ErrorKind::exhausted,

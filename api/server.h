@@ -7,6 +7,7 @@
 #include <string>
 
 #include "api/agent_port.h"
+#include "api/capture.h"
 #include "model/grammar.h"
 #include "model/result.h"
 
@@ -19,14 +20,15 @@ struct ServerOptions {
   std::size_t body_limit = 16U << 20U;  // bytes
   std::size_t threads = 8;
   std::size_t event_streams = 4;                // more answer 503
+  std::size_t captures = 4;                     // more answer 503
   std::chrono::milliseconds patience{10'000};   // for a client that is silent in the middle of something
   std::chrono::milliseconds heartbeat{15'000};  // between comments on an idle event stream
 };
 
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> start(AgentPort& agent, const Grammar& grammar,
-                                               const ServerOptions& options);
+  static Result<std::unique_ptr<Server>> start(AgentPort& agent, CaptureSource& packets,
+                                               const Grammar& grammar, const ServerOptions& options);
   ~Server();    // stop()
   void stop();  // closes the socket, ends open event streams, joins the threads, removes the socket file
   Server(const Server&) = delete;

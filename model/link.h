@@ -71,6 +71,7 @@ struct LinkSpec {
   std::string master;   // name, same namespace; "" = whoever uses the link says
   std::string parent;   // IFLA_LINK by name in the managed namespace, for vlan, macvlan, ipvlan
   bool up = true;
+  bool arp = true;  // false: this host does not answer for its addresses there; true is not looked at
   std::optional<std::uint32_t> mtu;
   std::optional<MacAddress> mac;
   std::optional<std::uint32_t> tap_owner;
@@ -133,6 +134,7 @@ struct LinkFact {
   bool up = false;        // IFF_UP
   bool lower_up = false;  // IFF_LOWER_UP: carrier
   bool loopback = false;
+  bool arp = true;  // not IFF_NOARP
   std::uint32_t mtu = 0;
   std::optional<MacAddress> mac;
   int master = 0;        // ifindex, 0 = none

@@ -47,6 +47,7 @@ std::string change_text(const ChangeLink& step) {
   if (step.rename) add("name " + *step.rename);
   if (step.master) add(step.master->empty() ? "no master" : "master " + *step.master);
   if (step.up) add(*step.up ? "up" : "down");
+  if (step.arp) add(*step.arp ? "arp on" : "arp off");
   if (step.mtu) add("mtu " + std::to_string(*step.mtu));
   if (step.mac) add("mac " + step.mac->text());
   if (step.alias) add("alias " + *step.alias);

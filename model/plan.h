@@ -39,6 +39,7 @@ struct ChangeLink {
   std::optional<std::string> rename;
   std::optional<std::string> master;  // a name; "" takes it off its master
   std::optional<bool> up;
+  std::optional<bool> arp;
   std::optional<std::uint32_t> mtu;
   std::optional<MacAddress> mac;
   std::optional<std::string> alias;

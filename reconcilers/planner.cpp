@@ -720,6 +720,10 @@ void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const Lin
     if (change.attributes.size() != before) change.port_kind = "bridge";
     add_vlans(link, as_port, change, differs);
   }
+  if (found.arp && !link.arp) {
+    change.arp = false;
+    differs.add("arp", "on", "off");
+  }
   if (found.up != link.up) {
     change.up = link.up;
     differs.add("state", found.up ? "up" : "down", link.up ? "up" : "down");

@@ -41,9 +41,22 @@ SwitchPlanner::Outcome SwitchPlanner::compare(const Entry& entry, const Parts& p
   return outcome;
 }
 
+const std::set<std::string>& SwitchPlanner::networks_of(const Uid& uid) {
+  static const std::set<std::string> none;
+  if (!std::exchange(indexed_, true)) {
+    for (const auto& [network, fact] : observed_.switches) {
+      if (!fact.uid.empty()) networks_[fact.uid].insert(network);
+      for (const auto& [mark, plug] : fact.plugs) networks_[mark.uid].insert(network);
+    }
+  }
+  const auto found = networks_.find(uid);
+  return found == networks_.end() ? none : found->second;
+}
+
 // What is plugged in with a mark of this object that it does not want any more, and switches of its own.
-void SwitchPlanner::unplug_strays(const Entry& entry, const Parts& parts, Outcome& outcome) const {
-  for (const auto& [network, fact] : observed_.switches) {
+void SwitchPlanner::unplug_strays(const Entry& entry, const Parts& parts, Outcome& outcome) {
+  for (const std::string& network : networks_of(entry.object.uid)) {
+    const SwitchFact& fact = observed_.switches.at(network);
     const bool own = fact.uid == entry.object.uid;
     const bool kept = parts.carrier && !entry.object.deleting;
     if (own && (!kept || parts.carrier->network != network)) {

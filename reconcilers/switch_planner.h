@@ -1,6 +1,7 @@
 // What of an object's switch, or of its plugs in switches, differs. Pure, as the planner that calls it.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -36,10 +37,13 @@ class SwitchPlanner {
   void compare_carrier(const Blueprint::Entry& entry, const SwitchSpec& spec, Outcome& outcome);
   void compare_plug(const Blueprint::Entry& entry, const PlugSpec& spec, const std::set<LinkName>& made,
                     Outcome& outcome);
-  void unplug_strays(const Blueprint::Entry& entry, const Parts& parts, Outcome& outcome) const;
+  void unplug_strays(const Blueprint::Entry& entry, const Parts& parts, Outcome& outcome);
+  const std::set<std::string>& networks_of(const Uid& uid);
 
   const Blueprint& desired_;
   const Observed& observed_;
+  std::map<Uid, std::set<std::string>> networks_;  // of observed switches that are, or hold a plug, of this uid
+  bool indexed_ = false;
   std::set<std::string> run_;    // networks whose switch this plan makes run
   std::set<std::string> fresh_;  // of these, those with a plug that begins empty
 };

@@ -74,7 +74,9 @@ class Vde final : public Driver {
       tap.mac = stable_mac(attachment.uid, "");
       tap.tap_owner = spec.tap->owner;
       tap.tap_group = spec.tap->group;
-      tap.ipv6 = Ipv6Addresses::none;  // who speaks through it is behind its device file, not this host
+      // Who speaks through it is behind its device file, not this host.
+      tap.ipv6 = Ipv6Addresses::none;
+      tap.arp = false;
     } else {
       tap.where = {netns_path(spec.netns), spec.interface};
       tap.mac = spec.mac ? *spec.mac : stable_mac(attachment.uid, kInnerRole);

@@ -34,6 +34,12 @@ void set_up(Message& message, bool up) {
   head->ifi_change = IFF_UP;
 }
 
+void set_arp(Message& message, bool arp) {
+  auto* head = static_cast<ifinfomsg*>(NLMSG_DATA(&message.header()));
+  if (!arp) head->ifi_flags |= IFF_NOARP;
+  head->ifi_change |= IFF_NOARP;
+}
+
 void put_mac(Message& message, const std::optional<MacAddress>& mac) {
   if (mac) message.put_bytes(IFLA_ADDRESS, mac->bytes);
 }
@@ -182,6 +188,7 @@ void finish_dress(std::vector<Message>& messages, int ifindex, const LinkSpec& l
   }
   if (port) put_port_attributes(messages.back(), link.attributes, "bridge");
   if (up) set_up(messages.back(), true);
+  if (!link.arp) set_arp(messages.back(), false);
   if (link.altname.empty()) return;
   Message altname(RTM_NEWLINKPROP, kChange | NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND, by_index(ifindex));
   if (ifindex == 0) altname.put_text(IFLA_IFNAME, link.where.name);
@@ -201,6 +208,7 @@ std::optional<LinkFact> decode_link(const nlmsghdr& message) {
   fact.up = (head->ifi_flags & IFF_UP) != 0;
   fact.lower_up = (head->ifi_flags & IFF_LOWER_UP) != 0;
   fact.loopback = (head->ifi_flags & IFF_LOOPBACK) != 0;
+  fact.arp = (head->ifi_flags & IFF_NOARP) == 0;
   fact.name = link.text(IFLA_IFNAME);
   fact.altnames = read_altnames(link);
   fact.mtu = link.u32(IFLA_MTU).value_or(0);
@@ -339,10 +347,11 @@ std::vector<Message> change_link(const ChangeLink& change, int master) {
   if (!empty) messages.push_back(std::move(first));
   // The kernel sets UP before the IPv6 mode of the same message, and port attributes before the master.
   if (messages.empty() || port || (change.up && change.ipv6)) {
-    if (port || change.up) messages.push_back(head_of_change(change.ifindex, {}));
+    if (port || change.up || change.arp) messages.push_back(head_of_change(change.ifindex, {}));
   }
   if (port) put_port_attributes(messages.back(), change.attributes, change.port_kind);
   if (change.up) set_up(messages.back(), *change.up);
+  if (change.arp) set_arp(messages.back(), *change.arp);
   if (!change.add_altname) return messages;
   Message altname(RTM_NEWLINKPROP, kChange | NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND,
                   by_index(change.ifindex));

@@ -570,7 +570,9 @@ Result<void> make_directory(const fs::path& path, mode_t mode) {
 
 }  // namespace
 
-Result<std::unique_ptr<SwitchPort>> open_vde_port(const VdeOptions& options) {
+Result<std::unique_ptr<SwitchPort>> open_vde_port(const VdeOptions& given) {
+  VdeOptions options = given;
+  options.run_dir = fs::absolute(options.run_dir);  // what is started stands elsewhere
   if (auto made = make_directory(options.run_dir / "vde", 0755); !made) return made.error();
   if (auto made = make_directory(options.run_dir / "switches", 0700); !made) return made.error();
   Descriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
@@ -579,7 +581,7 @@ Result<std::unique_ptr<SwitchPort>> open_vde_port(const VdeOptions& options) {
   const std::string watched = (options.run_dir / "vde").string();
   if (!changes || ::inotify_add_watch(changes.get(), watched.c_str(), IN_CREATE | IN_DELETE | IN_MOVE) < 0)
     return error_from_errno(errno, "watch", watched);
-  return std::unique_ptr<SwitchPort>(std::make_unique<VdePort>(options, std::move(epoll), std::move(changes)));
+  return std::unique_ptr<SwitchPort>(std::make_unique<VdePort>(std::move(options), std::move(epoll), std::move(changes)));
 }
 
 std::string find_plug_program() {

@@ -171,6 +171,9 @@ attachments:
   events.pass_over();
   ASSERT_TRUE(run({"bridge", "vlan", "add", "dev", "lw-c", "vid", "20", "pvid"}).ok());
   events.expect("Repaired", "attachment c");
+  events.pass_over();
+  ASSERT_TRUE(run({"bridge", "vlan", "add", "dev", "lw-c", "vid", "30", "untagged"}).ok());
+  events.expect("Repaired", "attachment c");
   ASSERT_TRUE(run({"bridge", "vlan", "add", "dev", "lw-d", "vid", "10", "untagged"}).ok());
   events.expect("Repaired", "attachment d");
   ASSERT_TRUE(converges(agent));
@@ -178,6 +181,7 @@ attachments:
     return run({"bridge", "vlan", "show", "dev", port}).out.find(vlan + "\n") != std::string::npos;
   };
   EXPECT_TRUE(has("lw-c", "20 PVID Egress Untagged"));
+  EXPECT_FALSE(has("lw-c", "30 Egress Untagged"));
   EXPECT_TRUE(has("lw-d", "20 PVID Egress Untagged"));
   EXPECT_TRUE(has("lw-d", " 10")) << run({"bridge", "vlan", "show"}).out;
   EXPECT_TRUE(tcp("h20", "s20", "10.9.0.21"));

@@ -70,15 +70,17 @@ attachments:
   process: {network: lan, interface: eth0, addresses: [10.1.0.2/24], netns: )";
 
 class UnitFile : public testing::Test {
+ public:
+  ~UnitFile() override {
+    kill(process_, SIGKILL);
+    wait_exit(process_, 10s);
+  }
+
  protected:
   UnitFile() {
     sandbox_.add_netns("r1");
     sandbox_.ip("link add up0 type veth peer name up1");
     process_ = spawn({{"unshare", "--net", "sleep", "600"}, "", {}, -1, -1, -1});
-  }
-  ~UnitFile() override {
-    kill(process_, SIGKILL);
-    wait_exit(process_, 10s);
   }
 
   std::string path_of_process() const { return "/proc/" + std::to_string(process_) + "/ns/net"; }

@@ -59,8 +59,8 @@ class Cli : public testing::Test {
 TEST_F(Cli, HelpIsThereForEveryCommand) {
   const RunResult all = run({"--help"});
   EXPECT_EQ(all.status, kDone);
-  for (const char* command :
-       {"validate", "plan", "diff", "apply", "delete", "get", "describe", "export", "events", "status"}) {
+  for (const char* command : {"validate", "plan", "diff", "apply", "delete", "get", "describe", "export",
+                              "events", "status", "topology", "capture"}) {
     EXPECT_NE(all.out.find(std::string("\n  ") + command), std::string::npos) << command;
     const RunResult one = run({command, "--help"});
     EXPECT_EQ(one.status, kDone) << command;
@@ -96,7 +96,10 @@ TEST_F(Cli, WrongUsageIsStatusTwoAndSaysWhat) {
       {{"status", "--wait", "ready"}, "no condition `ready`"},
       {{"status", "--wait", "converged=soon"}, "`soon` is no duration"},
       {{"events", "--limit", "0"}, "0"},
-      {{"capture", "lab"}, "capture"},
+      {{"topology", "-o", "png"}, "no format `png`; known are text, dot, svg, json"},
+      {{"capture"}, "NETWORK"},
+      {{"capture", "lab", "--count", "0"}, "--count"},
+      {{"hub", "lab"}, "hub"},
   };
   for (const auto& [arguments, word] : cases) {
     const RunResult result = run(arguments);

@@ -735,5 +735,82 @@ TEST_F(ParentEngineTest, AnUplinkMayBeDeclaredByItsAlternativeName) {
   });
 }
 
+// ---- networks that are carried by a switch
+
+SetSpec switched_lan(int hosts) {
+  SetSpec spec = lan_with_hosts(hosts);
+  spec.networks["lan"].driver = "vde";
+  return spec;
+}
+
+class SwitchEngineTest : public EngineTest {
+ protected:
+  SwitchFact fact() {
+    const auto found = agent->engine->switches(soon());
+    EXPECT_TRUE(found.ok());
+    SwitchFact fact;
+    if (!found || found->empty()) return fact;
+    fact.pid = found->front().pid;
+    fact.plug_pid = found->front().plug_pid;
+    return fact;
+  }
+};
+
+TEST_F(SwitchEngineTest, RunsItAndPlugsIn) {
+  apply_and_wait(switched_lan(2));
+  EXPECT_NE(fact().pid, 0);
+  const auto difference = agent->engine->difference(std::nullopt, soon());
+  EXPECT_TRUE(difference->empty());
+  const auto again = apply(switched_lan(2));
+  EXPECT_TRUE(again->plan.empty());
+}
+
+TEST_F(SwitchEngineTest, ASwitchThatDiedIsStartedAgain) {
+  apply_and_wait(switched_lan(2));
+  const SwitchFact before = fact();
+  agent->switches([](test::MemorySwitches& switches) { switches.kill("lan"); });
+  const Event seen = await("DriftSeen", lan);
+  EXPECT_NE(seen.message.find("does not run"), std::string::npos) << seen.message;
+  await("Repaired", lan, seen.id);
+  EXPECT_NE(fact().pid, before.pid);
+  EXPECT_EQ(fact().plug_pid, before.plug_pid);
+}
+
+TEST_F(SwitchEngineTest, WhatIsPluggedInWaitsForItsSwitch) {
+  agent->switches([](test::MemorySwitches& switches) {
+    switches.fail_next({ErrorKind::unsupported, "run switch", "lan", 2, "vde_switch is not installed", "install it"});
+  });
+  const auto outcome = apply(switched_lan(1));
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  const Event failed = await("Failed", lan);
+  EXPECT_NE(failed.message.find("not installed"), std::string::npos) << failed.message;
+  ASSERT_TRUE(agent->engine->wait_converged("default", outcome->generation, soon()));
+  EXPECT_EQ(status_of(host).phase, Phase::ready);
+}
+
+TEST_F(SwitchEngineTest, OtherSettingsStartItAnew) {
+  apply_and_wait(switched_lan(1));
+  const SwitchFact before = fact();
+  SetSpec changed = switched_lan(1);
+  changed.networks["lan"].settings["hub"] = false;
+  const auto tried = apply(changed, true);
+  ASSERT_TRUE(tried.ok()) << tried.error().text();
+  const Action& first = tried->plan.actions.front();
+  EXPECT_EQ(first.disruption, Disruption::flap) << first.text() << ": " << first.reason;
+  apply_and_wait(changed);
+  EXPECT_NE(fact().pid, before.pid);
+  EXPECT_NE(fact().plug_pid, before.plug_pid);
+}
+
+TEST_F(SwitchEngineTest, NothingIsLeftOfIt) {
+  apply_and_wait(switched_lan(2));
+  DeleteRequest request;
+  request.set = "default";
+  const auto removed = agent->engine->remove(request, soon());
+  ASSERT_TRUE(removed.ok()) << removed.error().text();
+  ASSERT_TRUE(agent->engine->wait_converged("default", removed->generation, soon()));
+  EXPECT_TRUE(agent->engine->switches(soon())->empty());
+}
+
 }  // namespace
 }  // namespace lanwright

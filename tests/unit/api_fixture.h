@@ -6,6 +6,7 @@
 #include <httplib.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -59,6 +61,26 @@ class TemporaryDirectory {
  private:
   std::filesystem::path path_;
 };
+
+// With a port of ours and one of another program.
+inline SwitchView example_switch() {
+  SwitchView view;
+  view.network = "lab";
+  view.set = "campus";
+  view.driver = "vde";
+  view.engine = "vde_switch";
+  view.socket = "/run/lanwright/vde/lab";
+  view.pid = 4711;
+  view.plug_pid = 4712;
+  view.hub = true;
+  view.connected = true;
+  view.ports.resize(2);
+  view.ports[0].object = ResourceId{Kind::attachment, "r1"};
+  view.ports[0].link = {"/run/netns/r1", "eth0"};
+  view.ports[0].counters = {1, 60, 2, 120, 3, 4};
+  view.ports[1].program = "QEMU user=teacher pid=99";
+  return view;
+}
 
 // An agent without a kernel: applied objects are Pending until the test says that they are ready.
 class MemoryAgent final : public AgentPort {
@@ -396,6 +418,86 @@ class MemoryAgent final : public AgentPort {
   std::size_t waiting_ = 0;
 };
 
+// Packets that a test gives, the same to every capture.
+class MemoryPackets final : public CaptureSource {
+ public:
+  ~MemoryPackets() override { ::close(there_); }
+
+  void give(std::string frame) {
+    const std::lock_guard lock(mutex_);
+    frames_.push_back(std::move(frame));
+    ::eventfd_write(there_, 1);
+  }
+  // No more come: a capture ends when it has had all.
+  void end() {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    ::eventfd_write(there_, 1);
+  }
+  std::string last_filter() const {
+    const std::lock_guard lock(mutex_);
+    return last_filter_;
+  }
+  // Until so many captures are open.
+  void await_open(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return open_ == count; });
+  }
+
+  Result<std::unique_ptr<Capture>> open(const Description& network, const std::string& filter) override {
+    const std::lock_guard lock(mutex_);
+    last_filter_ = filter;
+    if (filter == "rubbish") return refusal(ErrorKind::invalid, "syntax error");
+    if (network.object->status.phase == Phase::conflict) return refusal(ErrorKind::waiting, "no link");
+    return std::unique_ptr<Capture>(std::make_unique<One>(*this));
+  }
+
+ private:
+  static Error refusal(ErrorKind kind, std::string words) {
+    return {.kind = kind, .tried = "capture", .object = "lab", .words = std::move(words), .hint = {}};
+  }
+
+  class One final : public Capture {
+   public:
+    explicit One(MemoryPackets& all) : all_(all) {
+      ++all_.open_;
+      all_.changed_.notify_all();
+    }
+    ~One() override {
+      const std::lock_guard lock(all_.mutex_);
+      --all_.open_;
+      all_.changed_.notify_all();
+    }
+    One(const One&) = delete;
+    One& operator=(const One&) = delete;
+    int descriptor() const override { return all_.there_; }
+    Result<std::optional<Packet>> next() override {
+      const std::lock_guard lock(all_.mutex_);
+      if (taken_ < all_.frames_.size()) {
+        const std::string& frame = all_.frames_[taken_++];
+        const std::chrono::sys_time<std::chrono::microseconds> time{std::chrono::microseconds(1'500'000)};
+        return std::optional(Packet{time, static_cast<std::uint32_t>(frame.size()), frame});
+      }
+      if (all_.ended_) return refusal(ErrorKind::waiting, "the link is gone");
+      eventfd_t count = 0;
+      ::eventfd_read(all_.there_, &count);
+      return std::optional<Packet>();
+    }
+
+   private:
+    MemoryPackets& all_;
+    std::size_t taken_ = 0;
+  };
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::string> frames_;
+  bool ended_ = false;
+  std::string last_filter_;
+  std::size_t open_ = 0;
+  int there_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+};
+
 // A bare connection. Reading gives up after 20 s, so that a server that does not answer fails the test.
 class RawClient {
  public:
@@ -482,7 +584,7 @@ class Api : public testing::Test {
   Api() { options.socket = directory / "api.sock"; }
 
   void start() {
-    auto started = Server::start(agent, driver_grammar(), options);
+    auto started = Server::start(agent, packets, driver_grammar(), options);
     if (!started) throw std::runtime_error(started.error().text());
     server = *std::move(started);
   }
@@ -519,6 +621,7 @@ class Api : public testing::Test {
 
   TemporaryDirectory directory;
   MemoryAgent agent;
+  MemoryPackets packets;
   ServerOptions options;
   std::unique_ptr<Server> server;
 };

@@ -83,6 +83,9 @@ TEST_F(ApiDocument, DescribesTheAnswers) {
     object.status.next_try = object.created;
     object.status.repairs = 4;
   });
+  agent.set_switches({example_switch()});
+  check("GET", "/v1/switches/lab", 200);
+  check("GET", "/v1/switches/none", 404);
   for (const char* kind : {"vlans", "networks", "attachments", "switches", "sets"})
     check("GET", std::string("/v1/") + kind + "?limit=1", 200);
   for (const char* name :
@@ -91,6 +94,11 @@ TEST_F(ApiDocument, DescribesTheAnswers) {
     check("HEAD", std::string("/v1/") + name, 200);
     check("GET", std::string("/v1/") + name + "/describe", 200);
   }
+  packets.give("a frame");
+  packets.end();
+  check("GET", "/v1/networks/lab/capture?filter=icmp", 200);
+  check("GET", "/v1/networks/lab/capture?filter=rubbish", 400);
+  check("GET", "/v1/networks/none/capture", 404);
   check("GET", "/v1/sets/campus", 200);
   check("GET", "/v1/sets/campus?wait=1ms&generation=1", 200);
   check("GET", "/v1/plan", 200);

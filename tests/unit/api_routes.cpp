@@ -39,6 +39,18 @@ TEST_F(ApiRoutes, ListsFilterAndPage) {
   EXPECT_EQ(names(get("/v1/sets")), (Names{"campus"}));
 }
 
+TEST_F(ApiRoutes, SwitchesTellWhatTheirPortsCounted) {
+  agent.set_switches({example_switch()});
+  EXPECT_EQ(names(get("/v1/switches")), (Names{"lab"}));
+  EXPECT_EQ(names(get("/v1/switches?set=other")), (Names{}));
+  const Json found = Json::parse(get("/v1/switches/lab").body);
+  EXPECT_EQ(found["pid"], 4711);
+  EXPECT_EQ(found["ports"][0]["object"]["name"], "r1");
+  EXPECT_EQ(found["ports"][0]["tooLong"], 4);
+  EXPECT_EQ(found["ports"][1]["program"], "QEMU user=teacher pid=99");
+  EXPECT_EQ(get("/v1/switches/none").status, 404);
+}
+
 TEST_F(ApiRoutes, WhatIsMadeOnDemandIsOfNoSet) {
   apply_campus();
   agent.edit({Kind::vlan, "eth0.50"}, [](ObjectView& object) { object.set.clear(); });

@@ -15,7 +15,7 @@ class ApiSocket : public Api {
   void SetUp() override {}  // each test starts the server itself
 
   Error refusal() {
-    auto started = Server::start(agent, driver_grammar(), options);
+    auto started = Server::start(agent, packets, driver_grammar(), options);
     if (started) throw std::runtime_error("it started");
     return started.error();
   }

@@ -93,12 +93,12 @@ class MemoryKernel final : public LinkPort {
     eventfd_t value = 0;
     eventfd_read(event_fd_, &value);
     const bool complete = observed.complete;
-    observed = visible();
+    see(observed);
     observed.complete = complete;
     return std::exchange(touched_, {});
   }
   Result<Touched> resync(Observed& observed) override {
-    observed = visible();
+    see(observed);
     observed.complete = true;
     Touched touched = std::exchange(touched_, {});
     touched.everything = true;
@@ -133,6 +133,12 @@ class MemoryKernel final : public LinkPort {
   std::uint64_t writes() const override { return writes_; }
 
  private:
+  // Its part of what is observed: switches are others'.
+  void see(Observed& observed) {
+    Observed seen = visible();
+    observed.namespaces = std::move(seen.namespaces);
+    observed.complete = seen.complete;
+  }
   template <class OfSwitch>
   Result<void> perform(const OfSwitch& /*step*/) {
     return Error{ErrorKind::internal, "act", "a switch", 0, "this is no work for the kernel", {}};
@@ -225,6 +231,7 @@ class MemoryKernel final : public LinkPort {
     fact.kind = link.kind;
     fact.up = link.up;
     fact.lower_up = link.up;
+    fact.arp = link.arp;
     fact.group = kOwnGroup;
     fact.alias = mark.text();
     fact.mtu = link.mtu.value_or(1500);
@@ -293,6 +300,7 @@ class MemoryKernel final : public LinkPort {
     if (step.alias) fact.alias = *step.alias;
     if (step.group) fact.group = *step.group;
     if (step.ipv6) fact.ipv6 = *step.ipv6;
+    if (step.arp) fact.arp = *step.arp;
     if (step.add_altname) fact.altnames.push_back(*step.add_altname);
     if (step.tap_owner) fact.tap_owner = step.tap_owner;
     if (step.tap_group) fact.tap_group = step.tap_group;

@@ -18,9 +18,21 @@ class MemorySwitches final : public SwitchPort {
  public:
   // What a test does from outside; the agent hears of it.
   void kill(const std::string& network) {
-    facts_.at(network).pid = 0;
+    SwitchFact& fact = facts_.at(network);
+    fact.pid = 0;
+    fact.connected = false;
+    for (auto& [mark, plug] : fact.plugs) plug.connected = false;
     tell(network);
   }
+  void kill_plug(const std::string& network) {
+    SwitchFact& fact = facts_.at(network);
+    fact.plug_pid = 0;
+    fact.connected = false;
+    fact.plugs.clear();
+    tell(network);
+  }
+  void occupy(const std::string& network, std::string words) { facts_[network].foreign = std::move(words); }
+  void give_to(const std::string& network, const Uid& uid) { facts_.at(network).uid = uid; }
   void fail_next(Error error) { failure_ = std::move(error); }
 
   int event_fd() const override { return events_.get(); }
@@ -75,6 +87,9 @@ class MemorySwitches final : public SwitchPort {
     return {};
   }
   Result<void> perform(const PlugIn& step, const Observed& observed) {
+    const auto fact = facts_.find(step.spec.network);
+    if (fact == facts_.end() || fact->second.plug_pid == 0)
+      return Error{ErrorKind::waiting, "plug in", step.where.text(), 0, "the plug does not run", {}};
     const LinkFact* link = observed.find(step.where);
     if (link == nullptr) return Error{ErrorKind::waiting, "plug in", step.where.text(), 0, "no such link", {}};
     PlugFact plug;
@@ -85,11 +100,12 @@ class MemorySwitches final : public SwitchPort {
     plug.port = step.own_port ? 1 : 0;
     plug.vlans = step.spec.vlans;
     plug.connected = true;
-    facts_.at(step.spec.network).plugs[step.mark] = plug;
+    fact->second.plugs[step.mark] = plug;
     return {};
   }
   Result<void> perform(const Unplug& step, const Observed& /*observed*/) {
-    facts_.at(step.where.name).plugs.erase(step.mark);
+    const auto fact = facts_.find(step.where.name);  // gone with its switch, perhaps
+    if (fact != facts_.end()) fact->second.plugs.erase(step.mark);
     return {};
   }
   template <class Other>

@@ -324,7 +324,7 @@ TEST_F(PlannerTest, VlansOfAPortThatAreOtherwiseTaggedAreSeenAndRepaired) {
                                                               {"another PVID", other}};
   }();
   for (const auto& [what, drift] : drifts) {
-    kernel.change({"", "tap0"}, [&](LinkFact& fact) { fact.vlans = drift; });
+    kernel.change({"", "tap0"}, [&now = drift](LinkFact& fact) { fact.vlans = now; });
     const Plan todo = plan_now();
     ASSERT_EQ(todo.actions.size(), 1U) << what;
     EXPECT_EQ(todo.actions[0].differences, std::vector<std::string>{"vlans"}) << what;

@@ -19,7 +19,7 @@ constexpr timeval kPatience{0, 200'000};  // with an agent that does not read it
 
 }  // namespace
 
-Control::Control(Poller& poller, Hub& hub, SwitchWatch* watch, Descriptor listener, std::string directory)
+Control::Control(Poller& poller, Hub& hub, SwitchWatch& watch, Descriptor listener, std::string directory)
     : poller_(poller),
       hub_(hub),
       watch_(watch),
@@ -144,8 +144,8 @@ void Control::on_connected() {
     hub_.add(done->plug, std::move(done->endpoint), std::move(done->made));
   } else if (done->made) {
     hub_.connect(std::move(done->made));
-    if (watch_ != nullptr) words = watch_->connect();
   }
+  if (words.empty() && !watch_.connected()) words = watch_.connect();
   say(words.empty() ? "ok" : "error " + words);
   carry_out();
 }

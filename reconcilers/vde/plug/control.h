@@ -15,7 +15,7 @@ namespace lanwright::plug {
 class Control {
  public:
   // `listener` is a listening stream socket. `directory` is the switch's.
-  Control(Poller& poller, Hub& hub, SwitchWatch* watch, Descriptor listener, std::string directory);
+  Control(Poller& poller, Hub& hub, SwitchWatch& watch, Descriptor listener, std::string directory);
   ~Control();
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
@@ -43,7 +43,7 @@ class Control {
 
   Poller& poller_;
   Hub& hub_;
-  SwitchWatch* watch_;  // where one port is shared by all
+  SwitchWatch& watch_;
   Descriptor listener_;
   const std::string directory_;
   Descriptor agent_;

@@ -141,6 +141,11 @@ int SwitchEndpoint::control_fd() const {
   return vde_ctlfd(connection_);
 }
 
+bool SwitchEndpoint::has_ended() const {
+  pollfd state{control_fd(), POLLIN, 0};
+  return ::poll(&state, 1, 0) > 0;
+}
+
 Received SwitchEndpoint::receive(FrameBuffer& buffer, Frame& frame) {
   const ssize_t size = vde_recv(connection_, buffer.data(), FrameBuffer::size(), 0);
   if (size < 0) return Received::nothing;

@@ -79,6 +79,7 @@ class SwitchEndpoint final : public Endpoint {
   ~SwitchEndpoint() override;
   int fd() const override;
   int control_fd() const;  // readable: the switch has gone
+  bool has_ended() const;
   Received receive(FrameBuffer& buffer, Frame& frame) override;
   bool finishes_frames() const override { return false; }
   void send(const Frame& frame) override;

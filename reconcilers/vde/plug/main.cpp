@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
     plug::Poller poller;
     plug::SwitchWatch watch(poller, management, ::getpid());
     plug::Hub ports(poller, options, [&] { return !watch.others(); });
-    const plug::Control agent(poller, ports, hub ? &watch : nullptr, listen_at(control), directory);
+    const plug::Control agent(poller, ports, watch, listen_at(control), directory);
     for (;;) poller.turn();
   } catch (const std::exception& error) {
     std::cerr << "lanwright-plug: " << error.what() << '\n';

@@ -13,6 +13,10 @@ namespace lanwright::plug {
 namespace {
 
 constexpr std::string_view kPrompt = "vde$ ";
+// What the switch tells by itself: `debug/list` on its console.
+constexpr std::string_view kPortCame = "3021";
+constexpr std::string_view kEndpointCame = "3031";
+constexpr const char* kCount = "port/print";
 constexpr std::size_t kSpare = 8;  // ports that are kept free
 constexpr std::size_t kStep = 16;
 
@@ -46,7 +50,6 @@ std::string SwitchWatch::connect() {
   socket_ = std::move(socket);
   poller_.watch(socket_.get(), EPOLLIN, [this](std::uint32_t) { on_readable(); });
   ask("debug/add port");  // tells of every port and endpoint that comes or goes
-  ask("port/showinfo");
   changed_ = true;
   return {};
 }
@@ -72,12 +75,13 @@ void SwitchWatch::on_readable() {
     answered();
   }
   if (!busy_ && commands_.empty() && std::exchange(changed_, false)) {
-    counting_ = true;
-    endpoints_ = strangers_ = 0;
-    ask("port/print");
+    ask("port/showinfo");  // others may have made it larger meanwhile
+    ask(kCount);
   }
   if (busy_ || commands_.empty()) return;
   const std::string command = commands_.front() + "\n";
+  counting_ = commands_.front() == kCount;
+  if (counting_) endpoints_ = strangers_ = 0;
   commands_.pop_front();
   busy_ = true;
   if (::send(socket_.get(), command.data(), command.size(), MSG_NOSIGNAL) < 0) disconnect();
@@ -91,6 +95,7 @@ void SwitchWatch::take_line(const std::string& full) {
     busy_ = false;
     answered();
   }
+  if (line.starts_with(kPortCame) || line.starts_with(kEndpointCame)) others_ = true;  // until they are counted
   if (line.starts_with("302") || line.starts_with("303")) changed_ = true;
   if (line.starts_with("Numports=")) room_ = std::strtoul(line.data() + std::strlen("Numports="), nullptr, 10);
   if (!counting_ || line.find("-- endpoint ID") == std::string_view::npos) return;

@@ -21,6 +21,7 @@ class SwitchWatch {
 
   // To a switch that was started anew. Empty, or why it cannot be watched.
   std::string connect();
+  bool connected() const { return static_cast<bool>(socket_); }
   // Somebody else may be plugged in: true as long as it is not known.
   bool others() const { return others_; }
 
