@@ -92,10 +92,10 @@ class StockEngine final : public SwitchEngine {
     return arguments;
   }
 
-  Result<Descriptor> probe(const SwitchPlaces& places, std::chrono::milliseconds patience) const override {
-    auto management = Management::open(places.management(), patience);
+  Result<Process> probe(const SwitchPlaces& places, std::chrono::milliseconds patience) const override {
+    const auto management = Management::open(places.management(), patience);
     if (!management) return management.error();
-    return std::move(*management).release();
+    return process_behind(management->connection());
   }
 
   Result<std::vector<SwitchPortReport>> ports(const SwitchPlaces& places) const override {

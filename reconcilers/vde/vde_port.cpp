@@ -20,6 +20,7 @@
 #include "reconcilers/netlink/tap.h"
 #include "reconcilers/processes/process.h"
 #include "reconcilers/vde/engine.h"
+#include "reconcilers/vde/management.h"
 #include "reconcilers/vde/plug_client.h"
 
 namespace lanwright {
@@ -147,6 +148,7 @@ void VdePort::find_switch(const SwitchPlaces& places, Running& running) {
   auto connection = connect_unix(places.management());
   if (!connection) return;
   auto process = process_behind(*connection);
+  say_goodbye(*connection);
   if (!process) return;
   running.process = std::move(*process);
   listen(running.process.handle.get());
@@ -403,11 +405,8 @@ Result<void> VdePort::await_switch(const RunSwitch& step) {
   const auto end_time = Clock::now() + kStartTime;
   for (;;) {
     auto answers = find_engine(step.spec.engine)->probe(places, kPatience);
-    if (answers) {
-      // An earlier one that still holds the place would answer for ours.
-      const auto process = process_behind(*answers);
-      if (process && process->pid == running.process.pid) return {};
-    }
+    // An earlier one that still holds the place would answer for ours.
+    if (answers && answers->pid == running.process.pid) return {};
     const bool ended = await_end(running.process, kStartPause);
     if (!ended && Clock::now() < end_time) continue;
     if (!ended) {
@@ -459,6 +458,8 @@ Result<void> VdePort::run_plug(const RunSwitch& step) {
   auto ports = running.client.list();
   if (!ports) return ports.error();
   if (ports->connected) return {};
+  // An earlier plug is to be forgotten first: see say_goodbye().
+  if (auto answers = find_engine(step.spec.engine)->probe(places, kPatience); !answers) return answers.error();
   return running.client.connect();
 }
 
