@@ -1,5 +1,5 @@
-// What kind of program a switch is: how it is started and asked. Adding one is a file and a line in engine.cpp.
-// Loop thread only.
+// What kind of program a switch is: how it is started and asked. Adding one is a file and a line in
+// engine.cpp. Loop thread only.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@ namespace lanwright {
 
 // The files of one switch.
 struct SwitchPlaces {
-  std::string socket;      // directory that other programs name to join
+  std::string socket;       // directory that other programs name to join
   std::string private_dir;  // only root's
   std::string management() const { return private_dir + "/management"; }
   std::string plug() const { return private_dir + "/plug"; }
