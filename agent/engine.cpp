@@ -66,8 +66,8 @@ std::size_t digest_of(const std::vector<const Action*>& actions) {
 }
 
 // Only part of the removals was done, so that the loop can turn (see LinkPort::execute).
-bool is_rest(const Result<void>& result) {
-  return !result && result.error().kind == ErrorKind::busy && result.error().number == 0;
+bool is_rest(const Action& action, const Result<void>& result) {
+  return std::holds_alternative<RemoveLink>(action.step) && !result && result.error().kind == ErrorKind::busy && result.error().number == 0;
 }
 
 }  // namespace
@@ -481,7 +481,7 @@ void Engine::act() {
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (results[i]) continue;
     const Action& action = actions[places[i]];
-    if (is_rest(results[i])) {
+    if (is_rest(action, results[i])) {
       rest.push_back(action);
       continue;
     }

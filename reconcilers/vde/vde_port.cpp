@@ -1,6 +1,7 @@
 #include "reconcilers/vde/vde_port.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
@@ -30,10 +31,11 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kStartTime = 5s;    // until a process that was started answers
-constexpr auto kPatience = 3s;     // with one that runs
-constexpr auto kGrace = 500ms;     // from SIGTERM to SIGKILL
-constexpr auto kStartPause = 1ms;  // between tries to connect to a starting process, which tells nobody
+constexpr auto kStartTime = 5s;       // until a process that was started answers
+constexpr auto kPatience = 3s;        // with one that runs
+constexpr auto kGrace = 500ms;        // from SIGTERM to SIGKILL
+constexpr auto kStartPause = 1ms;     // between tries to connect to a starting process, which tells nobody
+constexpr auto kStrangerTime = 10ms;  // between binding a socket and listening at it, which no event tells
 constexpr std::uint64_t kSpareDescriptors = 512;
 constexpr std::uint64_t kDescriptorsPerPort = 3;
 constexpr std::size_t kWordsShown = 300;  // of a log
@@ -232,7 +234,16 @@ void VdePort::look_for_strangers(Observed& observed, Touched& touched) {
     strangers.insert(network);
     SwitchFact fact;
     fact.foreign = places.socket + " is there already and not ours";
-    if (auto connection = connect_unix(places.socket + "/ctl")) {
+    // Who makes a directory listens in it a little later.
+    ::inotify_add_watch(changes_.get(), places.socket.c_str(), IN_CREATE | IN_DELETE | IN_ATTRIB);
+    const std::string listener = places.socket + "/ctl";
+    auto connection = connect_unix(listener);
+    for (const auto end_time = Clock::now() + kStrangerTime;
+         !connection && connection.error().kind == ErrorKind::waiting && Clock::now() < end_time;) {
+      ::poll(nullptr, 0, static_cast<int>(kStartPause.count()));
+      connection = connect_unix(listener);
+    }
+    if (connection) {
       if (const auto process = process_behind(*connection))
         fact.foreign += "; process " + std::to_string(process->pid) + " listens there";
     }
