@@ -26,7 +26,8 @@ void say_goodbye(const Descriptor& console) {
   const auto end = std::chrono::steady_clock::now() + kFarewell;
   std::array<char, 4096> piece{};
   for (ssize_t size = 1; size > 0;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
     pollfd state{console.get(), POLLIN, 0};
     if (left.count() <= 0 || ::poll(&state, 1, static_cast<int>(left.count())) <= 0) return;
     size = ::recv(console.get(), piece.data(), piece.size(), 0);
@@ -50,7 +51,8 @@ Result<std::string> Management::read_until_prompt(const std::string& tried) {
   std::string text;
   const auto end = std::chrono::steady_clock::now() + patience_;
   while (!text.ends_with(kPrompt)) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
     pollfd state{socket_.get(), POLLIN, 0};
     if (left.count() <= 0 || ::poll(&state, 1, static_cast<int>(left.count())) <= 0)
       return Error{ErrorKind::timeout, tried, path_, 0, "the switch does not answer", {}};

@@ -12,8 +12,9 @@
 namespace lanwright {
 
 // Ends a connection to a console: the switch has closed its end when this returns, unless it does not answer.
-// vde_switch forgets to close a client's port whose data socket got a lower number than its control connection,
-// which happens when a descriptor becomes free between the two (2.3.2+r586; it then spins when the client is gone).
+// vde_switch forgets to close a client's port whose data socket got a lower number than its control
+// connection, which happens when a descriptor becomes free between the two (2.3.2+r586; it then spins when
+// the client is gone).
 void say_goodbye(const Descriptor& console);
 
 class Management {
