@@ -67,7 +67,8 @@ std::size_t digest_of(const std::vector<const Action*>& actions) {
 
 // Only part of the removals was done, so that the loop can turn (see LinkPort::execute).
 bool is_rest(const Action& action, const Result<void>& result) {
-  return std::holds_alternative<RemoveLink>(action.step) && !result && result.error().kind == ErrorKind::busy && result.error().number == 0;
+  return std::holds_alternative<RemoveLink>(action.step) && !result &&
+         result.error().kind == ErrorKind::busy && result.error().number == 0;
 }
 
 }  // namespace

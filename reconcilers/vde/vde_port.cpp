@@ -358,7 +358,9 @@ Result<void> VdePort::prepare(const RunSwitch& step, Observed& observed) {
   const std::string& network = step.where.name;
   const SwitchPlaces places = places_of(network);
   constexpr std::size_t kLongestFile = 16;  // that a client makes in the directory: "/ctl", "/.12345-00001"
-  if (places.socket.size() + kLongestFile > sizeof(sockaddr_un::sun_path))
+  // Its console's path is as long as the longest of a client, and must leave room for a zero as well.
+  const std::size_t longest = std::max(places.socket.size() + kLongestFile, places.management().size() + 1);
+  if (longest > sizeof(sockaddr_un::sun_path))
     return Error{ErrorKind::invalid,
                  "run switch",
                  network,

@@ -254,18 +254,23 @@ TEST_F(VdeRepair, OfOneThatWasKilledWhileTheAgentWasAway) {
 
 // ---- its interfaces
 
+struct Victim {
+  std::string netns;
+  std::string link;
+  std::string object;
+};
+
 TEST_F(VdeRepair, OfATapThatIsDeleted) {
   apply();
-  for (const auto& [netns, name, object] :
-       {std::tuple("r1", "eth0", "r1-lan"), std::tuple("r2", "eth0", "r2-lan"),
-        std::tuple("", "tap-vm", "vm-lan")}) {
-    SCOPED_TRACE(object);
-    const Json before = without_indexes(facts_of(sandbox_, netns));
+  for (const Victim& victim :
+       {Victim{"r1", "eth0", "r1-lan"}, Victim{"r2", "eth0", "r2-lan"}, Victim{"", "tap-vm", "vm-lan"}}) {
+    SCOPED_TRACE(victim.object);
+    const auto now = [&] { return without_indexes(facts_of(sandbox_, victim.netns)); };
+    const Json before = now();
     events_->pass_over();
-    sandbox_.ip((*netns == '\0' ? std::string() : std::string("-n ") + netns + " ") + "link del " + name);
-    events_->expect("Repaired", std::string("attachment ") + object);
-    EXPECT_TRUE(wait_until([&] { return without_indexes(facts_of(sandbox_, netns)) == before; }))
-        << differences(before, without_indexes(facts_of(sandbox_, netns)));
+    sandbox_.ip((victim.netns.empty() ? "" : "-n " + victim.netns + " ") + "link del " + victim.link);
+    events_->expect("Repaired", "attachment " + victim.object);
+    EXPECT_TRUE(wait_until([&] { return now() == before; })) << differences(before, now());
     ASSERT_TRUE(converges(*agent_));
     expect_traffic();
   }
