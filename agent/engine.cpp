@@ -685,11 +685,12 @@ bool Engine::contest(const ResourceId& id, Tracked& tracked, const std::vector<c
   ++tracked.contests;
   tracked.not_before = now + delay;
   tracked.contested_until = now + delay + kContestWindow;
-  set_phase(
-      tracked, Phase::contested,
-      join(fought) +
-          " is changed back by somebody else as often as it is repaired; it is repaired less often now: " +
-          reasons_of(actions));
+  const bool dies = fought.size() == 1 && fought.front() == "switch";
+  set_phase(tracked, Phase::contested,
+            (dies ? "its processes end as often as they are started; they are started less often now: "
+                  : join(fought) + " is changed back by somebody else as often as it is repaired; it is "
+                                   "repaired less often now: ") +
+                reasons_of(actions));
   tracked.status.next_try = wall_now() + delay;
   emit("Contested", id, tracked.status.message);
   return true;
