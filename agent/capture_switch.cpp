@@ -25,8 +25,8 @@ Error refusal(ErrorKind kind, const std::string& directory, std::string words, s
 
 class SwitchCapture final : public Capture {
  public:
-  SwitchCapture(std::unique_ptr<SwitchEndpoint> port, std::unique_ptr<FilterProgram> filter, Descriptor events,
-                std::string directory)
+  SwitchCapture(std::unique_ptr<SwitchEndpoint> port, std::unique_ptr<FilterProgram> filter,
+                Descriptor events, std::string directory)
       : port_(std::move(port)),
         filter_(std::move(filter)),
         events_(std::move(events)),
@@ -45,7 +45,8 @@ class SwitchCapture final : public Capture {
       if (pcap_offline_filter(&filter_->code, &head, frame.bytes.data()) == 0) continue;
       // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): bytes are bytes
       const std::string_view bytes(reinterpret_cast<const char*>(frame.bytes.data()), frame.bytes.size());
-      const auto now = std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+      const auto now =
+          std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
       return std::optional(Packet{now, head.len, bytes});
     }
     if (port_->has_ended()) return refusal(ErrorKind::waiting, directory_, "the switch ended");

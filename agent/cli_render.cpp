@@ -251,17 +251,11 @@ const std::vector<Column>& columns_of(Resource resource) {
                                                 {"GENERATION", generation, true},
                                                 {"REPAIRS", repairs, true},
                                                 {"MESSAGE", message}};
-  static const std::vector<Column> kSwitches{{"NAME", name},
-                                             {"DRIVER", driver},
-                                             {"MODE", forwarding},
-                                             {"STATE", switch_state},
-                                             {"PID", pid},
-                                             {"PLUG", plug_pid},
-                                             {"PORTS", switch_ports},
-                                             {"LOST", lost_frames},
-                                             {"ENGINE", engine, true},
-                                             {"SET", set, true},
-                                             {"SOCKET", socket}};
+  static const std::vector<Column> kSwitches{
+      {"NAME", name},          {"DRIVER", driver},    {"MODE", forwarding},
+      {"STATE", switch_state}, {"PID", pid},          {"PLUG", plug_pid},
+      {"PORTS", switch_ports}, {"LOST", lost_frames}, {"ENGINE", engine, true},
+      {"SET", set, true},      {"SOCKET", socket}};
   static const std::vector<Column> kSets{{"NAME", name},   {"GENERATION", generation}, {"OBJECTS", objects},
                                          {"READY", ready}, {"CONVERGED", converged},   {"APPLIED", applied}};
   switch (resource) {
@@ -529,9 +523,16 @@ void print_description(std::ostream& out, const Json& description, const Style& 
 }
 
 void print_switch(std::ostream& out, const Json& found, const Style& style) {
-  for (const auto& [label, key] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"Name", "name"}, {"Set", "set"}, {"Driver", "driver"}, {"Engine", "engine"}, {"Hub", "hub"},
-           {"PID", "pid"}, {"Plug PID", "plugPid"}, {"Connected", "connected"}, {"Socket", "socket"}})
+  for (const auto& [label, key] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"Name", "name"},
+                                                                  {"Set", "set"},
+                                                                  {"Driver", "driver"},
+                                                                  {"Engine", "engine"},
+                                                                  {"Hub", "hub"},
+                                                                  {"PID", "pid"},
+                                                                  {"Plug PID", "plugPid"},
+                                                                  {"Connected", "connected"},
+                                                                  {"Socket", "socket"}})
     print_field(out, label, text_at(found, {key}));
   Table table({"PORT", "LINK", "FRAMES IN", "BYTES IN", "FRAMES OUT", "BYTES OUT", "DROPPED", "TOO LONG"});
   for (const Json& port : at(found, {"ports"})) {

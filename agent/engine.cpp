@@ -66,8 +66,9 @@ std::size_t digest_of(const std::vector<const Action*>& actions) {
 }
 
 // Only part of the removals was done, so that the loop can turn (see LinkPort::execute).
-bool is_rest(const Result<void>& result) {
-  return !result && result.error().kind == ErrorKind::busy && result.error().number == 0;
+bool is_rest(const Action& action, const Result<void>& result) {
+  return std::holds_alternative<RemoveLink>(action.step) && !result &&
+         result.error().kind == ErrorKind::busy && result.error().number == 0;
 }
 
 }  // namespace
@@ -481,7 +482,7 @@ void Engine::act() {
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (results[i]) continue;
     const Action& action = actions[places[i]];
-    if (is_rest(results[i])) {
+    if (is_rest(action, results[i])) {
       rest.push_back(action);
       continue;
     }
@@ -684,11 +685,12 @@ bool Engine::contest(const ResourceId& id, Tracked& tracked, const std::vector<c
   ++tracked.contests;
   tracked.not_before = now + delay;
   tracked.contested_until = now + delay + kContestWindow;
-  set_phase(
-      tracked, Phase::contested,
-      join(fought) +
-          " is changed back by somebody else as often as it is repaired; it is repaired less often now: " +
-          reasons_of(actions));
+  const bool dies = fought.size() == 1 && fought.front() == "switch";
+  set_phase(tracked, Phase::contested,
+            (dies ? "its processes end as often as they are started; they are started less often now: "
+                  : join(fought) + " is changed back by somebody else as often as it is repaired; it is "
+                                   "repaired less often now: ") +
+                reasons_of(actions));
   tracked.status.next_try = wall_now() + delay;
   emit("Contested", id, tracked.status.message);
   return true;

@@ -491,7 +491,8 @@ Result<Description> Engine::do_describe(const ResourceId& id) {
     }
     description.links.push_back(std::move(report));
   }
-  const auto carrier = parts.carrier ? observed_.switches.find(parts.carrier->network) : observed_.switches.end();
+  const auto carrier =
+      parts.carrier ? observed_.switches.find(parts.carrier->network) : observed_.switches.end();
   if (carrier != observed_.switches.end()) {
     for (const auto& [mark, plug] : carrier->second.plugs) {
       const auto* plugged = desired_.find_uid(mark.uid);

@@ -214,7 +214,8 @@ int main(int argc, char** argv) {
   }
   // One heap for the few threads that there are: what the loop frees, the next request uses.
   mallopt(M_ARENA_MAX, 1);
-  ::unsetenv("VDEPLUGIN_PATH");  // NOLINT(concurrency-mt-unsafe): before any thread; libvdeplug loads code from there
+  ::unsetenv("VDEPLUGIN_PATH");  // NOLINT(concurrency-mt-unsafe): before any thread; libvdeplug loads code
+                                 // from there
   log::Level level = log::Level::info;
   log::parse_level(options.log_level, level);
   log::set_level(level);

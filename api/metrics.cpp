@@ -1,6 +1,7 @@
 #include "api/metrics.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -89,9 +90,39 @@ void add_counters(Page& page, const Snapshot& snapshot) {
   }
 }
 
+struct SwitchFamily {
+  const char* name;
+  const char* help;
+  std::uint64_t PortCounters::*counter;
+};
+
+void add_switches(Page& page, const std::vector<SwitchView>& switches) {
+  page.family("switch_up", "gauge", "1 while a switch and its plug run.");
+  for (const SwitchView& view : switches)
+    page.sample({{"network", view.network}}, view.pid != 0 && view.plug_pid != 0 ? "1" : "0");
+  static constexpr std::array kFamilies{
+      SwitchFamily{"switch_received_frames_total", "Frames that ports gave to the switch.",
+                   &PortCounters::received_frames},
+      SwitchFamily{"switch_sent_frames_total", "Frames that the switch gave to ports.",
+                   &PortCounters::sent_frames},
+      SwitchFamily{"switch_dropped_frames_total", "Frames that ports did not take.", &PortCounters::dropped},
+      SwitchFamily{"switch_too_long_frames_total",
+                   "Frames above what the network carries, which were dropped.", &PortCounters::too_long},
+  };
+  for (const SwitchFamily& family : kFamilies) {
+    page.family(family.name, "counter", family.help);
+    for (const SwitchView& view : switches) {
+      std::uint64_t sum = 0;
+      for (const SwitchPortView& port : view.ports) sum += port.counters.*family.counter;
+      page.sample({{"network", view.network}}, std::to_string(sum));
+    }
+  }
+}
+
 }  // namespace
 
-std::string metrics_text(const Snapshot& snapshot, const HttpCounts& http) {
+std::string metrics_text(const Snapshot& snapshot, const std::vector<SwitchView>& switches,
+                         const HttpCounts& http) {
   Page page;
   page.family("build_info", "gauge", "The version, as a label.");
   page.sample({{"version", LANWRIGHT_VERSION}}, "1");
@@ -105,6 +136,7 @@ std::string metrics_text(const Snapshot& snapshot, const HttpCounts& http) {
   add_objects(page, snapshot);
   page.gauge("orphans", "Kernel links marked as the agent's that the store does not know.", snapshot.orphans);
   add_counters(page, snapshot);
+  if (!switches.empty()) add_switches(page, switches);
   page.family("http_answers_total", "counter", "Answers to HTTP requests by status.");
   for (const auto& [status, count] : http.answers)
     page.sample({{"code", std::to_string(status)}}, std::to_string(count));

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "api/agent_port.h"
 
@@ -16,6 +17,7 @@ struct HttpCounts {
   std::size_t event_streams = 0;         // open now
 };
 
-std::string metrics_text(const Snapshot& snapshot, const HttpCounts& http);
+std::string metrics_text(const Snapshot& snapshot, const std::vector<SwitchView>& switches,
+                         const HttpCounts& http);
 
 }  // namespace lanwright::rest

@@ -635,13 +635,15 @@ Answer Routes::get_status(Call& call) {
 Answer Routes::get_metrics(Call& /*call*/) {
   const auto seen = snapshot();
   if (!seen) return problem(seen.error());
+  const auto switches = agent_.switches(soon());
+  if (!switches) return problem(switches.error());
   HttpCounts counts;
   counts.event_streams = streams_.inside();
   {
     const std::lock_guard lock(mutex_);
     counts.answers = answers_;
   }
-  return {.content_type = kMetricsType, .body = metrics_text(**seen, counts)};
+  return {.content_type = kMetricsType, .body = metrics_text(**seen, *switches, counts)};
 }
 
 Answer Routes::get_healthz(Call& /*call*/) {

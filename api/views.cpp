@@ -185,9 +185,12 @@ Json switch_json(const SwitchView& view) {
   Json ports = Json::array();
   for (const SwitchPortView& port : view.ports) {
     const PortCounters& counted = port.counters;
-    Json json = {{"receivedFrames", counted.received_frames}, {"receivedBytes", counted.received_bytes},
-                 {"sentFrames", counted.sent_frames},         {"sentBytes", counted.sent_bytes},
-                 {"dropped", counted.dropped},                {"tooLong", counted.too_long}};
+    Json json = {{"receivedFrames", counted.received_frames},
+                 {"receivedBytes", counted.received_bytes},
+                 {"sentFrames", counted.sent_frames},
+                 {"sentBytes", counted.sent_bytes},
+                 {"dropped", counted.dropped},
+                 {"tooLong", counted.too_long}};
     if (port.object) {
       json["object"] = {{"kind", name_of(port.object->kind)}, {"name", valid_utf8(port.object->name)}};
       json["link"] = {{"netns", valid_utf8(port.link.netns)}, {"name", valid_utf8(port.link.name)}};

@@ -1,6 +1,6 @@
 // What is, as the sources of observed state last told it. Kept incrementally; read by the planner as a value.
-// Sources are netlink (links of every namespace that matters) and the switch processes; databases join here as
-// further members, each with its own index.
+// Sources are netlink (links of every namespace that matters) and the switch processes; databases join here
+// as further members, each with its own index.
 #pragma once
 
 #include <cstdint>

@@ -80,13 +80,13 @@ const char* name_of(Disruption disruption) {
 
 const char* Action::verb() const {
   return std::visit(
-      Overloaded{[](const CreateLink&) { return "create"; }, [](const ChangeLink&) { return "change"; },
-                 [](const RemoveLink&) { return "remove"; }, [](const AddAddress&) { return "add address"; },
-                 [](const RemoveAddress&) { return "remove address"; },
-                 [](const AddRoute&) { return "add route"; },
-                 [](const RemoveRoute&) { return "remove route"; },
-                 [](const RunSwitch&) { return "run switch"; }, [](const StopSwitch&) { return "stop switch"; },
-                 [](const PlugIn&) { return "plug in"; }, [](const Unplug&) { return "unplug"; }},
+      Overloaded{
+          [](const CreateLink&) { return "create"; }, [](const ChangeLink&) { return "change"; },
+          [](const RemoveLink&) { return "remove"; }, [](const AddAddress&) { return "add address"; },
+          [](const RemoveAddress&) { return "remove address"; }, [](const AddRoute&) { return "add route"; },
+          [](const RemoveRoute&) { return "remove route"; }, [](const RunSwitch&) { return "run switch"; },
+          [](const StopSwitch&) { return "stop switch"; }, [](const PlugIn&) { return "plug in"; },
+          [](const Unplug&) { return "unplug"; }},
       step);
 }
 
@@ -97,36 +97,32 @@ const LinkName& Action::target() const {
 }
 
 bool is_switch_step(const Step& step) {
-  return std::visit(
-      Overloaded{[](const RunSwitch&) { return true; }, [](const StopSwitch&) { return true; },
-                 [](const PlugIn&) { return true; }, [](const Unplug&) { return true; },
-                 [](const auto&) { return false; }},
-      step);
+  return std::visit(Overloaded{[](const RunSwitch&) { return true; }, [](const StopSwitch&) { return true; },
+                               [](const PlugIn&) { return true; }, [](const Unplug&) { return true; },
+                               [](const auto&) { return false; }},
+                    step);
 }
 
 std::string Action::text() const {
   const auto on = [](const char* preposition, const LinkName& where) { return preposition + where.text(); };
   return std::visit(
-      Overloaded{[](const CreateLink& s) { return create_text(s); },
-                 [](const ChangeLink& s) { return change_text(s); },
-                 [](const RemoveLink& s) { return "remove " + kind_text(s.kind) + s.where.text(); },
-                 [&](const AddAddress& s) { return "add address " + s.address.text() + on(" to ", s.where); },
-                 [&](const RemoveAddress& s) {
-                   return "remove address " + s.address.text() + on(" from ", s.where);
-                 },
-                 [&](const AddRoute& s) { return "add route " + route_text(s.route) + on(" to ", s.where); },
-                 [&](const RemoveRoute& s) {
-                   return "remove route " + route_text(s.route) + on(" from ", s.where);
-                 },
-                 [](const RunSwitch& s) {
-                   return (s.anew ? "restart switch " : "run switch ") + s.where.text() +
-                          (s.spec.hub ? " (hub)" : "");
-                 },
-                 [](const StopSwitch& s) { return "stop switch " + s.where.text(); },
-                 [](const PlugIn& s) {
-                   return "plug " + s.spec.link.text() + " into switch " + s.spec.network;
-                 },
-                 [](const Unplug& s) { return "unplug " + s.mark.text() + " from switch " + s.where.text(); }},
+      Overloaded{
+          [](const CreateLink& s) { return create_text(s); },
+          [](const ChangeLink& s) { return change_text(s); },
+          [](const RemoveLink& s) { return "remove " + kind_text(s.kind) + s.where.text(); },
+          [&](const AddAddress& s) { return "add address " + s.address.text() + on(" to ", s.where); },
+          [&](const RemoveAddress& s) {
+            return "remove address " + s.address.text() + on(" from ", s.where);
+          },
+          [&](const AddRoute& s) { return "add route " + route_text(s.route) + on(" to ", s.where); },
+          [&](const RemoveRoute& s) { return "remove route " + route_text(s.route) + on(" from ", s.where); },
+          [](const RunSwitch& s) {
+            return (s.anew ? "restart switch " : "run switch ") + s.where.text() +
+                   (s.spec.hub ? " (hub)" : "");
+          },
+          [](const StopSwitch& s) { return "stop switch " + s.where.text(); },
+          [](const PlugIn& s) { return "plug " + s.spec.link.text() + " into switch " + s.spec.network; },
+          [](const Unplug& s) { return "unplug " + s.mark.text() + " from switch " + s.where.text(); }},
       step);
 }
 

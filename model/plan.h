@@ -113,8 +113,8 @@ struct Unplug {
   bool operator==(const Unplug&) const = default;
 };
 
-using Step = std::variant<CreateLink, ChangeLink, RemoveLink, AddAddress, RemoveAddress, AddRoute, RemoveRoute,
-                          RunSwitch, StopSwitch, PlugIn, Unplug>;
+using Step = std::variant<CreateLink, ChangeLink, RemoveLink, AddAddress, RemoveAddress, AddRoute,
+                          RemoveRoute, RunSwitch, StopSwitch, PlugIn, Unplug>;
 
 // Whether it is about a switch: those are carried out by a port of their own.
 bool is_switch_step(const Step& step);

@@ -22,13 +22,13 @@ inline constexpr std::size_t kMostPlugs = 4096;
 inline constexpr const char* kPlugName = "lanwright-plug";
 
 struct SwitchSpec {
-  std::string network;           // it is named after
-  std::string engine;            // a name in the table of engines (reconcilers/vde/engine.h)
-  bool hub = true;               // every frame to every port; otherwise it learns addresses
-  std::string group;             // that may connect to its socket; "" = root only
-  std::uint32_t mode = 0;        // of the socket, as for chmod(2)
-  std::uint32_t mtu = 0;         // longest payload of a frame, bytes
-  std::size_t local_ports = 0;   // of other programs that it must have room for
+  std::string network;          // it is named after
+  std::string engine;           // a name in the table of engines (reconcilers/vde/engine.h)
+  bool hub = true;              // every frame to every port; otherwise it learns addresses
+  std::string group;            // that may connect to its socket; "" = root only
+  std::uint32_t mode = 0;       // of the socket, as for chmod(2)
+  std::uint32_t mtu = 0;        // longest payload of a frame, bytes
+  std::size_t local_ports = 0;  // of other programs that it must have room for
   bool operator==(const SwitchSpec&) const = default;
   // What the running processes were given: when it differs they are started anew.
   std::string settings() const;
@@ -68,8 +68,8 @@ struct PlugFact {
   Mark mark;  // of the object whose plug it is
   bool tap = true;
   int ifindex = 0;
-  std::uint64_t netns = 0;         // inode of the namespace in which the interface was when it was plugged in
-  std::uint32_t port = 0;          // of the switch, where each plug has one; 0 = they share one
+  std::uint64_t netns = 0;  // inode of the namespace in which the interface was when it was plugged in
+  std::uint32_t port = 0;   // of the switch, where each plug has one; 0 = they share one
   PortVlans vlans;
   bool connected = false;  // to the switch
   bool operator==(const PlugFact&) const = default;

@@ -272,7 +272,6 @@ Result<void> Blueprint::check_sharing(const Entry& entry, const Parts& parts) co
   return {};
 }
 
-// One link has the parent to itself.
 // A switch finds room for so many.
 Result<void> Blueprint::check_room(const Entry& entry, const Parts& parts) const {
   if (!entry.network || parts.plugs.empty()) return {};
@@ -284,6 +283,7 @@ Result<void> Blueprint::check_room(const Entry& entry, const Parts& parts) const
                  "divide it into several networks");
 }
 
+// One link has the parent to itself.
 Result<void> Blueprint::check_passthru(const Entry& entry) const {
   const auto* host = entry.network ? std::get_if<NetworkSpec>(entry.network->object.spec.get()) : nullptr;
   if (host == nullptr || host->driver != "macvlan") return {};

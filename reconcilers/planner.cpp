@@ -811,11 +811,11 @@ void Planner::use_host_link(const Cursor& at, const LinkSpec& link) {
 // An uplink that somebody listens at: only UP is ours to say.
 void Planner::use_as_it_is(const Cursor& at, const LinkSpec& link, const LinkFact& fact) {
   if (!fact.port_kind.empty())
-    return block(at, conflict(at.entry, link.where,
-                              "it is a port of " + fact.port_kind + " " + name_of_index("", fact.master) +
-                                  " already",
-                              "take it off there (ip link set " + link.where.name +
-                                  " nomaster), or name another uplink"));
+    return block(
+        at,
+        conflict(at.entry, link.where,
+                 "it is a port of " + fact.port_kind + " " + name_of_index("", fact.master) + " already",
+                 "take it off there (ip link set " + link.where.name + " nomaster), or name another uplink"));
   if (fact.up || !link.up) return;
   ChangeLink change;
   change.where = link.where;

@@ -60,7 +60,8 @@ void SwitchPlanner::unplug_strays(const Entry& entry, const Parts& parts, Outcom
     const bool own = fact.uid == entry.object.uid;
     const bool kept = parts.carrier && !entry.object.deleting;
     if (own && (!kept || parts.carrier->network != network)) {
-      outcome.removals.push_back({StopSwitch{{"", network}, fact.uid}, "no longer declared", {}, Disruption::none});
+      outcome.removals.push_back(
+          {StopSwitch{{"", network}, fact.uid}, "no longer declared", {}, Disruption::none});
       continue;
     }
     for (auto plug = fact.plugs.lower_bound(Mark{entry.object.uid, {}});
@@ -70,7 +71,8 @@ void SwitchPlanner::unplug_strays(const Entry& entry, const Parts& parts, Outcom
                             return spec.network == network && spec.role == plug->first.role;
                           });
       if (!wanted)
-        outcome.removals.push_back({Unplug{{"", network}, plug->first}, "no longer declared", {}, Disruption::none});
+        outcome.removals.push_back(
+            {Unplug{{"", network}, plug->first}, "no longer declared", {}, Disruption::none});
     }
   }
 }
@@ -87,15 +89,16 @@ void SwitchPlanner::compare_carrier(const Entry& entry, const SwitchSpec& spec, 
   if (fact != nullptr && fact->uid != entry.object.uid) {
     const Entry* owner = desired_.find_uid(fact->uid);
     if (owner != nullptr) {
-      outcome.blocked = blocked_by(ErrorKind::waiting, entry, "its place is still held by " + owner->object.id.text(),
-                                   "it starts as soon as that is gone");
+      outcome.blocked =
+          blocked_by(ErrorKind::waiting, entry, "its place is still held by " + owner->object.id.text(),
+                     "it starts as soon as that is gone");
       return;
     }
     if (!entry.object.adopt) {
-      outcome.blocked = blocked_by(ErrorKind::conflict, entry,
-                                   "a switch in its place carries the mark of an agent with another store (" +
-                                       fact->uid + ")",
-                                   "apply with --adopt to replace it");
+      outcome.blocked = blocked_by(
+          ErrorKind::conflict, entry,
+          "a switch in its place carries the mark of an agent with another store (" + fact->uid + ")",
+          "apply with --adopt to replace it");
       return;
     }
     step.anew = true;
@@ -103,7 +106,8 @@ void SwitchPlanner::compare_carrier(const Entry& entry, const SwitchSpec& spec, 
   std::string reason = missing_part(fact, spec);
   Disruption disruption = Disruption::none;
   if (fact != nullptr && (step.anew || fact->settings != spec.settings())) {
-    reason = step.anew ? "another agent's" : "settings are `" + fact->settings + "`, wanted `" + spec.settings() + "`";
+    reason = step.anew ? "another agent's"
+                       : "settings are `" + fact->settings + "`, wanted `" + spec.settings() + "`";
     step.anew = true;
     disruption = Disruption::flap;
   }
@@ -121,7 +125,10 @@ void SwitchPlanner::compare_plug(const Entry& entry, const PlugSpec& spec, const
   const bool own = fact != nullptr && fact->uid == network->object.uid;
   const bool runs = own && fact->pid != 0 && fact->plug_pid != 0;
   if (!runs && !run_.contains(spec.network)) {
-    outcome.blocked = {ErrorKind::waiting, "plug in", entry.object.id.text(), 0,
+    outcome.blocked = {ErrorKind::waiting,
+                       "plug in",
+                       entry.object.id.text(),
+                       0,
                        "the switch of network " + spec.network + " does not run",
                        "see the condition of network " + spec.network};
     return;
@@ -146,7 +153,8 @@ void SwitchPlanner::compare_plug(const Entry& entry, const PlugSpec& spec, const
       reason = "its VLANs are others";
     if (reason.empty()) return;
   }
-  outcome.changes.push_back({PlugIn{spec.link, spec, mark, !shared}, std::move(reason), {"plug"}, Disruption::none});
+  outcome.changes.push_back(
+      {PlugIn{spec.link, spec, mark, !shared}, std::move(reason), {"plug"}, Disruption::none});
 }
 
 }  // namespace lanwright

@@ -27,7 +27,8 @@ class SwitchPlanner {
     std::optional<Error> blocked;
   };
 
-  SwitchPlanner(const Blueprint& desired, const Observed& observed) : desired_(desired), observed_(observed) {}
+  SwitchPlanner(const Blueprint& desired, const Observed& observed)
+      : desired_(desired), observed_(observed) {}
 
   // To be called once for each object, networks before what is plugged into them. `parts` are the object's.
   // `made` are links that the plan makes.
@@ -42,7 +43,8 @@ class SwitchPlanner {
 
   const Blueprint& desired_;
   const Observed& observed_;
-  std::map<Uid, std::set<std::string>> networks_;  // of observed switches that are, or hold a plug, of this uid
+  std::map<Uid, std::set<std::string>>
+      networks_;  // of observed switches that are, or hold a plug, of this uid
   bool indexed_ = false;
   std::set<std::string> run_;    // networks whose switch this plan makes run
   std::set<std::string> fresh_;  // of these, those with a plug that begins empty

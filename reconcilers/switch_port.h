@@ -1,5 +1,5 @@
-// Switch processes as the reconciler sees them: beside LinkPort, a second source of observed state and doer of
-// actions. One is implemented over VDE (reconcilers/vde/); tests may use others. Loop thread only.
+// Switch processes as the reconciler sees them: beside LinkPort, a second source of observed state and doer
+// of actions. One is implemented over VDE (reconcilers/vde/); tests may use others. Loop thread only.
 #pragma once
 
 #include <span>

@@ -110,7 +110,8 @@ void check_network(const std::string& name, const NetworkSpec& spec, const Compl
   if (name.find('/') != std::string::npos || name.starts_with("."))
     complain("", "the switch's directory is named after the network, and `" + name + "` is no name of one");
   if (spec.settings.contains("mode") && !octal_mode(setting(spec.settings, "mode", "")))
-    complain("vde.mode", "`" + setting(spec.settings, "mode", "") + "` is no mode; write octal digits as \"0660\"");
+    complain("vde.mode",
+             "`" + setting(spec.settings, "mode", "") + "` is no mode; write octal digits as \"0660\"");
   for (std::size_t i = 0; i < spec.uplinks.size(); ++i) {
     const std::string path = "uplinks[" + std::to_string(i) + "]";
     if (spec.uplinks[i].ofport) complain(path + ".ofport", "OpenFlow ports exist with driver ovs only");
@@ -132,9 +133,24 @@ DriverGrammar make_grammar() {
   DriverGrammar grammar;
   grammar.name = "vde";
   grammar.settings = {
-      {"hub", Type::boolean, "every frame to every port; otherwise addresses are learnt (default true)", 0, 0, {}},
-      {"group", Type::text, "group of users that may connect to the switch's socket (default none)", 0, 0, {}},
-      {"mode", Type::text, "mode of the socket, octal (default \"0660\" with a group, otherwise \"0600\")", 0, 0, {}},
+      {"hub",
+       Type::boolean,
+       "every frame to every port; otherwise addresses are learnt (default true)",
+       0,
+       0,
+       {}},
+      {"group",
+       Type::text,
+       "group of users that may connect to the switch's socket (default none)",
+       0,
+       0,
+       {}},
+      {"mode",
+       Type::text,
+       "mode of the socket, octal (default \"0660\" with a group, otherwise \"0600\")",
+       0,
+       0,
+       {}},
   };
   grammar.check_network = check_network;
   grammar.check_attachment = check_attachment;

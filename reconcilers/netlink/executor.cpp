@@ -107,8 +107,12 @@ class Stage {
   void prepare(std::size_t owner, const ChangeLink& step);
   void prepare(std::size_t, const RemoveLink&) {}  // see Remover
   void prepare(std::size_t owner, const auto& /*of a switch*/) {
-    results_[owner] = Error{ErrorKind::internal, actions_[owner]->verb(), actions_[owner]->target().text(), 0,
-                            "this is no work for the kernel", {}};
+    results_[owner] = Error{ErrorKind::internal,
+                            actions_[owner]->verb(),
+                            actions_[owner]->target().text(),
+                            0,
+                            "this is no work for the kernel",
+                            {}};
   }
   void prepare(std::size_t owner, const AddAddress& step) {
     if (const LinkFact* link = find(owner, step.where)) {

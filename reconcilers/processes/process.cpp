@@ -21,8 +21,8 @@
 namespace lanwright {
 namespace {
 
-constexpr unsigned kFirstFree = 3;       // descriptor behind the standard ones
-constexpr unsigned kCapabilities = 64;   // <linux/capability.h>: two words of them
+constexpr unsigned kFirstFree = 3;      // descriptor behind the standard ones
+constexpr unsigned kCapabilities = 64;  // <linux/capability.h>: two words of them
 
 // What the child needs, made before fork(): after it, only system calls are safe.
 struct Prepared {
@@ -88,7 +88,8 @@ Result<Process> spawn(const SpawnSpec& spec) {
   const Descriptor log(::open(spec.log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600));
   if (!log) return failed(spec, errno, "open its log");
 
-  Prepared prepared{pointers(spec.command), pointers(spec.environment), input[0], input[1], log.get(), news[1]};
+  Prepared prepared{
+      pointers(spec.command), pointers(spec.environment), input[0], input[1], log.get(), news[1]};
   const pid_t child = ::fork();
   if (child < 0) return failed(spec, errno, "fork");
   if (child == 0) become(spec, prepared);
@@ -139,8 +140,12 @@ Result<void> end(const Process& process, std::chrono::milliseconds grace) {
       return error_from_errno(errno, "end", "process " + std::to_string(process.pid));
     if (await_end(process, signal == SIGTERM ? grace : kAfterKill)) return {};
   }
-  return Error{ErrorKind::timeout, "end", "process " + std::to_string(process.pid), 0,
-               "it does not end, even by SIGKILL", "see its state: ps -o pid,stat,wchan,cmd"};
+  return Error{ErrorKind::timeout,
+               "end",
+               "process " + std::to_string(process.pid),
+               0,
+               "it does not end, even by SIGKILL",
+               "see its state: ps -o pid,stat,wchan,cmd"};
 }
 
 std::string find_program(const std::string& name) {

@@ -23,11 +23,11 @@ struct Process {
 };
 
 struct SpawnSpec {
-  std::vector<std::string> command;       // an absolute path, and arguments
-  std::vector<std::string> environment;   // all of it
-  std::filesystem::path log;              // what it says; begun anew
-  std::uint64_t descriptors = 1024;       // RLIMIT_NOFILE
-  std::uint64_t capabilities = 0;         // bits of capabilities(7) that it may have at most
+  std::vector<std::string> command;      // an absolute path, and arguments
+  std::vector<std::string> environment;  // all of it
+  std::filesystem::path log;             // what it says; begun anew
+  std::uint64_t descriptors = 1024;      // RLIMIT_NOFILE
+  std::uint64_t capabilities = 0;        // bits of capabilities(7) that it may have at most
 };
 
 // Starts a program in a session of its own, with nothing open but its log and an input that never ends.

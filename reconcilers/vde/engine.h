@@ -1,5 +1,5 @@
-// What kind of program a switch is: how it is started and asked. Adding one is a file and a line in engine.cpp.
-// Loop thread only.
+// What kind of program a switch is: how it is started and asked. Adding one is a file and a line in
+// engine.cpp. Loop thread only.
 #pragma once
 
 #include <chrono>
@@ -10,14 +10,14 @@
 
 #include "model/result.h"
 #include "model/switches.h"
-#include "reconcilers/netlink/descriptor.h"
+#include "reconcilers/processes/process.h"
 #include "reconcilers/switch_port.h"
 
 namespace lanwright {
 
 // The files of one switch.
 struct SwitchPlaces {
-  std::string socket;      // directory that other programs name to join
+  std::string socket;       // directory that other programs name to join
   std::string private_dir;  // only root's
   std::string management() const { return private_dir + "/management"; }
   std::string plug() const { return private_dir + "/plug"; }
@@ -34,8 +34,8 @@ class SwitchEngine {
   virtual const char* package() const = 0;  // of Debian that has it
   virtual std::uint64_t capabilities() const = 0;
   virtual std::vector<std::string> arguments(const SwitchSpec& spec, const SwitchPlaces& places) const = 0;
-  // A connection to the running switch, which proves that it answers.
-  virtual Result<Descriptor> probe(const SwitchPlaces& places, std::chrono::milliseconds patience) const = 0;
+  // The running switch, which has answered. It has noticed by then who went before.
+  virtual Result<Process> probe(const SwitchPlaces& places, std::chrono::milliseconds patience) const = 0;
   virtual Result<std::vector<SwitchPortReport>> ports(const SwitchPlaces& places) const = 0;
   // By number of the port.
   virtual Result<std::map<std::uint32_t, PortVlans>> vlans(const SwitchPlaces& places) const = 0;

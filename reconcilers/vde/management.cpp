@@ -16,8 +16,27 @@ namespace {
 
 constexpr std::string_view kPrompt = "\nvde$ ";
 constexpr unsigned long kSuccess = 1000;  // and above it, an errno
+constexpr std::chrono::milliseconds kFarewell(200);
 
 }  // namespace
+
+void say_goodbye(const Descriptor& console) {
+  constexpr std::string_view kWords = "logout\n";
+  if (::send(console.get(), kWords.data(), kWords.size(), MSG_NOSIGNAL) < 0) return;
+  const auto end = std::chrono::steady_clock::now() + kFarewell;
+  std::array<char, 4096> piece{};
+  for (ssize_t size = 1; size > 0;) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    pollfd state{console.get(), POLLIN, 0};
+    if (left.count() <= 0 || ::poll(&state, 1, static_cast<int>(left.count())) <= 0) return;
+    size = ::recv(console.get(), piece.data(), piece.size(), 0);
+  }
+}
+
+Management::~Management() {
+  if (socket_) say_goodbye(socket_);
+}
 
 Result<Management> Management::open(const std::string& socket, std::chrono::milliseconds patience) {
   auto connection = connect_unix(socket);
@@ -32,7 +51,8 @@ Result<std::string> Management::read_until_prompt(const std::string& tried) {
   std::string text;
   const auto end = std::chrono::steady_clock::now() + patience_;
   while (!text.ends_with(kPrompt)) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
     pollfd state{socket_.get(), POLLIN, 0};
     if (left.count() <= 0 || ::poll(&state, 1, static_cast<int>(left.count())) <= 0)
       return Error{ErrorKind::timeout, tried, path_, 0, "the switch does not answer", {}};

@@ -11,6 +11,12 @@
 
 namespace lanwright {
 
+// Ends a connection to a console: the switch has closed its end when this returns, unless it does not answer.
+// vde_switch forgets to close a client's port whose data socket got a lower number than its control
+// connection, which happens when a descriptor becomes free between the two (2.3.2+r586; it then spins when
+// the client is gone).
+void say_goodbye(const Descriptor& console);
+
 class Management {
  public:
   // Connects and waits for the prompt. `timeout` when the switch does not answer within the time.
@@ -19,7 +25,12 @@ class Management {
   // The data that a command answers. The switch's refusal is an error with its number and words.
   Result<std::string> ask(const std::string& command);
 
-  Descriptor release() && { return std::move(socket_); }
+  Management(Management&&) = default;
+  Management& operator=(Management&&) = delete;
+  // Takes its leave, and waits until the switch has closed its end: see say_goodbye().
+  ~Management();
+
+  const Descriptor& connection() const { return socket_; }
 
  private:
   Management(Descriptor socket, std::string path, std::chrono::milliseconds patience)

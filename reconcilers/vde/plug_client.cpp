@@ -29,7 +29,8 @@ Result<PlugClient> PlugClient::open(const std::string& socket, std::chrono::mill
   return client;
 }
 
-Result<std::string> PlugClient::next_line(std::chrono::steady_clock::time_point end, const std::string& tried) {
+Result<std::string> PlugClient::next_line(std::chrono::steady_clock::time_point end,
+                                          const std::string& tried) {
   for (;;) {
     const std::size_t at = text_.find('\n');
     if (at != std::string::npos) {
@@ -37,7 +38,8 @@ Result<std::string> PlugClient::next_line(std::chrono::steady_clock::time_point 
       text_.erase(0, at + 1);
       return line;
     }
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
     pollfd state{socket_.get(), POLLIN, 0};
     if (left.count() <= 0 || ::poll(&state, 1, static_cast<int>(left.count())) <= 0)
       return Error{ErrorKind::timeout, tried, path_, 0, "the plug does not answer", {}};

@@ -80,22 +80,23 @@ class StockEngine final : public SwitchEngine {
   }
 
   std::vector<std::string> arguments(const SwitchSpec& spec, const SwitchPlaces& places) const override {
-    std::vector<std::string> arguments = {"--numports", std::to_string(std::max(kFirstPorts, spec.local_ports)),
-                                          "--sock",     places.socket,
-                                          "--mode",     octal(spec.mode),
-                                          "--dirmode",  octal(directory_mode(spec.mode)),
-                                          "--mgmt",     places.management(),
-                                          "--mgmtmode", "0600",
-                                          "--rcfile",   "/dev/null"};
+    std::vector<std::string> arguments = {
+        "--numports", std::to_string(std::max(kFirstPorts, spec.local_ports)),
+        "--sock",     places.socket,
+        "--mode",     octal(spec.mode),
+        "--dirmode",  octal(directory_mode(spec.mode)),
+        "--mgmt",     places.management(),
+        "--mgmtmode", "0600",
+        "--rcfile",   "/dev/null"};
     if (spec.hub) arguments.emplace_back("--hub");
     if (!spec.group.empty()) arguments.insert(arguments.end(), {"--group", spec.group});
     return arguments;
   }
 
-  Result<Descriptor> probe(const SwitchPlaces& places, std::chrono::milliseconds patience) const override {
-    auto management = Management::open(places.management(), patience);
+  Result<Process> probe(const SwitchPlaces& places, std::chrono::milliseconds patience) const override {
+    const auto management = Management::open(places.management(), patience);
     if (!management) return management.error();
-    return std::move(*management).release();
+    return process_behind(management->connection());
   }
 
   Result<std::vector<SwitchPortReport>> ports(const SwitchPlaces& places) const override {
@@ -129,8 +130,8 @@ class StockEngine final : public SwitchEngine {
   static Result<void> grow(Management& management, std::uint32_t number);
 };
 
-// "VLAN 0005" followed by " -- Port 0003 tagged=0 active=1 status=Forwarding" for each of its ports. VLAN 0 is
-// where a port is untagged that was told nothing.
+// "VLAN 0005" followed by " -- Port 0003 tagged=0 active=1 status=Forwarding" for each of its ports. VLAN 0
+// is where a port is untagged that was told nothing.
 Result<std::map<std::uint32_t, PortVlans>> StockEngine::vlans(const SwitchPlaces& places) const {
   auto data = ask(places, "vlan/allprint");
   if (!data) return data.error();
@@ -168,7 +169,8 @@ Result<void> StockEngine::grow(Management& management, std::uint32_t number) {
   return {};
 }
 
-Result<std::uint32_t> StockEngine::make_port(const SwitchPlaces& places, const std::vector<std::uint32_t>& taken,
+Result<std::uint32_t> StockEngine::make_port(const SwitchPlaces& places,
+                                             const std::vector<std::uint32_t>& taken,
                                              const PortVlans& vlans) const {
   auto listed = list(places);
   if (!listed) return listed.error();

@@ -1,6 +1,7 @@
 #include "reconcilers/vde/vde_port.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@
 #include "reconcilers/netlink/tap.h"
 #include "reconcilers/processes/process.h"
 #include "reconcilers/vde/engine.h"
+#include "reconcilers/vde/management.h"
 #include "reconcilers/vde/plug_client.h"
 
 namespace lanwright {
@@ -29,10 +31,11 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kStartTime = 5s;   // until a process that was started answers
-constexpr auto kPatience = 3s;    // with one that runs
-constexpr auto kGrace = 500ms;    // from SIGTERM to SIGKILL
-constexpr auto kStartPause = 1ms; // between tries to connect to a starting process, which tells nobody
+constexpr auto kStartTime = 5s;       // until a process that was started answers
+constexpr auto kPatience = 3s;        // with one that runs
+constexpr auto kGrace = 500ms;        // from SIGTERM to SIGKILL
+constexpr auto kStartPause = 1ms;     // between tries to connect to a starting process, which tells nobody
+constexpr auto kStrangerTime = 10ms;  // between binding a socket and listening at it, which no event tells
 constexpr std::uint64_t kSpareDescriptors = 512;
 constexpr std::uint64_t kDescriptorsPerPort = 3;
 constexpr std::size_t kWordsShown = 300;  // of a log
@@ -111,7 +114,8 @@ class VdePort final : public SwitchPort {
   };
 
   SwitchPlaces places_of(const std::string& network) const {
-    return {(options_.run_dir / "vde" / network).string(), (options_.run_dir / "switches" / network).string()};
+    return {(options_.run_dir / "vde" / network).string(),
+            (options_.run_dir / "switches" / network).string()};
   }
   void listen(int fd) {
     epoll_event event{};
@@ -153,6 +157,7 @@ void VdePort::find_switch(const SwitchPlaces& places, Running& running) {
   auto connection = connect_unix(places.management());
   if (!connection) return;
   auto process = process_behind(*connection);
+  say_goodbye(*connection);
   if (!process) return;
   running.process = std::move(*process);
   listen(running.process.handle.get());
@@ -245,7 +250,16 @@ void VdePort::look_for_strangers(Observed& observed, Touched& touched) {
     strangers.insert(network);
     SwitchFact fact;
     fact.foreign = places.socket + " is there already and not ours";
-    if (auto connection = connect_unix(places.socket + "/ctl")) {
+    // Who makes a directory listens in it a little later.
+    ::inotify_add_watch(changes_.get(), places.socket.c_str(), IN_CREATE | IN_DELETE | IN_ATTRIB);
+    const std::string listener = places.socket + "/ctl";
+    auto connection = connect_unix(listener);
+    for (const auto end_time = Clock::now() + kStrangerTime;
+         !connection && connection.error().kind == ErrorKind::waiting && Clock::now() < end_time;) {
+      ::poll(nullptr, 0, static_cast<int>(kStartPause.count()));
+      connection = connect_unix(listener);
+    }
+    if (connection) {
       if (const auto process = process_behind(*connection))
         fact.foreign += "; process " + std::to_string(process->pid) + " listens there";
     }
@@ -270,7 +284,8 @@ Touched VdePort::drain(Observed& observed) {
     PlugClient::News news;
     if (running.client) news = running.client.news();
     if (!news.alive) running.client = {};
-    const bool ended = (running.process && has_ended(running.process)) || (running.plug && has_ended(running.plug));
+    const bool ended =
+        (running.process && has_ended(running.process)) || (running.plug && has_ended(running.plug));
     if (news.any || !news.alive || ended) moved.push_back(network);
   }
   for (const std::string& network : moved) look(network, observed, touched);
@@ -359,20 +374,27 @@ Result<void> VdePort::prepare(const RunSwitch& step, Observed& observed) {
   const std::string& network = step.where.name;
   const SwitchPlaces places = places_of(network);
   constexpr std::size_t kLongestFile = 16;  // that a client makes in the directory: "/ctl", "/.12345-00001"
-  if (places.socket.size() + kLongestFile > sizeof(sockaddr_un::sun_path))
+  // Its console's path is as long as the longest of a client, and must leave room for a zero as well.
+  const std::size_t longest = std::max(places.socket.size() + kLongestFile, places.management().size() + 1);
+  if (longest > sizeof(sockaddr_un::sun_path))
     return Error{ErrorKind::invalid,
                  "run switch",
                  network,
                  ENAMETOOLONG,
-                 "the path of its socket, " + places.socket + "/ctl, is too long: with what clients add a path has at most " +
+                 "the path of its socket, " + places.socket +
+                     "/ctl, is too long: with what clients add a path has at most " +
                      std::to_string(sizeof(sockaddr_un::sun_path)) + " bytes",
                  "give the network a shorter name, or the agent a shorter --run-dir"};
   if (!read_owner(places)) {
     struct stat found {};
     if (::lstat(places.socket.c_str(), &found) == 0) {
       look_for_strangers(observed, touched_);
-      return Error{ErrorKind::conflict, "run switch", network, EEXIST,
-                   places.socket + " is there already and not ours", "remove it, or choose another name"};
+      return Error{ErrorKind::conflict,
+                   "run switch",
+                   network,
+                   EEXIST,
+                   places.socket + " is there already and not ours",
+                   "remove it, or choose another name"};
     }
   }
   if (step.anew) {
@@ -390,7 +412,8 @@ Result<void> VdePort::start_switch(const RunSwitch& step) {
   if (running.process) return {};
   const SwitchEngine* engine = find_engine(step.spec.engine);
   if (engine == nullptr)
-    return Error{ErrorKind::invalid, "run switch", step.where.name, 0, "there is no engine " + step.spec.engine, {}};
+    return Error{
+        ErrorKind::invalid, "run switch", step.where.name, 0, "there is no engine " + step.spec.engine, {}};
   SpawnSpec spawned;
   const std::string program = find_program(engine->program());
   if (program.empty())
@@ -419,11 +442,8 @@ Result<void> VdePort::await_switch(const RunSwitch& step) {
   const auto end_time = Clock::now() + kStartTime;
   for (;;) {
     auto answers = find_engine(step.spec.engine)->probe(places, kPatience);
-    if (answers) {
-      // An earlier one that still holds the place would answer for ours.
-      const auto process = process_behind(*answers);
-      if (process && process->pid == running.process.pid) return {};
-    }
+    // An earlier one that still holds the place would answer for ours.
+    if (answers && answers->pid == running.process.pid) return {};
     const bool ended = await_end(running.process, kStartPause);
     if (!ended && Clock::now() < end_time) continue;
     if (!ended) {
@@ -434,7 +454,8 @@ Result<void> VdePort::await_switch(const RunSwitch& step) {
                  "run switch",
                  step.where.name,
                  0,
-                 std::string(ended ? "it ended at once" : "it does not answer") + ": " + last_words(places.switch_log()),
+                 std::string(ended ? "it ended at once" : "it does not answer") + ": " +
+                     last_words(places.switch_log()),
                  "see " + places.switch_log()};
   }
 }
@@ -445,17 +466,15 @@ Result<void> VdePort::run_plug(const RunSwitch& step) {
   find_plug(places, running);
   if (!running.plug) {
     if (options_.plug_program.empty())
-      return Error{ErrorKind::unsupported, "run plug", step.where.name, ENOENT, "lanwright-plug is not installed",
+      return Error{ErrorKind::unsupported,
+                   "run plug",
+                   step.where.name,
+                   ENOENT,
+                   "lanwright-plug is not installed",
                    "it belongs beside lanwrightd"};
     SpawnSpec spawned;
-    spawned.command = {options_.plug_program,
-                       "--switch",
-                       places.socket,
-                       "--management",
-                       places.management(),
-                       "--control",
-                       places.plug(),
-                       "--mtu",
+    spawned.command = {options_.plug_program,        "--switch",  places.socket, "--management",
+                       places.management(),          "--control", places.plug(), "--mtu",
                        std::to_string(step.spec.mtu)};
     if (step.spec.hub) spawned.command.emplace_back("--hub");
     spawned.environment = {"LANWRIGHT_SWITCH=" + step.uid};
@@ -467,14 +486,21 @@ Result<void> VdePort::run_plug(const RunSwitch& step) {
     for (find_plug(places, running); !running.plug; find_plug(places, running)) {
       const bool ended = await_end(*process, kStartPause);
       if (!ended && Clock::now() < end_time) continue;
-      return Error{ErrorKind::busy, "run plug", step.where.name, 0,
-                   "it does not answer: " + last_words(places.plug_log()), "see " + places.plug_log()};
+      return Error{ErrorKind::busy,
+                   "run plug",
+                   step.where.name,
+                   0,
+                   "it does not answer: " + last_words(places.plug_log()),
+                   "see " + places.plug_log()};
     }
   }
   if (!step.spec.hub) return {};
   auto ports = running.client.list();
   if (!ports) return ports.error();
   if (ports->connected) return {};
+  // An earlier plug is to be forgotten first: see say_goodbye().
+  if (auto answers = find_engine(step.spec.engine)->probe(places, kPatience); !answers)
+    return answers.error();
   return running.client.connect();
 }
 
@@ -503,7 +529,8 @@ Result<void> VdePort::stop(const StopSwitch& step) {
 Result<Descriptor> VdePort::open_interface(const PlugIn& step, const Observed& observed, PlugFact& plug) {
   const LinkFact* link = observed.find(step.where);
   if (link == nullptr)
-    return Error{ErrorKind::waiting, "plug in", step.where.text(), ENODEV, "the link is not there any more", {}};
+    return Error{
+        ErrorKind::waiting, "plug in", step.where.text(), ENODEV, "the link is not there any more", {}};
   auto netns = open_namespace(step.where.netns);
   if (!netns) return netns.error();
   plug.ifindex = link->ifindex;
@@ -521,8 +548,12 @@ Result<Descriptor> VdePort::open_interface(const PlugIn& step, const Observed& o
 Result<void> VdePort::plug_in(const PlugIn& step, const Observed& observed) {
   const auto known = running_.find(step.spec.network);
   if (known == running_.end() || !known->second.client)
-    return Error{ErrorKind::waiting, "plug in", step.where.text(), 0,
-                 "the plug of network " + step.spec.network + " does not run", {}};
+    return Error{ErrorKind::waiting,
+                 "plug in",
+                 step.where.text(),
+                 0,
+                 "the plug of network " + step.spec.network + " does not run",
+                 {}};
   Running& running = known->second;
   const SwitchPlaces places = places_of(step.spec.network);
   PlugFact plug;
@@ -577,7 +608,8 @@ std::vector<SwitchReport> VdePort::report(const Observed& observed) {
 }
 
 Result<void> make_directory(const fs::path& path, mode_t mode) {
-  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return error_from_errno(errno, "create directory", path);
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
+    return error_from_errno(errno, "create directory", path);
   // Whatever the umask: who may use a switch is said by its own directory.
   if (::chmod(path.c_str(), mode) != 0) return error_from_errno(errno, "set the mode of", path);
   return {};
@@ -596,7 +628,8 @@ Result<std::unique_ptr<SwitchPort>> open_vde_port(const VdeOptions& given) {
   const std::string watched = (options.run_dir / "vde").string();
   if (!changes || ::inotify_add_watch(changes.get(), watched.c_str(), IN_CREATE | IN_DELETE | IN_MOVE) < 0)
     return error_from_errno(errno, "watch", watched);
-  return std::unique_ptr<SwitchPort>(std::make_unique<VdePort>(std::move(options), std::move(epoll), std::move(changes)));
+  return std::unique_ptr<SwitchPort>(
+      std::make_unique<VdePort>(std::move(options), std::move(epoll), std::move(changes)));
 }
 
 std::string find_plug_program() {

@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace lanwright::test {
 
@@ -51,6 +52,14 @@ Milliseconds processor_time(pid_t pid) {
   std::int64_t system = 0;
   if (!(fields >> user >> system)) throw HarnessError("no times in " + text);
   return Milliseconds((user + system) * 1000 / sysconf(_SC_CLK_TCK));
+}
+
+std::map<pid_t, Milliseconds> processor_times(const std::vector<pid_t>& pids, Milliseconds during) {
+  std::map<pid_t, Milliseconds> used;
+  for (const pid_t pid : pids) used[pid] = -processor_time(pid);
+  std::this_thread::sleep_for(during);  // what is measured is this time
+  for (const pid_t pid : pids) used[pid] += processor_time(pid);
+  return used;
 }
 
 }  // namespace lanwright::test

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <sys/types.h>
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "tests/integration/agent_process.h"
 
@@ -27,5 +29,7 @@ testing::AssertionResult converges(const AgentProcess& agent, const std::string&
 
 // Time that the process has spent on a processor.
 Milliseconds processor_time(pid_t pid);
+// The same of several, within the next time that is given: nothing is done meanwhile.
+std::map<pid_t, Milliseconds> processor_times(const std::vector<pid_t>& pids, Milliseconds during);
 
 }  // namespace lanwright::test

@@ -1,6 +1,5 @@
 #include "tests/integration/vde.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -54,6 +53,8 @@ VdeClient::VdeClient(const std::filesystem::path& socket, std::vector<std::strin
   stream_ = std::move(mine);
   under.insert(under.end(), {"vde_plug", "vde://" + socket.string()});
   pid_ = spawn({std::move(under), "", {}, its.get(), its.get(), STDERR_FILENO});
+  its = Fd();  // so that its end can be read
+  reader_ = std::jthread([this] { read_all(); });
 }
 
 VdeClient::~VdeClient() {
@@ -72,24 +73,31 @@ void VdeClient::send(const std::string& frame) {
 }
 
 std::optional<std::string> VdeClient::receive(Milliseconds limit) {
-  const auto deadline = Clock::now() + limit;
-  while (true) {
-    if (text_.size() >= kLength) {
-      const std::size_t size = static_cast<std::size_t>(static_cast<unsigned char>(text_[0])) << 8U |
-                               static_cast<unsigned char>(text_[1]);
-      if (text_.size() >= kLength + size) {
-        std::string frame = text_.substr(kLength, size);
-        text_.erase(0, kLength + size);
-        return frame;
-      }
+  std::unique_lock lock(mutex_);
+  news_.wait_for(lock, limit, [&] { return !frames_.empty() || ended_; });
+  if (frames_.empty() && ended_) throw HarnessError("vde_plug has ended");
+  if (frames_.empty()) return std::nullopt;
+  std::string frame = std::move(frames_.front());
+  frames_.pop_front();
+  return frame;
+}
+
+void VdeClient::read_all() {
+  std::string text;
+  std::array<char, 65536> piece{};
+  for (ssize_t size = 1; size > 0;) {
+    size = recv(stream_.get(), piece.data(), piece.size(), 0);
+    if (size > 0) text.append(piece.data(), static_cast<std::size_t>(size));
+    const std::lock_guard lock(mutex_);
+    for (; text.size() >= kLength; news_.notify_one()) {
+      const std::size_t length = static_cast<std::size_t>(static_cast<unsigned char>(text[0])) << 8U |
+                                 static_cast<unsigned char>(text[1]);
+      if (text.size() < kLength + length) break;
+      frames_.push_back(text.substr(kLength, length));
+      text.erase(0, kLength + length);
     }
-    const auto left = std::max(0ms, std::chrono::ceil<Milliseconds>(deadline - Clock::now()));
-    pollfd entry{stream_.get(), POLLIN, 0};
-    if (poll(&entry, 1, static_cast<int>(left.count())) <= 0) return std::nullopt;
-    std::array<char, 65536> piece{};
-    const ssize_t size = read(stream_.get(), piece.data(), piece.size());
-    if (size <= 0) throw HarnessError("vde_plug has ended");
-    text_.append(piece.data(), static_cast<std::size_t>(size));
+    ended_ = size <= 0;
+    if (ended_) news_.notify_one();
   }
 }
 

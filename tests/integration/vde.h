@@ -3,8 +3,12 @@
 
 #include <sys/types.h>
 
+#include <condition_variable>
+#include <deque>
 #include <filesystem>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/integration/agent_process.h"
@@ -27,7 +31,8 @@ SwitchProcesses switch_of(const AgentProcess& agent, const std::string& network)
 // It is there, and not as one that ended and was not buried.
 bool is_alive(pid_t pid);
 
-// vde_plug(1), as somebody else runs it: a program that has joined the switch.
+// vde_plug(1), as somebody else runs it: a program that has joined the switch. What it says is read at once,
+// so that it never waits for the test.
 class VdeClient : public FramePort {
  public:
   // `under` is a command that becomes vde_plug, such as setpriv with its options.
@@ -39,9 +44,15 @@ class VdeClient : public FramePort {
   void kill();  // SIGKILL, and waits: what it made in the directory stays there
 
  private:
+  void read_all();
+
   pid_t pid_ = -1;
   Fd stream_;
-  std::string text_;  // received, and not a whole frame yet
+  std::mutex mutex_;
+  std::condition_variable news_;
+  std::deque<std::string> frames_;
+  bool ended_ = false;
+  std::jthread reader_;
 };
 
 // vde_switch(1), as somebody else runs it at a place of his choice.

@@ -778,7 +778,8 @@ TEST_F(SwitchEngineTest, ASwitchThatDiedIsStartedAgain) {
 
 TEST_F(SwitchEngineTest, WhatIsPluggedInWaitsForItsSwitch) {
   agent->switches([](test::MemorySwitches& switches) {
-    switches.fail_next({ErrorKind::unsupported, "run switch", "lan", 2, "vde_switch is not installed", "install it"});
+    switches.fail_next(
+        {ErrorKind::unsupported, "run switch", "lan", 2, "vde_switch is not installed", "install it"});
   });
   const auto outcome = apply(switched_lan(1));
   ASSERT_TRUE(outcome.ok()) << outcome.error().text();

@@ -49,6 +49,9 @@ TEST_F(ApiRoutes, SwitchesTellWhatTheirPortsCounted) {
   EXPECT_EQ(found["ports"][0]["tooLong"], 4);
   EXPECT_EQ(found["ports"][1]["program"], "QEMU user=teacher pid=99");
   EXPECT_EQ(get("/v1/switches/none").status, 404);
+  const std::string metrics = get("/metrics").body;
+  EXPECT_NE(metrics.find("\nlanwright_switch_up{network=\"lab\"} 1\n"), std::string::npos);
+  EXPECT_NE(metrics.find("\nlanwright_switch_too_long_frames_total{network=\"lab\"} 4\n"), std::string::npos);
 }
 
 TEST_F(ApiRoutes, WhatIsMadeOnDemandIsOfNoSet) {

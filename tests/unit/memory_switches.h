@@ -1,5 +1,5 @@
-// A SwitchPort that does what it is told, in memory. Held against the real one by the integration tests of the
-// driver vde, which show the same phases with processes.
+// A SwitchPort that does what it is told, in memory. Held against the real one by the integration tests of
+// the driver vde, which show the same phases with processes.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -91,7 +91,8 @@ class MemorySwitches final : public SwitchPort {
     if (fact == facts_.end() || fact->second.plug_pid == 0)
       return Error{ErrorKind::waiting, "plug in", step.where.text(), 0, "the plug does not run", {}};
     const LinkFact* link = observed.find(step.where);
-    if (link == nullptr) return Error{ErrorKind::waiting, "plug in", step.where.text(), 0, "no such link", {}};
+    if (link == nullptr)
+      return Error{ErrorKind::waiting, "plug in", step.where.text(), 0, "no such link", {}};
     PlugFact plug;
     plug.mark = step.mark;
     plug.tap = step.spec.tap;

@@ -130,9 +130,8 @@ TEST_F(SwitchPlanTest, WhatLeavesIsUnplugged) {
   settle();
   declare_host("a", {}, true);
   const Plan leaving = look();
-  EXPECT_TRUE(std::any_of(leaving.actions.begin(), leaving.actions.end(), [](const Action& action) {
-    return std::holds_alternative<Unplug>(action.step);
-  }));
+  EXPECT_TRUE(std::any_of(leaving.actions.begin(), leaving.actions.end(),
+                          [](const Action& action) { return std::holds_alternative<Unplug>(action.step); }));
   settle();
   declare_lan({}, true);
   declare_host("b", {}, true);
@@ -176,7 +175,8 @@ TEST_F(SwitchPlanTest, AnUplinkIsHeardWhereItIs) {
   spec.driver = "vde";
   spec.uplinks.push_back({"eth1", {}, {}});
   declare({Kind::network, "lab"}, spec);
-  EXPECT_EQ(texts(look()), (Texts{"change link eth1: up", "run switch lab (hub)", "plug eth1 into switch lab"}));
+  EXPECT_EQ(texts(look()),
+            (Texts{"change link eth1: up", "run switch lab (hub)", "plug eth1 into switch lab"}));
   settle();
 }
 
@@ -201,8 +201,9 @@ attachments:
   b: {network: lab, netns: b, interface: eth0, isolated: true}
   c: {network: lab, netns: c, interface: eth0, mtu: 1501}
 )");
-  for (const char* words : {"mtu 9000 is above what a VDE switch carries, 1500", "`0999` is no mode",
-                            "a hub knows no VLANs", "cannot be isolated", "mtu 1501 is above the network's 1500"})
+  for (const char* words :
+       {"mtu 9000 is above what a VDE switch carries, 1500", "`0999` is no mode", "a hub knows no VLANs",
+        "cannot be isolated", "mtu 1501 is above the network's 1500"})
     EXPECT_NE(texts.find(words), std::string::npos) << words << "\nis not in\n" << texts;
 }
 

@@ -64,7 +64,8 @@ void Control::on_readable() {
   message.msg_controllen = extra.size();
   const ssize_t size = ::recvmsg(agent_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  for (cmsghdr* each = CMSG_FIRSTHDR(&message); size > 0 && each != nullptr; each = CMSG_NXTHDR(&message, each)) {
+  for (cmsghdr* each = CMSG_FIRSTHDR(&message); size > 0 && each != nullptr;
+       each = CMSG_NXTHDR(&message, each)) {
     if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS) continue;
     std::array<int, kMostDescriptors> received{};
     const std::size_t length = each->cmsg_len - CMSG_LEN(0);
@@ -107,7 +108,8 @@ void Control::list() {
 
 void Control::add(const std::string& line) {
   const auto port = port_line_from(line);
-  if (!port || descriptors_.empty()) return say("error this is no port, or it came without a descriptor: " + line);
+  if (!port || descriptors_.empty())
+    return say("error this is no port, or it came without a descriptor: " + line);
   Descriptor descriptor = std::move(descriptors_.front());
   descriptors_.pop_front();
   std::unique_ptr<Endpoint> endpoint;

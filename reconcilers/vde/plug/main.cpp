@@ -54,7 +54,8 @@ Descriptor listen_at(const std::string& path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Carries frames between interfaces and a VDE switch; started by lanwrightd.", "lanwright-plug");
+  CLI::App app("Carries frames between interfaces and a VDE switch; started by lanwrightd.",
+               "lanwright-plug");
   std::string directory;
   std::string management;
   std::string control;

@@ -7,9 +7,9 @@ namespace lanwright::plug {
 std::string text_of(const PortLine& line) {
   const auto& [plug, counters] = line;
   std::ostringstream text;
-  text << "port " << plug.mark.text() << (plug.tap ? " tap " : " packet ") << plug.ifindex << ' ' << plug.netns
-       << ' ' << plug.port << ' ' << (plug.connected ? 1 : 0) << ' ' << counters.received_frames << ' '
-       << counters.received_bytes << ' ' << counters.sent_frames << ' ' << counters.sent_bytes << ' '
+  text << "port " << plug.mark.text() << (plug.tap ? " tap " : " packet ") << plug.ifindex << ' '
+       << plug.netns << ' ' << plug.port << ' ' << (plug.connected ? 1 : 0) << ' ' << counters.received_frames
+       << ' ' << counters.received_bytes << ' ' << counters.sent_frames << ' ' << counters.sent_bytes << ' '
        << counters.dropped << ' ' << counters.too_long;
   return text.str();
 }

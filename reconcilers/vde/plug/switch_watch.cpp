@@ -95,9 +95,11 @@ void SwitchWatch::take_line(const std::string& full) {
     busy_ = false;
     answered();
   }
-  if (line.starts_with(kPortCame) || line.starts_with(kEndpointCame)) others_ = true;  // until they are counted
+  if (line.starts_with(kPortCame) || line.starts_with(kEndpointCame))
+    others_ = true;  // until they are counted
   if (line.starts_with("302") || line.starts_with("303")) changed_ = true;
-  if (line.starts_with("Numports=")) room_ = std::strtoul(line.data() + std::strlen("Numports="), nullptr, 10);
+  if (line.starts_with("Numports="))
+    room_ = std::strtoul(line.data() + std::strlen("Numports="), nullptr, 10);
   if (!counting_ || line.find("-- endpoint ID") == std::string_view::npos) return;
   ++endpoints_;
   if (!line.ends_with(own_)) ++strangers_;

@@ -1,0 +1,217 @@
+// What goes wrong around a LAN that a VDE switch carries, and what is said of it.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "tests/integration/frames.h"
+#include "tests/integration/harness.h"
+#include "tests/integration/product.h"
+#include "tests/integration/vde.h"
+
+namespace lanwright::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A network of each name with one attachment, and a bridge that has nothing to do with them.
+std::string networks(const std::vector<std::string>& names, const std::string& settings = "") {
+  std::string text = "version: 1\nname: lan\nnetworks:\n  other: {driver: bridge}\n";
+  for (const std::string& name : names) text += "  " + name + ": {driver: vde" + settings + "}\n";
+  text += "attachments:\n";
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const std::string number = std::to_string(i);
+    text += "  r1-" + number + ": {network: " + names[i] + ", netns: r1, interface: e" + number + "}\n";
+  }
+  return text;
+}
+
+class VdeFaults : public testing::Test {
+ protected:
+  VdeFaults() { sandbox_.add_netns("r1"); }
+
+  void start(AgentOptions options = {}) { agent_.emplace(sandbox_, std::move(options)); }
+
+  Finished apply(const std::string& yaml, const std::string& more = "--wait=0s") const {
+    return agent_->cli({"apply", "-f", sandbox_.write_file("given.yaml", yaml), more}, {.limit = 120s});
+  }
+
+  // The network is in this phase and says all these words; others are not concerned.
+  void expect_told(const std::string& network, const std::string& phase,
+                   const std::vector<std::string>& words) const {
+    EXPECT_TRUE(reaches(*agent_, "networks", network, phase));
+    const std::string message = message_of(*agent_, "networks", network);
+    for (const std::string& word : words)
+      EXPECT_NE(message.find(word), std::string::npos) << word << " in: " << message;
+    EXPECT_TRUE(reaches(*agent_, "networks", "other", "Ready"));
+  }
+
+  fs::path place(const std::string& network) const {
+    return agent_->socket().parent_path() / "vde" / network;
+  }
+
+  // It is up, and carries frames.
+  void expect_works(const std::string& network, const std::string& interface) const {
+    ASSERT_TRUE(reaches(*agent_, "networks", network, "Ready"));
+    ASSERT_TRUE(reaches(*agent_, "attachments", "r1-" + interface.substr(1), "Ready"));
+    VdeClient client(switch_of(*agent_, network).socket);
+    InterfacePort inside("r1", interface);
+    EXPECT_TRUE(talk(client, inside));
+  }
+
+  Sandbox sandbox_;
+  std::optional<AgentProcess> agent_;
+};
+
+// ---- told before anything is done
+
+TEST_F(VdeFaults, WhatCannotBeIsRefusedWithItsReason) {
+  start();
+  const auto refused = [&](const std::string& network, const std::string& attachment,
+                           const std::vector<std::string>& words) {
+    const Finished result =
+        apply("version: 1\nname: lan\nnetworks:\n  lan: {driver: vde" + network +
+              "}\nattachments:\n  r1: {network: lan, netns: r1, interface: e0" + attachment + "}\n");
+    EXPECT_NE(result.status, 0) << network << attachment;
+    for (const std::string& word : words)
+      EXPECT_NE(result.text().find(word), std::string::npos) << word << " in: " << result.text();
+  };
+  refused(", mtu: 1501", "", {"mtu 1501", "1500"});
+  refused(", mtu: 9000", "", {"mtu 9000", "1500"});
+  refused("", ", mtu: 1501", {"mtu 1501", "1500"});
+  refused(", mtu: 1400", ", mtu: 1450", {"mtu 1450", "1400"});
+  refused("", ", vlan: 5", {"hub: false"});
+  refused("", ", trunk: [5, 6]", {"hub: false"});
+  refused(", uplinks: [{interface: up0, vlan: 5}]", "", {"hub: false"});
+  refused("", ", isolated: true", {"isolated"});
+  refused(", vde: {mode: \"0999\"}", "", {"0999", "octal"});
+  refused(", vde: {mode: \"01777\"}", "", {"01777", "octal"});
+  refused(", vde: {hubb: true}", "", {"hubb", "hub"});
+  refused(", internal: true", "", {"internal"});
+  EXPECT_EQ(agent_->get_json("/v1/networks"), Json::array());
+  EXPECT_TRUE(fs::is_empty(place("")));
+}
+
+TEST_F(VdeFaults, MoreAttachmentsThanASwitchHasPortsAreRefused) {
+  start();
+  std::string text = "version: 1\nname: lan\nnetworks:\n  lan: {driver: vde}\nattachments:\n";
+  for (int i = 0; i < 4097; ++i)
+    text +=
+        "  a" + std::to_string(i) + ": {network: lan, netns: r1, interface: e" + std::to_string(i) + "}\n";
+  const Finished result = apply(text);
+  EXPECT_NE(result.status, 0);
+  for (const char* word : {"4097", "4096", "network lan"})
+    EXPECT_NE(result.text().find(word), std::string::npos)
+        << word << " in: " << result.text().substr(0, 2000);
+  EXPECT_EQ(agent_->get_json("/v1/networks"), Json::array());
+}
+
+// ---- told when it is tried
+
+// Of 108 bytes clients and the console need 17 behind the directory; a network's name has up to 63.
+TEST_F(VdeFaults, APathThatIsTooLongForASocketIsTold) {
+  const std::string longest(63, 'n');
+  AgentOptions options;
+  for (const bool fits : {true, false}) {
+    SCOPED_TRACE(fits ? "it just fits" : "it is one too long");
+    options.name = std::string(fits ? 9 : 10, 'd');
+    start(options);
+    ASSERT_EQ(place(longest).string().size(), fits ? 91U : 92U);
+    apply(networks({longest, "lan"}));
+    if (fits)
+      expect_works(longest, "e0");
+    else
+      expect_told(longest, "Retrying", {"too long", longest, "108", "shorter name", "--run-dir"});
+    expect_works("lan", "e1");
+    EXPECT_TRUE(agent_->cli({"delete", "set", "lan", "--wait=20s"}, {.limit = 60s}).ok());
+    agent_->stop();
+  }
+}
+
+TEST_F(VdeFaults, AGroupThatDoesNotExistIsTold) {
+  start();
+  apply(networks({"lan"}, ", vde: {group: nosuchgroup}"));
+  expect_told("lan", "Retrying", {"nosuchgroup", "switch"});
+  apply(networks({"lan"}, ", vde: {group: daemon}"), "--wait=20s");
+  expect_works("lan", "e0");
+}
+
+TEST_F(VdeFaults, ASwitchThatIsNotInstalledIsToldAndFoundLater) {
+  AgentOptions options;
+  const fs::path programs = sandbox_.directory() / "programs";
+  fs::create_directory(programs);
+  options.environment = {"PATH=" + programs.string()};
+  start(options);
+  apply(networks({"lan"}));
+  expect_told("lan", "Retrying", {"vde_switch", "not installed", "apt-get install vde-switch"});
+  EXPECT_NE(phase_of(*agent_, "attachments", "r1-0"), "Ready");
+  fs::create_symlink("/usr/bin/vde_switch", programs / "vde_switch");
+  expect_works("lan", "e0");
+}
+
+// ---- others in its place
+
+class VdeStranger : public VdeFaults {
+ protected:
+  void expect_conflict(pid_t pid) const {
+    expect_told("lan", "Conflict", {place("lan"), "process " + std::to_string(pid)});
+  }
+};
+
+TEST_F(VdeStranger, WhoWasThereFirstIsNamedAndLeftAlone) {
+  start();
+  fs::create_directories(place(""));
+  ForeignSwitch stranger(place("lan"));
+  std::ofstream(place("lan") / "notes") << "mine";
+  apply(networks({"lan", "wire"}));
+  expect_conflict(stranger.pid());
+  expect_works("wire", "e1");
+  EXPECT_TRUE(is_alive(stranger.pid()));
+  EXPECT_TRUE(fs::exists(place("lan") / "notes"));
+  VdeClient one(place("lan"));
+  VdeClient other(place("lan"));
+  EXPECT_TRUE(talk(one, other)) << "it is disturbed";
+
+  agent_->kill();
+  start();
+  expect_conflict(stranger.pid());
+
+  fs::remove(place("lan") / "notes");
+}
+
+TEST_F(VdeStranger, TheNetworkComesUpWhenHeGoes) {
+  start();
+  ForeignSwitch stranger(place("lan"));
+  apply(networks({"lan"}));
+  expect_conflict(stranger.pid());
+  stranger.end(SIGTERM);  // takes its directory away
+  ASSERT_FALSE(fs::exists(place("lan")));
+  expect_works("lan", "e0");
+}
+
+TEST_F(VdeStranger, WhatHeLeavesBehindIsStillHis) {
+  start();
+  ForeignSwitch stranger(place("lan"));
+  apply(networks({"lan"}));
+  expect_conflict(stranger.pid());
+  stranger.end(SIGKILL);
+  ASSERT_TRUE(fs::exists(place("lan") / "ctl"));
+  EXPECT_EQ(phase_of(*agent_, "networks", "lan"), "Conflict");
+  fs::remove_all(place("lan"));
+  expect_works("lan", "e0");
+}
+
+// Deleting the network while somebody else is in its place is not his end.
+TEST_F(VdeStranger, DeletionLeavesHimAlone) {
+  start();
+  ForeignSwitch stranger(place("lan"));
+  apply(networks({"lan"}));
+  expect_conflict(stranger.pid());
+  const Finished removed = agent_->cli({"delete", "set", "lan", "--wait=20s"}, {.limit = 60s});
+  EXPECT_TRUE(removed.ok()) << removed.text();
+  EXPECT_TRUE(is_alive(stranger.pid()));
+  EXPECT_TRUE(fs::exists(place("lan") / "ctl"));
+}
+
+}  // namespace
+}  // namespace lanwright::test
