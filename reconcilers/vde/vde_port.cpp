@@ -179,8 +179,8 @@ void VdePort::find_plug(const SwitchPlaces& places, Running& running) {
 }
 
 // A vde_switch that loses several clients in one moment takes their descriptors for one another: it reads the
-// end of some for ever, closes ports that are in use, and never recovers. So it does not outlive a plug that may
-// have had many.
+// end of some for ever, closes ports that are in use, and never recovers. So it does not outlive a plug that
+// may have had many.
 void VdePort::end_confused(const Owner& owner, Running& running) {
   if (!running.process || running.plug || !has_ports_of_its_own(owner)) return;
   const auto ended = end(running.process, kGrace);

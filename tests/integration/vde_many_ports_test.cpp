@@ -4,36 +4,20 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <fstream>
-#include <sstream>
-
 #include "tests/integration/harness.h"
+#include "tests/integration/product.h"
 
 namespace lanwright::test {
 namespace {
-
-// Seconds that the process has computed.
-double processor_time(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(file, text);
-  std::istringstream fields(text.substr(text.rfind(')') + 2));  // from the third field on (proc_pid_stat(5))
-  std::string skipped;
-  for (int field = 3; field < 14; ++field) fields >> skipped;
-  double user = 0;
-  double system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
 
 // It goes on living without doing anything.
 void expect_idle(pid_t pid) {
   constexpr int kLooked = 400;  // milliseconds
   const Fd process = open_pidfd(pid);
-  const double before = processor_time(pid);
+  const Milliseconds before = processor_time(pid);
   pollfd ended{process.get(), POLLIN, 0};
   EXPECT_EQ(poll(&ended, 1, kLooked), 0) << "the switch ended";
-  EXPECT_LT(processor_time(pid) - before, 0.1) << "the switch spins";
+  EXPECT_LT(processor_time(pid) - before, 100ms) << "the switch spins";
 }
 
 TEST(VdeManyPorts, AllAreBackAfterThePlugWasKilledAgainAndAgain) {
