@@ -77,11 +77,6 @@ std::string last_words(const std::string& log) {
   return words;
 }
 
-// Whether its plug has a port of the switch for each interface.
-bool has_ports_of_its_own(const Owner& owner) {
-  return owner.settings.find(" hub=0 ") != std::string::npos;
-}
-
 // "001.12" and the like: sockets that a switch or its clients made and did not take away.
 bool is_leftover(const fs::directory_entry& file) {
   std::error_code ignored;
@@ -129,7 +124,6 @@ class VdePort final : public SwitchPort {
   void find_plug(const SwitchPlaces& places, Running& running);
   void look_for_strangers(Observed& observed, Touched& touched);
   void prove(const SwitchPlaces& places, Running& running);
-  static void end_confused(const Owner& owner, Running& running);
 
   // Actions.
   Result<void> prepare(const RunSwitch& step, Observed& observed);
@@ -178,15 +172,6 @@ void VdePort::find_plug(const SwitchPlaces& places, Running& running) {
   listen(running.client.fd());
 }
 
-// A vde_switch that loses several clients in one moment takes their descriptors for one another: it reads the
-// end of some for ever, closes ports that are in use, and never recovers. So it does not outlive a plug that
-// may have had many.
-void VdePort::end_confused(const Owner& owner, Running& running) {
-  if (!running.process || running.plug || !has_ports_of_its_own(owner)) return;
-  const auto ended = end(running.process, kGrace);
-  running.process = {};
-}
-
 // What of this network there is. Level-triggered: whatever happened, the same look.
 void VdePort::look(const std::string& network, Observed& observed, Touched& touched) {
   const SwitchPlaces places = places_of(network);
@@ -206,6 +191,7 @@ void VdePort::look(const std::string& network, Observed& observed, Touched& touc
   SwitchFact fact;
   fact.uid = owner->uid;
   fact.settings = owner->settings;
+  fact.pid = running.process.pid;
   if (running.client) {
     auto ports = running.client.list();
     if (!ports) {  // it does not answer: it is of no use, and started anew
@@ -218,8 +204,6 @@ void VdePort::look(const std::string& network, Observed& observed, Touched& touc
       for (const plug::PortLine& line : ports->lines) fact.plugs[line.plug.mark] = line.plug;
     }
   }
-  end_confused(*owner, running);
-  fact.pid = running.process.pid;
   const bool has_vlans = std::any_of(fact.plugs.begin(), fact.plugs.end(),
                                      [](const auto& plug) { return plug.second.port != 0; });
   if (fact.pid != 0 && has_vlans) {
