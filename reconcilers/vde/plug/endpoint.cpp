@@ -65,7 +65,8 @@ void TapEndpoint::send(const Frame& frame) {
     count_sent(counters, frame.bytes.size());
 }
 
-// The same error tells that the interface went down, from which it may come up again, and that it was removed.
+// The same error tells that the interface went down, from which it may come up again, and that it was
+// removed.
 bool PacketEndpoint::is_removed() const {
   sockaddr_ll address{};
   socklen_t size = sizeof address;
@@ -121,7 +122,8 @@ std::unique_ptr<SwitchEndpoint> SwitchEndpoint::open(const std::string& director
   vde_open_args arguments{port, nullptr, 0600};
   vdeconn* connection = vde_open(url.data(), description.data(), &arguments);
   if (connection == nullptr) {
-    words = std::string("connect to ") + directory + ": " + std::strerror(errno);  // NOLINT(concurrency-mt-unsafe)
+    words = std::string("connect to ") + directory + ": " +
+            std::strerror(errno);  // NOLINT(concurrency-mt-unsafe)
     return nullptr;
   }
   const int data = vde_datafd(connection);

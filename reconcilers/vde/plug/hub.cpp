@@ -24,22 +24,20 @@ std::size_t wire_length(const Frame& frame) {
 }
 
 bool is_tagged(const Frame& frame) {
-  const unsigned type = static_cast<unsigned>(frame.bytes[kMacHeader - 2]) << 8U | frame.bytes[kMacHeader - 1];
+  const unsigned type =
+      static_cast<unsigned>(frame.bytes[kMacHeader - 2]) << 8U | frame.bytes[kMacHeader - 1];
   return type == ETH_P_8021Q || type == ETH_P_8021AD;
 }
 
 }  // namespace
 
 Hub::Hub(Poller& poller, Options options, std::function<bool()> alone)
-    : poller_(poller),
-      options_(options),
-      alone_(std::move(alone)),
-      buffer_(std::make_unique<FrameBuffer>()) {
+    : poller_(poller), options_(options), alone_(std::move(alone)), buffer_(std::make_unique<FrameBuffer>()) {
   if (options_.shared) segments_.emplace_back();
 }
 
-// Only a tagged frame may be longer by its tag: the switch cuts off what is longer than 1518 bytes, and what is
-// left of it must not pass for a whole frame.
+// Only a tagged frame may be longer by its tag: the switch cuts off what is longer than 1518 bytes, and what
+// is left of it must not pass for a whole frame.
 bool Hub::is_too_long(const Frame& frame) const {
   const std::size_t tag = is_tagged(frame) ? kVlanTag : 0;
   return wire_length(frame) > options_.mtu + kMacHeader + tag;
@@ -149,9 +147,10 @@ void Hub::forward(Segment& segment, Endpoint& from, const Frame& frame) {
 void Hub::to_switch(Segment& segment, Endpoint& from, const Frame& frame) {
   SwitchEndpoint& endpoint = *segment.to_switch;
   const bool waited = endpoint.wants_to_flush();
-  const auto outcome = segmenter_.segment(frame.offload, frame.bytes, [&](std::span<const std::uint8_t> bytes) {
-    endpoint.send({{}, bytes});
-  });
+  const auto outcome =
+      segmenter_.segment(frame.offload, frame.bytes, [&](std::span<const std::uint8_t> bytes) {
+        endpoint.send({{}, bytes});
+      });
   if (outcome == Outcome::malformed) ++from.counters.dropped;
   if (!waited && endpoint.wants_to_flush()) poller_.change(endpoint.fd(), EPOLLIN | EPOLLOUT);
 }

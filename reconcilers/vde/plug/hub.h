@@ -23,8 +23,8 @@ namespace lanwright::plug {
 class Hub {
  public:
   struct Options {
-    bool shared = true;    // one port of the switch for all
-    std::size_t mtu = 0;   // bytes behind the Ethernet header and one VLAN tag
+    bool shared = true;   // one port of the switch for all
+    std::size_t mtu = 0;  // bytes behind the Ethernet header and one VLAN tag
   };
   // `alone()` says that nobody else is plugged into the switch.
   Hub(Poller& poller, Options options, std::function<bool()> alone);
@@ -33,7 +33,8 @@ class Hub {
   std::function<void()> on_lost;             // the switch closed a connection
 
   // Replaces what has the same mark. `to_switch` is its own port of the switch, if it is to have one.
-  void add(const PlugFact& plug, std::unique_ptr<Endpoint> endpoint, std::unique_ptr<SwitchEndpoint> to_switch);
+  void add(const PlugFact& plug, std::unique_ptr<Endpoint> endpoint,
+           std::unique_ptr<SwitchEndpoint> to_switch);
   void remove(const Mark& mark);
   // The port that all share.
   void connect(std::unique_ptr<SwitchEndpoint> to_switch);
