@@ -29,6 +29,7 @@ networks:
     uplinks: [up1]
   taken: {driver: bridge, bridge: {name: br-taken}}
   a-name-that-is-longer-than-a-link: {driver: bridge, bridge: {flooding: hub}}
+  wire: {driver: vde}
 attachments:
   r1-lan:
     network: lan
@@ -40,6 +41,7 @@ attachments:
     routes: [{to: default, via: 10.1.0.254}, {to: 10.9.0.0/16, via: 10.1.0.254, metric: 7}]
   absent: {network: lan, netns: absent, interface: eth0}
   vm: {network: lan, tap: {name: tap-vm, owner: 1000, group: 1000}}
+  r1-wire: {network: wire, netns: r1, interface: eth1}
 )";
 
 class Rest : public testing::Test {
@@ -55,8 +57,8 @@ class Rest : public testing::Test {
     const Finished applied = agent_->cli({"apply", "-f", sandbox_.write_file("campus.yaml", kCampus)});
     if (!applied.ok()) throw HarnessError(applied.text());
     for (const auto& [kinds, name, phase] :
-         {std::tuple("attachments", "r1-lan", "Ready"), std::tuple("attachments", "absent", "Pending"),
-          std::tuple("networks", "taken", "Conflict")}) {
+         {std::tuple("attachments", "r1-lan", "Ready"), std::tuple("attachments", "r1-wire", "Ready"),
+          std::tuple("attachments", "absent", "Pending"), std::tuple("networks", "taken", "Conflict")}) {
       if (auto reached = reaches(*agent_, kinds, name, phase); !reached)
         throw HarnessError(reached.message());
     }
@@ -214,7 +216,7 @@ TEST_F(Rest, ObjectsAreTruthful) {
   EXPECT_EQ(names("/v1/attachments?phase=Pending"), std::vector<std::string>{"absent"});
   EXPECT_EQ(names("/v1/networks?phase=Conflict"), std::vector<std::string>{"taken"});
   EXPECT_EQ(agent_->get_json("/v1/networks?limit=2").size(), 2U);
-  EXPECT_EQ(agent_->get_json("/v1/networks?limit=2&offset=2").size(), 1U);
+  EXPECT_EQ(agent_->get_json("/v1/networks?limit=2&offset=2").size(), 2U);
 }
 
 TEST_F(Rest, EventsNameWhoAsked) {
