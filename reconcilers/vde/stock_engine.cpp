@@ -23,9 +23,12 @@ std::string octal(std::uint32_t mode) {
   return text.str();
 }
 
-// Who may connect to the socket may also make one of its own beside it, as clients do.
+// Who may connect to the socket may also make one of its own beside it, as clients do, but not take another's
+// place: nobody removes the socket of the switch (the sticky bit).
 std::uint32_t directory_mode(std::uint32_t mode) {
-  std::uint32_t result = 0;
+  constexpr std::uint32_t kSticky = 01000;
+  constexpr std::uint32_t kWritableByOthers = 022;
+  std::uint32_t result = (mode & kWritableByOthers) != 0 ? kSticky : 0;
   for (const std::uint32_t shift : {0U, 3U, 6U}) {
     if ((mode >> shift & 2U) != 0) result |= 7U << shift;
   }
