@@ -153,7 +153,7 @@ std::string find_program(const std::string& name) {
   const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): never set by this program
   std::istringstream places(path != nullptr && *path != '\0' ? path : "/usr/sbin:/usr/bin:/sbin:/bin");
   for (std::string place; std::getline(places, place, ':');) {
-    std::string candidate = place + "/" + name;
+    const std::string candidate = std::filesystem::path(place) / name;
     if (place.starts_with('/') && ::access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return {};
