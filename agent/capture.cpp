@@ -169,14 +169,23 @@ class PcapSource final : public CaptureSource {
   Opened open(const Description& network, const std::string& filter) override {
     const std::string& driver = spec_of(network).driver;
     const auto* known = std::ranges::find(kDrivers, driver, &DriverCapture::driver);
-    if (known != kDrivers.end() && known->open == nullptr)
-      return capture_switch((run_dir_ / "vde" / network.object->id.name).string(), filter);
+    if (known != kDrivers.end() && known->open == nullptr) return capture_own_switch(network, filter);
     if (known != kDrivers.end()) return known->open(network, filter);
     return refusal(ErrorKind::unsupported, network.object->id.text(),
                    "networks of driver " + driver + " cannot be captured");
   }
 
  private:
+  // By whose it is, not by its name, which a switch of somebody else may have.
+  Opened capture_own_switch(const Description& network, const std::string& filter) const {
+    const std::string& name = network.object->id.name;
+    const SwitchPlaces places = switch_places(run_dir_, name);
+    if (read_switch_owner(places).value_or(SwitchOwner{}).uid != network.object->uid)
+      return refusal(ErrorKind::waiting, network.object->id.text(), "it has no switch now",
+                     "see: lanwright describe network " + name);
+    return capture_switch(places, filter);
+  }
+
   std::filesystem::path run_dir_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "agent/log.h"
 #include "api/pcap_file.h"
+#include "reconcilers/vde/management.h"
 #include "reconcilers/vde/plug/endpoint.h"
 
 namespace lanwright {
@@ -17,6 +18,7 @@ using plug::FrameBuffer;
 using plug::Received;
 using plug::SwitchEndpoint;
 
+constexpr std::chrono::seconds kPatience(3);  // with a switch
 constexpr const char* kCaptureName = "lanwright capture";
 
 Error refusal(ErrorKind kind, const std::string& directory, std::string words, std::string hint = {}) {
@@ -73,9 +75,12 @@ Result<std::unique_ptr<FilterProgram>> compile(const std::string& directory, con
 
 }  // namespace
 
-Result<std::unique_ptr<Capture>> capture_switch(const std::string& directory, const std::string& filter) {
+Result<std::unique_ptr<Capture>> capture_switch(const SwitchPlaces& places, const std::string& filter) {
+  const std::string& directory = places.socket;
   auto program = compile(directory, filter);
   if (!program) return program.error();
+  // A switch that does not answer here would never answer below.
+  if (auto answers = Management::open(places.management(), kPatience); !answers) return answers.error();
   std::string words;
   auto port = SwitchEndpoint::open(directory, 0, kCaptureName, words);
   if (!port) return refusal(ErrorKind::waiting, directory, words, "see: lanwright get switches");

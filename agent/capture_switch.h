@@ -7,6 +7,7 @@
 #include <string>
 
 #include "api/capture.h"
+#include "reconcilers/vde/places.h"
 
 namespace lanwright {
 
@@ -19,7 +20,8 @@ struct FilterProgram {
   FilterProgram& operator=(const FilterProgram&) = delete;
 };
 
-// `directory` is the switch's. May block while the switch does not answer: not for the loop's thread.
-Result<std::unique_ptr<Capture>> capture_switch(const std::string& directory, const std::string& filter);
+// `timeout` when the switch does not answer within some seconds, for which this blocks: not for the loop's
+// thread.
+Result<std::unique_ptr<Capture>> capture_switch(const SwitchPlaces& places, const std::string& filter);
 
 }  // namespace lanwright

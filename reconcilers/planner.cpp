@@ -80,7 +80,7 @@ class Planner {
     int stage;
   };
 
-  void compare_switches(const Cursor& at);
+  void compare_switches(const Cursor& at, bool with_plugs);
   void remove_all(const Cursor& at);
   void release_claims(const Cursor& at);
   void remove_strays(const Cursor& at);
@@ -187,7 +187,7 @@ void Planner::look_at(const Entry& entry, int depth) {
   if (entry.object.spec || entry.object.deleting) release_claims(at);
   if (entry.object.deleting) {
     remove_all(at);
-    return compare_switches(at);
+    return compare_switches(at, true);
   }
   if (!entry.object.spec)
     return block(at, {ErrorKind::internal, "read from the store", entry.object.id.text(), 0,
@@ -216,13 +216,14 @@ void Planner::look_at(const Entry& entry, int depth) {
   const std::size_t blocked = plan_.blocked.size();
   for (const LinkSpec& link : parts_of(entry).links) {
     compare(at, link);
-    if (plan_.blocked.size() != blocked) return;  // one reason is enough, and the rest would build on it
+    // One reason is enough, and the rest would build on it; but for a switch, which runs without its uplinks.
+    if (plan_.blocked.size() != blocked) return compare_switches(at, false);
   }
-  compare_switches(at);
+  compare_switches(at, true);
 }
 
-void Planner::compare_switches(const Cursor& at) {
-  auto outcome = switches_.compare(at.entry, parts_of(at.entry), created_);
+void Planner::compare_switches(const Cursor& at, bool with_plugs) {
+  auto outcome = switches_.compare(at.entry, parts_of(at.entry), created_, with_plugs);
   const auto take = [&](SwitchPlanner::Change& change, int stage) {
     act(at, stage, std::move(change.step), std::move(change.reason), std::move(change.differences),
         change.disruption);
@@ -232,7 +233,7 @@ void Planner::compare_switches(const Cursor& at) {
     const bool plug = std::holds_alternative<PlugIn>(change.step);
     take(change, at.stage + (plug ? kInnerLinks : kLinks));
   }
-  if (outcome.blocked) block(at, std::move(*outcome.blocked));
+  if (outcome.blocked && with_plugs) block(at, std::move(*outcome.blocked));
 }
 
 void Planner::remove_all(const Cursor& at) {
@@ -962,6 +963,9 @@ std::size_t count_orphans(const Blueprint& desired, const Observed& observed) {
       const auto mark = Mark::parse(fact.alias);
       if (mark && desired.find_uid(mark->uid) == nullptr) ++count;
     }
+  }
+  for (const auto& [network, fact] : observed.switches) {
+    if (!fact.uid.empty() && desired.find_uid(fact.uid) == nullptr) ++count;
   }
   return count;
 }

@@ -22,7 +22,8 @@ Plan plan(const Blueprint& desired, const Observed& observed, Scope scope = null
 std::set<std::string> settled_claims(const Blueprint::Entry& entry, const Blueprint& desired,
                                      const Observed& observed);
 
-// Links that carry a mark of ours that `desired` does not know. They are left alone, and told.
+// Links that carry a mark of ours that `desired` does not know, and switches likewise. They are left alone,
+// and told.
 std::size_t count_orphans(const Blueprint& desired, const Observed& observed);
 
 }  // namespace lanwright

@@ -29,12 +29,13 @@ bool shares_port(const Entry& network) {
 }  // namespace
 
 SwitchPlanner::Outcome SwitchPlanner::compare(const Entry& entry, const Parts& parts,
-                                              const std::set<LinkName>& made) {
+                                              const std::set<LinkName>& made, bool with_plugs) {
   Outcome outcome;
   if (observed_.switches.empty() && !parts.carrier && parts.plugs.empty()) return outcome;
-  unplug_strays(entry, parts, outcome);
+  unplug_strays(entry, parts, made, outcome);
   if (entry.object.deleting) return outcome;
   if (parts.carrier) compare_carrier(entry, *parts.carrier, outcome);
+  if (!with_plugs) return outcome;
   for (const PlugSpec& plug : parts.plugs) {
     if (!outcome.blocked) compare_plug(entry, plug, made, outcome);
   }
@@ -53,8 +54,10 @@ const std::set<std::string>& SwitchPlanner::networks_of(const Uid& uid) {
   return found == networks_.end() ? none : found->second;
 }
 
-// What is plugged in with a mark of this object that it does not want any more, and switches of its own.
-void SwitchPlanner::unplug_strays(const Entry& entry, const Parts& parts, Outcome& outcome) {
+// What is plugged in with a mark of this object that it does not want any more, or whose interface is gone,
+// and switches of its own.
+void SwitchPlanner::unplug_strays(const Entry& entry, const Parts& parts, const std::set<LinkName>& made,
+                                  Outcome& outcome) {
   for (const std::string& network : networks_of(entry.object.uid)) {
     const SwitchFact& fact = observed_.switches.at(network);
     const bool own = fact.uid == entry.object.uid;
@@ -68,7 +71,8 @@ void SwitchPlanner::unplug_strays(const Entry& entry, const Parts& parts, Outcom
          plug != fact.plugs.end() && plug->first.uid == entry.object.uid; ++plug) {
       const bool wanted = !entry.object.deleting &&
                           std::any_of(parts.plugs.begin(), parts.plugs.end(), [&](const PlugSpec& spec) {
-                            return spec.network == network && spec.role == plug->first.role;
+                            return spec.network == network && spec.role == plug->first.role &&
+                                   (made.contains(spec.link) || observed_.find(spec.link) != nullptr);
                           });
       if (!wanted)
         outcome.removals.push_back(

@@ -31,14 +31,16 @@ class SwitchPlanner {
       : desired_(desired), observed_(observed) {}
 
   // To be called once for each object, networks before what is plugged into them. `parts` are the object's.
-  // `made` are links that the plan makes.
-  Outcome compare(const Blueprint::Entry& entry, const Parts& parts, const std::set<LinkName>& made);
+  // `made` are links that the plan makes. Without `with_plugs` only the switch itself is seen to.
+  Outcome compare(const Blueprint::Entry& entry, const Parts& parts, const std::set<LinkName>& made,
+                  bool with_plugs);
 
  private:
   void compare_carrier(const Blueprint::Entry& entry, const SwitchSpec& spec, Outcome& outcome);
   void compare_plug(const Blueprint::Entry& entry, const PlugSpec& spec, const std::set<LinkName>& made,
                     Outcome& outcome);
-  void unplug_strays(const Blueprint::Entry& entry, const Parts& parts, Outcome& outcome);
+  void unplug_strays(const Blueprint::Entry& entry, const Parts& parts, const std::set<LinkName>& made,
+                     Outcome& outcome);
   const std::set<std::string>& networks_of(const Uid& uid);
 
   const Blueprint& desired_;

@@ -170,10 +170,13 @@ Result<Descriptor> connect_unix(const std::string& path) {
                  "a socket's path has at most " + std::to_string(sizeof address.sun_path - 1) + " bytes",
                  "choose a shorter run directory or name"};
   path.copy(address.sun_path, path.size());
-  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (socket && ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+  // To one that accepts nobody any more it would block as soon as its queue is full.
+  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (socket && ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      ::fcntl(socket.get(), F_SETFL, O_RDWR) == 0)
     return socket;
   Error error = error_from_errno(errno, "connect to", path);
+  if (error.number == EAGAIN) error.kind = ErrorKind::timeout;
   if (error.number == ENOENT) error.kind = ErrorKind::not_found;
   if (error.number == ECONNREFUSED) error.kind = ErrorKind::waiting;
   return error;

@@ -46,7 +46,8 @@ Result<void> end(const Process& process, std::chrono::milliseconds grace);
 // Absolute path of a program that is looked for as a shell does; empty when there is none.
 std::string find_program(const std::string& name);
 
-// A stream connection to a Unix socket. `not_found` when there is no file, `waiting` when nobody listens.
+// A stream connection to a Unix socket. `not_found` when there is no file, `waiting` when nobody listens,
+// `timeout` when who listens does not accept anybody. Never blocks.
 Result<Descriptor> connect_unix(const std::string& path);
 
 }  // namespace lanwright

@@ -12,19 +12,9 @@
 #include "model/switches.h"
 #include "reconcilers/processes/process.h"
 #include "reconcilers/switch_port.h"
+#include "reconcilers/vde/places.h"
 
 namespace lanwright {
-
-// The files of one switch.
-struct SwitchPlaces {
-  std::string socket;       // directory that other programs name to join
-  std::string private_dir;  // only root's
-  std::string management() const { return private_dir + "/management"; }
-  std::string plug() const { return private_dir + "/plug"; }
-  std::string owner() const { return private_dir + "/owner"; }
-  std::string switch_log() const { return private_dir + "/switch.log"; }
-  std::string plug_log() const { return private_dir + "/plug.log"; }
-};
 
 class SwitchEngine {
  public:

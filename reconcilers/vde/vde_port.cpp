@@ -40,31 +40,9 @@ constexpr std::uint64_t kSpareDescriptors = 512;
 constexpr std::uint64_t kDescriptorsPerPort = 3;
 constexpr std::size_t kWordsShown = 300;  // of a log
 
-struct Owner {
-  Uid uid;
-  std::string settings;  // the engine's name first
-};
-
 const SwitchEngine& engine_of(const std::string& settings) {
   const SwitchEngine* engine = find_engine(settings.substr(0, settings.find(' ')));
   return engine != nullptr ? *engine : default_engine();
-}
-
-std::optional<Owner> read_owner(const SwitchPlaces& places) {
-  std::ifstream file(places.owner());
-  Owner owner;
-  if (!std::getline(file, owner.uid) || !std::getline(file, owner.settings)) return std::nullopt;
-  return owner;
-}
-
-Result<void> write_owner(const SwitchPlaces& places, const Owner& owner) {
-  const std::string fresh = places.owner() + ".new";
-  std::ofstream file(fresh, std::ios::trunc);
-  file << owner.uid << '\n' << owner.settings << '\n';
-  file.close();
-  if (!file || std::rename(fresh.c_str(), places.owner().c_str()) != 0)
-    return error_from_errno(errno, "write", places.owner());
-  return {};
 }
 
 std::string last_words(const std::string& log) {
@@ -109,8 +87,7 @@ class VdePort final : public SwitchPort {
   };
 
   SwitchPlaces places_of(const std::string& network) const {
-    return {(options_.run_dir / "vde" / network).string(),
-            (options_.run_dir / "switches" / network).string()};
+    return switch_places(options_.run_dir, network);
   }
   void listen(int fd) {
     epoll_event event{};
@@ -175,7 +152,7 @@ void VdePort::find_plug(const SwitchPlaces& places, Running& running) {
 // What of this network there is. Level-triggered: whatever happened, the same look.
 void VdePort::look(const std::string& network, Observed& observed, Touched& touched) {
   const SwitchPlaces places = places_of(network);
-  const auto owner = read_owner(places);
+  const auto owner = read_switch_owner(places);
   const auto known = observed.switches.find(network);
   if (!owner) {
     running_.erase(network);
@@ -194,10 +171,13 @@ void VdePort::look(const std::string& network, Observed& observed, Touched& touc
   fact.pid = running.process.pid;
   if (running.client) {
     auto ports = running.client.list();
-    if (!ports) {  // it does not answer: it is of no use, and started anew
-      const auto ended = end(running.plug, kGrace);
+    if (!ports) {
+      // One that does not answer is of no use, and started anew; one that took another for its agent is asked
+      // again at the next look.
+      if (ports.error().kind == ErrorKind::timeout) {
+        if (auto ended = end(running.plug, kGrace); ended) running.plug = {};
+      }
       running.client = {};
-      running.plug = {};
     } else {
       fact.plug_pid = running.plug.pid;
       fact.connected = ports->connected;
@@ -211,6 +191,12 @@ void VdePort::look(const std::string& network, Observed& observed, Touched& touc
       for (auto& [mark, plug] : fact.plugs) {
         const auto of_port = vlans->find(plug.port);
         if (of_port != vlans->end()) plug.vlans = of_port->second;
+      }
+    } else if (known != observed.switches.end()) {  // not told now: as it was
+      for (auto& [mark, plug] : fact.plugs) {
+        const auto before = known->second.plugs.find(mark);
+        if (before != known->second.plugs.end() && before->second.port == plug.port)
+          plug.vlans = before->second.vlans;
       }
     }
   }
@@ -230,7 +216,7 @@ void VdePort::look_for_strangers(Observed& observed, Touched& touched) {
   for (const auto& each : fs::directory_iterator(options_.run_dir / "vde", failed)) {
     const std::string network = each.path().filename();
     const SwitchPlaces places = places_of(network);
-    if (read_owner(places)) continue;
+    if (read_switch_owner(places)) continue;
     strangers.insert(network);
     SwitchFact fact;
     fact.foreign = places.socket + " is there already and not ours";
@@ -278,7 +264,7 @@ Touched VdePort::drain(Observed& observed) {
 
 // A switch that does not answer carries nothing: it is ended, and started anew.
 void VdePort::prove(const SwitchPlaces& places, Running& running) {
-  const auto owner = read_owner(places);
+  const auto owner = read_switch_owner(places);
   if (!running.process || !owner) return;
   const auto proof = engine_of(owner->settings).probe(places, kPatience);
   if (proof || proof.error().kind != ErrorKind::timeout) return;
@@ -369,7 +355,7 @@ Result<void> VdePort::prepare(const RunSwitch& step, Observed& observed) {
                      "/ctl, is too long: with what clients add a path has at most " +
                      std::to_string(sizeof(sockaddr_un::sun_path)) + " bytes",
                  "give the network a shorter name, or the agent a shorter --run-dir"};
-  if (!read_owner(places)) {
+  if (!read_switch_owner(places)) {
     struct stat found {};
     if (::lstat(places.socket.c_str(), &found) == 0) {
       look_for_strangers(observed, touched_);
@@ -386,7 +372,7 @@ Result<void> VdePort::prepare(const RunSwitch& step, Observed& observed) {
   }
   if (::mkdir(places.private_dir.c_str(), 0700) != 0 && errno != EEXIST)
     return error_from_errno(errno, "create directory", places.private_dir);
-  return write_owner(places, {step.uid, step.spec.settings()});
+  return write_switch_owner(places, {step.uid, step.spec.settings()});
 }
 
 Result<void> VdePort::start_switch(const RunSwitch& step) {
@@ -398,6 +384,16 @@ Result<void> VdePort::start_switch(const RunSwitch& step) {
   if (engine == nullptr)
     return Error{
         ErrorKind::invalid, "run switch", step.where.name, 0, "there is no engine " + step.spec.engine, {}};
+  if (auto stranger = connect_unix(places.socket + "/ctl")) {
+    const auto process = process_behind(*stranger);
+    return Error{ErrorKind::conflict,
+                 "run switch",
+                 step.where.name,
+                 EADDRINUSE,
+                 "process " + (process ? std::to_string(process->pid) : std::string("of somebody else")) +
+                     " listens in its place, " + places.socket,
+                 "end it, or choose another name"};
+  }
   SpawnSpec spawned;
   const std::string program = find_program(engine->program());
   if (program.empty())
@@ -470,6 +466,7 @@ Result<void> VdePort::run_plug(const RunSwitch& step) {
     for (find_plug(places, running); !running.plug; find_plug(places, running)) {
       const bool ended = await_end(*process, kStartPause);
       if (!ended && Clock::now() < end_time) continue;
+      if (auto stopped = ended ? Result<void>() : end(*process, 0ms); !stopped) return stopped;
       return Error{ErrorKind::busy,
                    "run plug",
                    step.where.name,
@@ -491,7 +488,7 @@ Result<void> VdePort::run_plug(const RunSwitch& step) {
 Result<void> VdePort::stop(const StopSwitch& step) {
   const std::string& network = step.where.name;
   const SwitchPlaces places = places_of(network);
-  const auto owner = read_owner(places);
+  const auto owner = read_switch_owner(places);
   if (!owner) return {};
   if (owner->uid != step.uid)
     return Error{ErrorKind::conflict, "stop switch", network, 0, "it is not ours any more", {}};
@@ -501,10 +498,13 @@ Result<void> VdePort::stop(const StopSwitch& step) {
   if (auto ended = end_processes(network); !ended) return ended;
   running_.erase(network);
   std::error_code failed;
-  for (const auto& each : fs::directory_iterator(places.socket, failed)) {
-    if (is_leftover(each)) fs::remove(each.path(), failed);
+  // Ours have ended: who still answers there is somebody else.
+  if (!connect_unix(places.socket + "/ctl")) {
+    for (const auto& each : fs::directory_iterator(places.socket, failed)) {
+      if (is_leftover(each)) fs::remove(each.path(), failed);
+    }
+    fs::remove(places.socket, failed);  // what else somebody put there stays, and the directory with it
   }
-  fs::remove(places.socket, failed);  // what else somebody put there stays, and the directory with it
   fs::remove_all(places.private_dir, failed);
   if (failed) return error_from_errno(failed.value(), "remove", places.private_dir);
   return {};
@@ -543,11 +543,7 @@ Result<void> VdePort::plug_in(const PlugIn& step, const Observed& observed) {
   PlugFact plug;
   plug.mark = step.mark;
   plug.tap = step.spec.tap;
-  // What has its place first lets go of the tap, which only one may hold.
-  if (auto removed = running.client.remove(step.mark); !removed) return removed;
-  auto descriptor = open_interface(step, observed, plug);
-  if (!descriptor) return descriptor.error();
-  const auto owner = read_owner(places);
+  const auto owner = read_switch_owner(places);
   if (step.own_port && owner) {
     std::vector<std::uint32_t> taken;
     auto ports = running.client.list();
@@ -557,6 +553,10 @@ Result<void> VdePort::plug_in(const PlugIn& step, const Observed& observed) {
     if (!number) return number.error();
     plug.port = *number;
   }
+  // What has its place first lets go of the tap, which only one may hold.
+  if (auto removed = running.client.remove(step.mark); !removed) return removed;
+  auto descriptor = open_interface(step, observed, plug);
+  if (!descriptor) return descriptor.error();
   return running.client.add(plug, *descriptor);
 }
 

@@ -180,6 +180,39 @@ TEST_F(SwitchPlanTest, AnUplinkIsHeardWhereItIs) {
   settle();
 }
 
+TEST_F(SwitchPlanTest, RunsWithoutAnUplinkThatIsNotThere) {
+  NetworkSpec spec;
+  spec.driver = "vde";
+  spec.uplinks.push_back({"eth1", {}, {}});
+  declare({Kind::network, "lab"}, spec);
+  declare_host("a");
+  const Plan seen = look();
+  EXPECT_EQ(texts(seen), (Texts{"run switch lab (hub)", "create tap eth0 in /run/netns/a",
+                                "plug eth0 in /run/netns/a into switch lab"}));
+  ASSERT_EQ(seen.blocked.size(), 1U);
+  EXPECT_EQ(seen.blocked[0].object, (ResourceId{Kind::network, "lab"}));
+  settle();
+}
+
+// It may come back under its old number, with a socket that hears nothing any more.
+TEST_F(SwitchPlanTest, AnUplinkThatIsGoneIsUnplugged) {
+  LinkFact uplink;
+  uplink.name = "eth1";
+  uplink.mtu = 1500;
+  uplink.up = true;
+  kernel.add_link("", uplink);
+  NetworkSpec spec;
+  spec.driver = "vde";
+  spec.uplinks.push_back({"eth1", {}, {}});
+  declare({Kind::network, "lab"}, spec);
+  settle();
+  kernel.delete_link({"", "eth1"});
+  const Plan seen = look();
+  ASSERT_EQ(seen.actions.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<Unplug>(seen.actions[0].step));
+  settle();
+}
+
 // ---- the declaration
 
 std::string mistakes_of(const std::string& yaml) {

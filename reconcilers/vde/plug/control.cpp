@@ -108,6 +108,7 @@ void Control::list() {
 
 void Control::add(const std::string& line) {
   const auto port = port_line_from(line);
+  if (!port && !descriptors_.empty()) descriptors_.pop_front();  // it came with this line
   if (!port || descriptors_.empty())
     return say("error this is no port, or it came without a descriptor: " + line);
   Descriptor descriptor = std::move(descriptors_.front());

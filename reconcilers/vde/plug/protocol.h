@@ -3,8 +3,9 @@
 // happens meanwhile is told at any time between lines.
 //
 //   connect                   connects the plug to the switch (one that shares a port among all)
-//   add PORT + a descriptor   plugs in a tap or a packet socket, as "port" below has it; replaces the same
-//   mark remove MARK               unplugs list                      one "port ..." line for each
+//   add PORT                  plugs in the tap or packet socket that came along, in place of the same mark
+//   remove MARK               unplugs
+//   list                      a line for each port, and whether the switch is connected
 //
 //   told: "gone MARK"         the interface behind it was removed
 //         "lost"              the switch closed a connection
