@@ -179,13 +179,16 @@ Cell switch_ports(const Json& o, const Context&) {
 }
 // Frames that somebody did not get.
 Cell lost_frames(const Json& o, const Context&) {
-  std::uint64_t lost = 0;
-  for (const Json& port : at(o, {"ports"}))
-    lost += port.value("dropped", std::uint64_t{0}) + port.value("tooLong", std::uint64_t{0});
+  const auto lost_by = [](const Json& part) {
+    return part.value("dropped", std::uint64_t{0}) + part.value("tooLong", std::uint64_t{0});
+  };
+  std::uint64_t lost = lost_by(o);
+  for (const Json& port : at(o, {"ports"})) lost += lost_by(port);
   return {std::to_string(lost), lost > 0 ? Colour::yellow : Colour::none};
 }
 Cell switch_state(const Json& o, const Context&) {
   const bool runs = text_at(o, {"pid"}) != "0" && text_at(o, {"plugPid"}) != "0";
+  if (runs && text_at(o, {"answers"}) == "false") return {"silent", Colour::yellow};
   return {runs ? "running" : "down", runs ? Colour::green : Colour::red};
 }
 Cell socket(const Json& o, const Context&) {
@@ -532,6 +535,9 @@ void print_switch(std::ostream& out, const Json& found, const Style& style) {
                                                                   {"PID", "pid"},
                                                                   {"Plug PID", "plugPid"},
                                                                   {"Connected", "connected"},
+                                                                  {"Answers", "answers"},
+                                                                  {"Dropped", "dropped"},
+                                                                  {"Too long", "tooLong"},
                                                                   {"Socket", "socket"}})
     print_field(out, label, text_at(found, {key}));
   Table table({"PORT", "LINK", "FRAMES IN", "BYTES IN", "FRAMES OUT", "BYTES OUT", "DROPPED", "TOO LONG"});

@@ -527,6 +527,9 @@ std::vector<SwitchView> Engine::do_switches() {
     view.plug_pid = report.fact.plug_pid;
     view.hub = parts.carrier && parts.carrier->hub;
     view.connected = report.fact.connected;
+    view.answers = report.answered;
+    view.dropped = report.shared.dropped;
+    view.too_long = report.shared.too_long;
     for (const auto& [mark, counters] : report.plugs) {
       const auto* entry = desired_.find_uid(mark.uid);
       if (entry == nullptr) continue;

@@ -116,7 +116,11 @@ struct SwitchView {
   int plug_pid = 0;
   bool hub = false;
   bool connected = false;  // its plug to it
+  bool answers = true;     // both told what they count; otherwise some of the ports are missing
   std::vector<SwitchPortView> ports;
+  // Where interfaces share one port of the switch: frames to and from other programs that were lost there.
+  std::uint64_t dropped = 0;   // the switch did not take them
+  std::uint64_t too_long = 0;  // from a program, above what the network carries
 };
 
 class AgentPort {

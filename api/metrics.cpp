@@ -94,6 +94,7 @@ struct SwitchFamily {
   const char* name;
   const char* help;
   std::uint64_t PortCounters::*counter;
+  std::uint64_t SwitchView::*lost = nullptr;  // where all share a port
 };
 
 void add_switches(Page& page, const std::vector<SwitchView>& switches) {
@@ -105,14 +106,17 @@ void add_switches(Page& page, const std::vector<SwitchView>& switches) {
                    &PortCounters::received_frames},
       SwitchFamily{"switch_sent_frames_total", "Frames that the switch gave to ports.",
                    &PortCounters::sent_frames},
-      SwitchFamily{"switch_dropped_frames_total", "Frames that ports did not take.", &PortCounters::dropped},
+      SwitchFamily{"switch_dropped_frames_total", "Frames that ports did not take.", &PortCounters::dropped,
+                   &SwitchView::dropped},
       SwitchFamily{"switch_too_long_frames_total",
-                   "Frames above what the network carries, which were dropped.", &PortCounters::too_long},
+                   "Frames above what the network carries, which were dropped.", &PortCounters::too_long,
+                   &SwitchView::too_long},
   };
   for (const SwitchFamily& family : kFamilies) {
     page.family(family.name, "counter", family.help);
     for (const SwitchView& view : switches) {
-      std::uint64_t sum = 0;
+      if (!view.answers) continue;  // not zero: not known
+      std::uint64_t sum = family.lost != nullptr ? view.*family.lost : 0;
       for (const SwitchPortView& port : view.ports) sum += port.counters.*family.counter;
       page.sample({{"network", view.network}}, std::to_string(sum));
     }

@@ -208,6 +208,9 @@ Json switch_json(const SwitchView& view) {
           {"plugPid", view.plug_pid},
           {"hub", view.hub},
           {"connected", view.connected},
+          {"answers", view.answers},
+          {"dropped", view.dropped},
+          {"tooLong", view.too_long},
           {"socket", valid_utf8(view.socket)},
           {"ports", std::move(ports)}};
 }

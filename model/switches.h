@@ -14,21 +14,16 @@
 
 namespace lanwright {
 
-// Interfaces that can be plugged into one switch at the same time: two descriptors each, of those that a
-// process may have.
-inline constexpr std::size_t kMostPlugs = 4096;
-
 // What the plug calls itself to the switch.
 inline constexpr const char* kPlugName = "lanwright-plug";
 
 struct SwitchSpec {
-  std::string network;          // it is named after
-  std::string engine;           // a name in the table of engines (reconcilers/vde/engine.h)
-  bool hub = true;              // every frame to every port; otherwise it learns addresses
-  std::string group;            // that may connect to its socket; "" = root only
-  std::uint32_t mode = 0;       // of the socket, as for chmod(2)
-  std::uint32_t mtu = 0;        // longest payload of a frame, bytes
-  std::size_t local_ports = 0;  // of other programs that it must have room for
+  std::string network;     // it is named after
+  std::string engine;      // a name in the table of engines (reconcilers/vde/engine.h)
+  bool hub = true;         // every frame to every port; otherwise it learns addresses
+  std::string group;       // that may connect to its socket; "" = root only
+  std::uint32_t mode = 0;  // of the socket, as for chmod(2)
+  std::uint32_t mtu = 0;   // longest payload of a frame, bytes
   bool operator==(const SwitchSpec&) const = default;
   // What the running processes were given: when it differs they are started anew.
   std::string settings() const;

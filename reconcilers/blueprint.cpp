@@ -5,6 +5,7 @@
 
 #include "reconcilers/drivers.h"
 #include "reconcilers/links.h"
+#include "reconcilers/switch_port.h"
 
 namespace lanwright {
 namespace {

@@ -2,6 +2,7 @@
 // of actions. One is implemented over VDE (reconcilers/vde/); tests may use others. Loop thread only.
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +14,10 @@
 
 namespace lanwright {
 
+// Interfaces that can be plugged into one switch at the same time: two descriptors each, of those that a
+// process may have.
+inline constexpr std::size_t kMostPlugs = 4096;
+
 // What a switch and its plug count, asked for at this moment.
 struct SwitchReport {
   std::string network;
@@ -20,6 +25,9 @@ struct SwitchReport {
   SwitchFact fact;
   std::vector<SwitchPortReport> ports;
   std::map<Mark, PortCounters> plugs;
+  PortCounters shared;  // by the port of the switch that plugs share; received: from the switch
+  // The processes answered; otherwise nothing is told of what they count.
+  bool answered = true;
 };
 
 class SwitchPort {
@@ -31,13 +39,15 @@ class SwitchPort {
   // Takes in which processes ended and which interfaces were lost. Never blocks for long.
   virtual Touched drain(Observed& observed) = 0;
 
-  // Looks at everything anew: finds the processes of an earlier agent, and proves that they answer.
+  // Looks at everything anew: finds the processes of an earlier agent. Those that do not answer are found
+  // out in the course of the next seconds, through event_fd().
   virtual Result<Touched> resync(Observed& observed) = 0;
 
   // Does the actions in order; answers one result each. What was done is asked for, and stands in `observed`,
   // when this returns. Interfaces are looked up in `observed`.
   virtual std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) = 0;
 
+  // Waits a fraction of a second, no longer, for one that does not answer.
   virtual std::vector<SwitchReport> report(const Observed& observed) = 0;
 };
 

@@ -42,15 +42,37 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return list;
 }
 
+// As many as may be, where not all of them may; false then.
+bool raise_descriptors(std::uint64_t wanted) {
+  const rlimit all{wanted, wanted};
+  if (::setrlimit(RLIMIT_NOFILE, &all) == 0) return true;
+  rlimit possible{};
+  if (::getrlimit(RLIMIT_NOFILE, &possible) != 0) return false;
+  possible.rlim_cur = std::min<rlim_t>(possible.rlim_max, wanted);
+  ::setrlimit(RLIMIT_NOFILE, &possible);
+  return possible.rlim_cur == wanted;
+}
+
+constexpr std::string_view kKeptPrivileges =
+    "lanwrightd: this process keeps capabilities that it does not need: CAP_SETPCAP is missing\n";
+constexpr std::string_view kFewDescriptors =
+    "lanwrightd: fewer descriptors than wanted: raise the hard limit of RLIMIT_NOFILE (LimitNOFILE=)\n";
+
+void say_in_log(std::string_view words) {
+  if (::write(STDERR_FILENO, words.data(), words.size()) < 0) return;  // nobody is left to tell
+}
+
 // In the child. Never returns: executes, or tells errno and ends.
 [[noreturn]] void become(const SpawnSpec& spec, const Prepared& prepared) {
   ::setsid();
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  bool dropped = true;
   for (unsigned each = 0; each < kCapabilities; ++each) {
-    if ((spec.capabilities >> each & 1U) == 0) ::prctl(PR_CAPBSET_DROP, each, 0, 0, 0);
+    if ((spec.capabilities >> each & 1U) != 0) continue;
+    // EINVAL: the kernel has fewer of them.
+    if (::prctl(PR_CAPBSET_DROP, each, 0, 0, 0) != 0 && errno != EINVAL) dropped = false;
   }
-  const rlimit limit{spec.descriptors, spec.descriptors};
-  ::setrlimit(RLIMIT_NOFILE, &limit);
+  const bool enough = raise_descriptors(spec.descriptors);
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
@@ -58,6 +80,8 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   ::umask(0077);
   const bool moved = ::chdir("/") == 0 && ::dup2(prepared.input, 0) == 0 && ::dup2(prepared.log, 1) == 1 &&
                      ::dup2(prepared.log, 2) == 2;
+  if (!dropped) say_in_log(kKeptPrivileges);
+  if (!enough) say_in_log(kFewDescriptors);
   // Above all that is moved; the writing end of its own input stays open in it.
   const int news = ::fcntl(prepared.news, F_DUPFD_CLOEXEC, 16);
   const int input_end = ::fcntl(prepared.input_end, F_DUPFD, 17);
@@ -180,6 +204,26 @@ Result<Descriptor> connect_unix(const std::string& path) {
   if (error.number == ENOENT) error.kind = ErrorKind::not_found;
   if (error.number == ECONNREFUSED) error.kind = ErrorKind::waiting;
   return error;
+}
+
+Result<void> receive_more(const Descriptor& connection, std::string& text,
+                          std::chrono::steady_clock::time_point end, const Asked& asked) {
+  for (;;) {
+    const auto now = std::chrono::steady_clock::now();  // `end` may be long ago: what is there is taken
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::max(now, end) - now);
+    pollfd state{connection.get(), POLLIN, 0};
+    const int ready = ::poll(&state, 1, static_cast<int>(left.count()));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0)
+      return Error{ErrorKind::timeout, asked.tried, asked.path, 0, asked.who + " does not answer", {}};
+    std::array<char, 65536> piece{};
+    const ssize_t size = ::recv(connection.get(), piece.data(), piece.size(), MSG_DONTWAIT);
+    if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (size < 0 && errno != ECONNRESET) return error_from_errno(errno, asked.tried, asked.path);
+    if (size <= 0) return Error{ErrorKind::waiting, asked.tried, asked.path, 0, asked.who + " ended", {}};
+    text.append(piece.data(), static_cast<std::size_t>(size));
+    return {};
+  }
 }
 
 }  // namespace lanwright

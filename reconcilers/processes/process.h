@@ -50,4 +50,14 @@ std::string find_program(const std::string& name);
 // `timeout` when who listens does not accept anybody. Never blocks.
 Result<Descriptor> connect_unix(const std::string& path);
 
+// Appends what comes next to `text`, at least a byte. `timeout` when nothing does before `end`, `waiting`
+// when the other side closed the connection; both say so of `who` at `path`, who was asked for `tried`.
+struct Asked {
+  std::string tried;
+  std::string path;
+  std::string who;
+};
+Result<void> receive_more(const Descriptor& connection, std::string& text,
+                          std::chrono::steady_clock::time_point end, const Asked& asked);
+
 }  // namespace lanwright

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,15 @@
 
 namespace lanwright {
 
+// A question whether a switch is alive, whose answer nobody waits for.
+class PendingProbe {
+ public:
+  enum class Answer : std::uint8_t { none, alive, ended };
+  virtual ~PendingProbe() = default;
+  // Does not block. After `alive` or `ended` it is over.
+  virtual Answer look() = 0;
+};
+
 class SwitchEngine {
  public:
   virtual ~SwitchEngine() = default;
@@ -26,7 +36,9 @@ class SwitchEngine {
   virtual std::vector<std::string> arguments(const SwitchSpec& spec, const SwitchPlaces& places) const = 0;
   // The running switch, which has answered. It has noticed by then who went before.
   virtual Result<Process> probe(const SwitchPlaces& places, std::chrono::milliseconds patience) const = 0;
-  virtual Result<std::vector<SwitchPortReport>> ports(const SwitchPlaces& places) const = 0;
+  virtual Result<std::unique_ptr<PendingProbe>> begin_probe(const SwitchPlaces& places) const = 0;
+  virtual Result<std::vector<SwitchPortReport>> ports(const SwitchPlaces& places,
+                                                      std::chrono::milliseconds patience) const = 0;
   // By number of the port.
   virtual Result<std::map<std::uint32_t, PortVlans>> vlans(const SwitchPlaces& places) const = 0;
   // Makes a port that nobody gets who does not name it, in these VLANs only; answers its number. `taken`:

@@ -1,9 +1,7 @@
 #include "reconcilers/vde/management.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <sstream>
@@ -24,14 +22,17 @@ void say_goodbye(const Descriptor& console) {
   constexpr std::string_view kWords = "logout\n";
   if (::send(console.get(), kWords.data(), kWords.size(), MSG_NOSIGNAL) < 0) return;
   const auto end = std::chrono::steady_clock::now() + kFarewell;
-  std::array<char, 4096> piece{};
-  for (ssize_t size = 1; size > 0;) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    pollfd state{console.get(), POLLIN, 0};
-    if (left.count() <= 0 || ::poll(&state, 1, static_cast<int>(left.count())) <= 0) return;
-    size = ::recv(console.get(), piece.data(), piece.size(), 0);
+  std::string rest;
+  while (receive_more(console, rest, end, {"log out", "the console", "the switch"})) rest.clear();
+}
+
+PendingProbe::Answer PendingGreeting::look() {
+  while (!text_.ends_with(kPrompt)) {
+    const auto more = receive_more(socket_, text_, {}, {"greet", path_, "the switch"});
+    if (!more) return more.error().kind == ErrorKind::timeout ? Answer::none : Answer::ended;
   }
+  say_goodbye(socket_);
+  return Answer::alive;
 }
 
 Management::~Management() {
@@ -51,16 +52,8 @@ Result<std::string> Management::read_until_prompt(const std::string& tried) {
   std::string text;
   const auto end = std::chrono::steady_clock::now() + patience_;
   while (!text.ends_with(kPrompt)) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    pollfd state{socket_.get(), POLLIN, 0};
-    if (left.count() <= 0 || ::poll(&state, 1, static_cast<int>(left.count())) <= 0)
-      return Error{ErrorKind::timeout, tried, path_, 0, "the switch does not answer", {}};
-    std::array<char, 4096> piece{};
-    const ssize_t size = ::recv(socket_.get(), piece.data(), piece.size(), 0);
-    if (size == 0) return Error{ErrorKind::waiting, tried, path_, 0, "the switch ended", {}};
-    if (size < 0) return error_from_errno(errno, tried, path_);
-    text.append(piece.data(), static_cast<std::size_t>(size));
+    if (auto more = receive_more(socket_, text, end, {tried, path_, "the switch"}); !more)
+      return more.error();
   }
   return text;
 }

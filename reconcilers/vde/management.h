@@ -8,6 +8,7 @@
 
 #include "model/result.h"
 #include "reconcilers/netlink/descriptor.h"
+#include "reconcilers/vde/engine.h"
 
 namespace lanwright {
 
@@ -16,6 +17,18 @@ namespace lanwright {
 // connection, which happens when a descriptor becomes free between the two (2.3.2+r586; it then spins when
 // the client is gone).
 void say_goodbye(const Descriptor& console);
+
+// A connection to a console at which nobody waits for the greeting.
+class PendingGreeting final : public PendingProbe {
+ public:
+  PendingGreeting(Descriptor socket, std::string path) : socket_(std::move(socket)), path_(std::move(path)) {}
+  Answer look() override;
+
+ private:
+  Descriptor socket_;
+  std::string path_;
+  std::string text_;
+};
 
 class Management {
  public:

@@ -1,6 +1,5 @@
 #include "reconcilers/vde/plug_client.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -12,6 +11,8 @@
 
 namespace lanwright {
 namespace {
+
+constexpr std::string_view kAlive = "alive";
 
 bool is_news(const std::string& line) {
   return line.starts_with("gone ") || line == "lost";
@@ -29,25 +30,21 @@ Result<PlugClient> PlugClient::open(const std::string& socket, std::chrono::mill
   return client;
 }
 
+std::optional<std::string> PlugClient::take_line() {
+  const std::size_t at = text_.find('\n');
+  if (at == std::string::npos) return std::nullopt;
+  std::string line = text_.substr(0, at);
+  text_.erase(0, at + 1);
+  if (line == kAlive) asked_.reset();
+  if (is_news(line)) told_ = true;
+  return line;
+}
+
 Result<std::string> PlugClient::next_line(std::chrono::steady_clock::time_point end,
                                           const std::string& tried) {
   for (;;) {
-    const std::size_t at = text_.find('\n');
-    if (at != std::string::npos) {
-      std::string line = text_.substr(0, at);
-      text_.erase(0, at + 1);
-      return line;
-    }
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    pollfd state{socket_.get(), POLLIN, 0};
-    if (left.count() <= 0 || ::poll(&state, 1, static_cast<int>(left.count())) <= 0)
-      return Error{ErrorKind::timeout, tried, path_, 0, "the plug does not answer", {}};
-    std::array<char, 65536> piece{};
-    const ssize_t size = ::recv(socket_.get(), piece.data(), piece.size(), 0);
-    if (size == 0) return Error{ErrorKind::waiting, tried, path_, 0, "the plug ended", {}};
-    if (size < 0) return error_from_errno(errno, tried, path_);
-    text_.append(piece.data(), static_cast<std::size_t>(size));
+    if (auto line = take_line()) return std::move(*line);
+    if (auto more = receive_more(socket_, text_, end, {tried, path_, "the plug"}); !more) return more.error();
   }
 }
 
@@ -75,10 +72,12 @@ Result<std::vector<std::string>> PlugClient::ask(const std::string& command, con
   std::vector<std::string> data;
   for (;;) {
     auto answer = next_line(end, tried);
-    if (!answer) return answer.error();
-    if (is_news(*answer)) {
-      told_ = true;
-    } else if (*answer == "ok") {
+    if (!answer) {
+      socket_ = {};  // a late answer would be taken for that to another question
+      return answer.error();
+    }
+    if (is_news(*answer) || *answer == kAlive) continue;
+    if (*answer == "ok") {
       return data;
     } else if (answer->starts_with("error ")) {
       return Error{ErrorKind::busy, tried, path_, 0, answer->substr(std::strlen("error ")), {}};
@@ -93,14 +92,20 @@ Result<PlugClient::Ports> PlugClient::list() {
   if (!lines) return lines.error();
   Ports ports;
   for (const std::string& line : *lines) {
-    if (line == "connected") ports.connected = true;
     if (auto port = plug::port_line_from(line)) ports.lines.push_back(std::move(*port));
+    if (const auto shared = plug::shared_line_from(line)) ports.shared = *shared;
   }
   return ports;
 }
 
 Result<void> PlugClient::connect() {
   auto answer = ask("connect");
+  if (!answer) return answer.error();
+  return {};
+}
+
+Result<void> PlugClient::watch() {
+  auto answer = ask("watch");
   if (!answer) return answer.error();
   return {};
 }
@@ -128,9 +133,30 @@ PlugClient::News PlugClient::news() {
     text_.append(piece.data(), static_cast<std::size_t>(size));
   }
   // Between commands there are no answers: whatever came says "look again".
-  news.any = std::exchange(told_, false) || text_.find('\n') != std::string::npos;
-  text_.erase(0, text_.rfind('\n') == std::string::npos ? 0 : text_.rfind('\n') + 1);
+  while (take_line()) continue;
+  news.any = std::exchange(told_, false);
   return news;
+}
+
+void PlugClient::ping() {
+  constexpr std::string_view kWords = "ping\n";
+  if (asked_) return;
+  asked_ = std::chrono::steady_clock::now();
+  // One whose queue is full has not read for long: it does not answer either.
+  ::send(socket_.get(), kWords.data(), kWords.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+std::chrono::steady_clock::duration PlugClient::silence() const {
+  return asked_ ? std::chrono::steady_clock::now() - *asked_ : std::chrono::steady_clock::duration::zero();
+}
+
+bool PlugClient::answers_within(std::chrono::milliseconds patience) {
+  ping();
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (asked_) {
+    if (!next_line(end, "ping")) return false;
+  }
+  return true;
 }
 
 }  // namespace lanwright

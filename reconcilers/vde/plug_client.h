@@ -2,8 +2,7 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
-#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,10 +19,12 @@ class PlugClient {
 
   struct Ports {
     std::vector<plug::PortLine> lines;
-    bool connected = false;
+    plug::SharedLine shared;
   };
+  // A question that is not answered in time ends the connection: this client is empty then.
   Result<Ports> list();
   Result<void> connect();
+  Result<void> watch();
   // `descriptor` stays the caller's; the plug has one of its own.
   Result<void> add(const PlugFact& plug, const Descriptor& descriptor);
   Result<void> remove(const Mark& mark);
@@ -35,6 +36,13 @@ class PlugClient {
   };
   News news();
 
+  // Asks for a sign of life, which news() takes in; no more than one at a time. Does not wait.
+  void ping();
+  // For how long a ping has not been answered.
+  std::chrono::steady_clock::duration silence() const;
+  // Waits for one.
+  bool answers_within(std::chrono::milliseconds patience);
+
   int fd() const { return socket_.get(); }
   const Descriptor& connection() const { return socket_; }
   explicit operator bool() const { return static_cast<bool>(socket_); }
@@ -42,6 +50,7 @@ class PlugClient {
  private:
   // Sends a command; answers the lines of data before its "ok".
   Result<std::vector<std::string>> ask(const std::string& command, const Descriptor* descriptor = nullptr);
+  std::optional<std::string> take_line();
   Result<std::string> next_line(std::chrono::steady_clock::time_point end, const std::string& tried);
 
   Descriptor socket_;
@@ -49,6 +58,7 @@ class PlugClient {
   std::chrono::milliseconds patience_{};
   std::string text_;
   bool told_ = false;  // something came in between that is not an answer
+  std::optional<std::chrono::steady_clock::time_point> asked_;  // for a sign of life that has not come
 };
 
 }  // namespace lanwright

@@ -83,14 +83,13 @@ class StockEngine final : public SwitchEngine {
   }
 
   std::vector<std::string> arguments(const SwitchSpec& spec, const SwitchPlaces& places) const override {
-    std::vector<std::string> arguments = {
-        "--numports", std::to_string(std::max(kFirstPorts, spec.local_ports)),
-        "--sock",     places.socket,
-        "--mode",     octal(spec.mode),
-        "--dirmode",  octal(directory_mode(spec.mode)),
-        "--mgmt",     places.management(),
-        "--mgmtmode", "0600",
-        "--rcfile",   "/dev/null"};
+    std::vector<std::string> arguments = {"--numports", std::to_string(kFirstPorts),
+                                          "--sock",     places.socket,
+                                          "--mode",     octal(spec.mode),
+                                          "--dirmode",  octal(directory_mode(spec.mode)),
+                                          "--mgmt",     places.management(),
+                                          "--mgmtmode", "0600",
+                                          "--rcfile",   "/dev/null"};
     if (spec.hub) arguments.emplace_back("--hub");
     if (!spec.group.empty()) arguments.insert(arguments.end(), {"--group", spec.group});
     return arguments;
@@ -102,8 +101,16 @@ class StockEngine final : public SwitchEngine {
     return process_behind(management->connection());
   }
 
-  Result<std::vector<SwitchPortReport>> ports(const SwitchPlaces& places) const override {
-    auto listed = list(places);
+  Result<std::unique_ptr<PendingProbe>> begin_probe(const SwitchPlaces& places) const override {
+    auto connection = connect_unix(places.management());
+    if (!connection) return connection.error();
+    return std::unique_ptr<PendingProbe>(
+        std::make_unique<PendingGreeting>(std::move(*connection), places.management()));
+  }
+
+  Result<std::vector<SwitchPortReport>> ports(const SwitchPlaces& places,
+                                              std::chrono::milliseconds patience) const override {
+    auto listed = list(places, patience);
     if (!listed) return listed.error();
     std::vector<SwitchPortReport> reports;
     for (ListedPort& port : *listed) reports.push_back(std::move(port.report));
@@ -120,13 +127,15 @@ class StockEngine final : public SwitchEngine {
   }
 
  private:
-  static Result<std::string> ask(const SwitchPlaces& places, const std::string& command) {
-    auto management = Management::open(places.management(), kPatience);
+  static Result<std::string> ask(const SwitchPlaces& places, const std::string& command,
+                                 std::chrono::milliseconds patience = kPatience) {
+    auto management = Management::open(places.management(), patience);
     if (!management) return management.error();
     return management->ask(command);
   }
-  static Result<std::vector<ListedPort>> list(const SwitchPlaces& places) {
-    auto data = ask(places, "port/allprint");
+  static Result<std::vector<ListedPort>> list(const SwitchPlaces& places,
+                                              std::chrono::milliseconds patience) {
+    auto data = ask(places, "port/allprint", patience);
     if (!data) return data.error();
     return parse_ports(*data);
   }
@@ -175,7 +184,7 @@ Result<void> StockEngine::grow(Management& management, std::uint32_t number) {
 Result<std::uint32_t> StockEngine::make_port(const SwitchPlaces& places,
                                              const std::vector<std::uint32_t>& taken,
                                              const PortVlans& vlans) const {
-  auto listed = list(places);
+  auto listed = list(places, kPatience);
   if (!listed) return listed.error();
   auto management = Management::open(places.management(), kPatience);
   if (!management) return management.error();

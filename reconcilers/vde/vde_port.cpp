@@ -6,6 +6,7 @@
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -31,8 +32,11 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kStartTime = 5s;       // until a process that was started answers
-constexpr auto kPatience = 3s;        // with one that runs
+constexpr auto kStartTime = 2s;       // until a process that was started answers
+constexpr auto kPatience = 3s;        // with one that runs, before it is taken for dead
+constexpr auto kGlance = 200ms;       // with one that is asked for its counters, and holds up the loop
+constexpr auto kProbePause = 2s;      // between turns of asking for signs of life
+constexpr std::size_t kProbes = 64;   // in one turn
 constexpr auto kGrace = 500ms;        // from SIGTERM to SIGKILL
 constexpr auto kStartPause = 1ms;     // between tries to connect to a starting process, which tells nobody
 constexpr auto kStrangerTime = 10ms;  // between binding a socket and listening at it, which no event tells
@@ -61,6 +65,12 @@ bool is_leftover(const fs::directory_entry& file) {
   return file.is_socket(ignored);
 }
 
+// By force: it would not hear a request. Fails only when it has ended, or cannot be ended, and then it is
+// asked for life again.
+void end_now(const Process& process) {
+  if (auto ended = end(process, 0ms); !ended) return;
+}
+
 Error named(Error error, const std::string& network) {
   if (error.object.find(network) == std::string::npos) error.object += " of network " + network;
   return error;
@@ -68,9 +78,13 @@ Error named(Error error, const std::string& network) {
 
 class VdePort final : public SwitchPort {
  public:
-  VdePort(VdeOptions options, Descriptor epoll, Descriptor changes)
-      : options_(std::move(options)), epoll_(std::move(epoll)), changes_(std::move(changes)) {
+  VdePort(VdeOptions options, Descriptor epoll, Descriptor changes, Descriptor timer)
+      : options_(std::move(options)),
+        epoll_(std::move(epoll)),
+        changes_(std::move(changes)),
+        timer_(std::move(timer)) {
     listen(changes_.get());
+    listen(timer_.get());
   }
 
   int event_fd() const override { return epoll_.get(); }
@@ -84,6 +98,8 @@ class VdePort final : public SwitchPort {
     Process process;
     Process plug;
     PlugClient client;
+    std::unique_ptr<PendingProbe> probe;  // of the switch
+    Clock::time_point asked;              // since then
   };
 
   SwitchPlaces places_of(const std::string& network) const {
@@ -100,7 +116,11 @@ class VdePort final : public SwitchPort {
   void find_switch(const SwitchPlaces& places, Running& running);
   void find_plug(const SwitchPlaces& places, Running& running);
   void look_for_strangers(Observed& observed, Touched& touched);
-  void prove(const SwitchPlaces& places, Running& running);
+  bool count_ports(const std::string& network, SwitchReport& report);
+  void keep_time();
+  void ask_for_life();
+  void ask_for_life(const std::string& network, Running& running);
+  static void end_who_is_silent(Running& running);
 
   // Actions.
   Result<void> prepare(const RunSwitch& step, Observed& observed);
@@ -116,6 +136,9 @@ class VdePort final : public SwitchPort {
   VdeOptions options_;
   Descriptor epoll_;
   Descriptor changes_;  // inotify: directories in RUN/vde came or went
+  Descriptor timer_;    // runs while there is a switch
+  bool timed_ = false;
+  std::string last_asked_;  // network whose turn was the last
   std::map<std::string, Running> running_;
   Touched touched_;  // by what was done, to be told
 };
@@ -180,7 +203,7 @@ void VdePort::look(const std::string& network, Observed& observed, Touched& touc
       running.client = {};
     } else {
       fact.plug_pid = running.plug.pid;
-      fact.connected = ports->connected;
+      fact.connected = ports->shared.connected;
       for (const plug::PortLine& line : ports->lines) fact.plugs[line.plug.mark] = line.plug;
     }
   }
@@ -247,6 +270,8 @@ Touched VdePort::drain(Observed& observed) {
   Touched touched = std::exchange(touched_, {});
   alignas(inotify_event) std::array<char, 4096> bytes{};
   bool directories = false;
+  std::uint64_t times = 0;
+  if (::read(timer_.get(), &times, sizeof times) > 0) ask_for_life();
   while (::read(changes_.get(), bytes.data(), bytes.size()) > 0) directories = true;
   if (directories) look_for_strangers(observed, touched);
   std::vector<std::string> moved;
@@ -256,20 +281,57 @@ Touched VdePort::drain(Observed& observed) {
     if (!news.alive) running.client = {};
     const bool ended =
         (running.process && has_ended(running.process)) || (running.plug && has_ended(running.plug));
-    if (news.any || !news.alive || ended) moved.push_back(network);
+    const bool unheard = running.plug && !running.client;
+    if (news.any || unheard || ended) moved.push_back(network);
   }
   for (const std::string& network : moved) look(network, observed, touched);
+  keep_time();
   return touched;
 }
 
-// A switch that does not answer carries nothing: it is ended, and started anew.
-void VdePort::prove(const SwitchPlaces& places, Running& running) {
+// Without a switch nobody is woken up.
+void VdePort::keep_time() {
+  const bool needed = !running_.empty();
+  if (needed == timed_) return;
+  const time_t seconds = needed ? kProbePause.count() : 0;
+  const itimerspec period{{seconds, 0}, {seconds, 0}};
+  if (::timerfd_settime(timer_.get(), 0, &period, nullptr) == 0) timed_ = needed;
+}
+
+// A process that hangs without having ended carries nothing: it is ended, which its handle tells, and is
+// started anew. Nobody waits for an answer: it is looked for at the next turn.
+void VdePort::ask_for_life() {
+  for (auto& [network, running] : running_) end_who_is_silent(running);
+  auto next = running_.upper_bound(last_asked_);
+  for (std::size_t i = 0; i < std::min(kProbes, running_.size()); ++i, ++next) {
+    if (next == running_.end()) next = running_.begin();
+    ask_for_life(next->first, next->second);
+    last_asked_ = next->first;
+  }
+}
+
+void VdePort::ask_for_life(const std::string& network, Running& running) {
+  if (running.client) running.client.ping();
+  if (running.probe || !running.process) return;
+  const SwitchPlaces places = places_of(network);
   const auto owner = read_switch_owner(places);
-  if (!running.process || !owner) return;
-  const auto proof = engine_of(owner->settings).probe(places, kPatience);
-  if (proof || proof.error().kind != ErrorKind::timeout) return;
-  const auto ended = end(running.process, kGrace);
-  running.process = {};
+  if (!owner) return;
+  auto probe = engine_of(owner->settings).begin_probe(places);
+  running.asked = Clock::now();
+  if (probe) running.probe = std::move(*probe);
+  // Its queue is full: it has accepted nobody for a long time.
+  if (!probe && probe.error().kind == ErrorKind::timeout) end_now(running.process);
+}
+
+void VdePort::end_who_is_silent(Running& running) {
+  if (running.client && running.client.silence() > kPatience) end_now(running.plug);
+  if (!running.probe) return;
+  if (running.probe->look() != PendingProbe::Answer::none) {
+    running.probe.reset();
+  } else if (Clock::now() - running.asked > kPatience) {
+    end_now(running.process);
+    running.probe.reset();
+  }
 }
 
 Result<Touched> VdePort::resync(Observed& observed) {
@@ -281,11 +343,10 @@ Result<Touched> VdePort::resync(Observed& observed) {
     networks.insert(each.path().filename());
   if (failed) return error_from_errno(failed.value(), "read", (options_.run_dir / "switches").string());
   for (const std::string& network : networks) {
-    const auto known = running_.find(network);
-    if (known != running_.end()) prove(places_of(network), known->second);
     look(network, observed, touched);
   }
   look_for_strangers(observed, touched);
+  keep_time();
   return touched;
 }
 
@@ -321,6 +382,7 @@ std::vector<Result<void>> VdePort::execute(std::span<const Action* const> action
     touched_.switches.insert(network);
   }
   look_for_strangers(observed, touched_);
+  keep_time();
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (!results[i]) results[i] = named(results[i].error(), actions[i]->target().name);
   }
@@ -475,10 +537,10 @@ Result<void> VdePort::run_plug(const RunSwitch& step) {
                    "see " + places.plug_log()};
     }
   }
-  if (!step.spec.hub) return {};
+  if (!step.spec.hub) return running.client.watch();
   auto ports = running.client.list();
   if (!ports) return ports.error();
-  if (ports->connected) return {};
+  if (ports->shared.connected) return {};
   // An earlier plug is to be forgotten first: see say_goodbye().
   if (auto answers = find_engine(step.spec.engine)->probe(places, kPatience); !answers)
     return answers.error();
@@ -571,6 +633,28 @@ Result<void> VdePort::unplug(const Unplug& step, const Observed& observed) {
   return engine_of(fact->second.settings).remove_port(places_of(step.where.name), plug->second.port);
 }
 
+bool VdePort::count_ports(const std::string& network, SwitchReport& report) {
+  const auto known = running_.find(network);
+  if (known == running_.end()) return false;
+  Running& running = known->second;
+  // Who owes an answer for longer than a glance is not waited for again.
+  if (running.probe && running.probe->look() != PendingProbe::Answer::none) running.probe.reset();
+  const bool owes = running.probe && Clock::now() - running.asked > kGlance;
+  const bool switch_answers = running.process && !owes;
+  if (switch_answers) {
+    if (auto ports = engine_of(report.fact.settings).ports(places_of(network), kGlance))
+      report.ports = std::move(*ports);
+    else
+      return false;
+  }
+  if (!running.client || !running.client.answers_within(kGlance)) return false;
+  auto ports = running.client.list();
+  if (!ports) return false;
+  for (const plug::PortLine& line : ports->lines) report.plugs[line.plug.mark] = line.counters;
+  report.shared = ports->shared.counters;
+  return switch_answers;
+}
+
 std::vector<SwitchReport> VdePort::report(const Observed& observed) {
   std::vector<SwitchReport> reports;
   for (const auto& [network, fact] : observed.switches) {
@@ -579,13 +663,7 @@ std::vector<SwitchReport> VdePort::report(const Observed& observed) {
     report.network = network;
     report.socket = places_of(network).socket;
     report.fact = fact;
-    if (auto ports = engine_of(fact.settings).ports(places_of(network))) report.ports = std::move(*ports);
-    const auto known = running_.find(network);
-    if (known != running_.end() && known->second.client) {
-      if (auto ports = known->second.client.list()) {
-        for (const plug::PortLine& line : ports->lines) report.plugs[line.plug.mark] = line.counters;
-      }
-    }
+    report.answered = count_ports(network, report);
     reports.push_back(std::move(report));
   }
   return reports;
@@ -609,11 +687,13 @@ Result<std::unique_ptr<SwitchPort>> open_vde_port(const VdeOptions& given) {
   Descriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return error_from_errno(errno, "create", "epoll descriptor");
   Descriptor changes(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  Descriptor timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!timer) return error_from_errno(errno, "create", "timer descriptor");
   const std::string watched = (options.run_dir / "vde").string();
   if (!changes || ::inotify_add_watch(changes.get(), watched.c_str(), IN_CREATE | IN_DELETE | IN_MOVE) < 0)
     return error_from_errno(errno, "watch", watched);
   return std::unique_ptr<SwitchPort>(
-      std::make_unique<VdePort>(std::move(options), std::move(epoll), std::move(changes)));
+      std::make_unique<VdePort>(std::move(options), std::move(epoll), std::move(changes), std::move(timer)));
 }
 
 std::string find_plug_program() {

@@ -322,5 +322,31 @@ TEST_F(VdeRepair, LeavesNobodyBusyWithASwitchThatDoesNotRead) {
   expect_idle();
 }
 
+// Neither has ended: only who asks for a sign of life finds out.
+TEST_F(VdeRepair, OfASwitchAndAPlugThatHang) {
+  constexpr auto kFoundOut = 15s;
+  apply();
+  for (const auto part : {&SwitchProcesses::pid, &SwitchProcesses::plug}) {
+    const SwitchProcesses before = processes();
+    SCOPED_TRACE(part == &SwitchProcesses::pid ? "switch" : "plug");
+    ASSERT_EQ(::kill(before.*part, SIGSTOP), 0);
+    // Nobody is held up meanwhile.
+    const auto began = Clock::now();
+    const Json view = agent_->get_json("/v1/switches/lan");
+    EXPECT_FALSE(view.at("answers").get<bool>());
+    EXPECT_TRUE(agent_->cli({"get", "networks"}).ok());
+    EXPECT_LT(since(began), 1500ms);
+    ASSERT_TRUE(wait_until([&] { return !is_alive(before.*part); }, kFoundOut));
+    ASSERT_TRUE(wait_until([&] {
+      const SwitchProcesses now = processes();
+      return now.run() && now.*part != before.*part;
+    }));
+    ASSERT_TRUE(converges(*agent_));
+    EXPECT_TRUE(agent_->get_json("/v1/switches/lan").at("answers").get<bool>());
+    expect_interfaces_untouched();
+    expect_traffic();
+  }
+}
+
 }  // namespace
 }  // namespace lanwright::test

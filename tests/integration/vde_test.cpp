@@ -172,6 +172,45 @@ TEST_F(VdeLan, WhatTheSwitchCutOffDoesNotReachInterfaces) {
   EXPECT_EQ(received_before(port, last), std::vector{summary(frame_of_length(1500, "fits"))});
 }
 
+// What a program sends may be more than a network with a lower MTU carries.
+TEST_F(VdeLan, WhatAProgramSendsThatIsTooLongIsCounted) {
+  agent_->apply(
+      "version: 1\nname: wire\nnetworks:\n  wire: {driver: vde, mtu: 1000}\n"
+      "attachments:\n  r1-wire: {network: wire, netns: r1, interface: eth0}\n");
+  VdeClient client(join_at("wire"));
+  InterfacePort port("r1", "eth0");
+  ASSERT_TRUE(talk(client, port));
+  const std::string last = frame_saying("the last one");
+  for (const std::size_t length : {1001U, 1400U}) client.send(frame_of_length(length, "too long"));
+  client.send(frame_of_length(1000, "fits"));
+  client.send(last);
+  EXPECT_EQ(received_before(port, last), std::vector{summary(frame_of_length(1000, "fits"))});
+  EXPECT_EQ(agent_->get_json("/v1/switches/wire").at("tooLong"), 2);
+  const std::string metrics = agent_->get("/metrics").body;
+  EXPECT_NE(metrics.find("lanwright_switch_too_long_frames_total{network=\"wire\"} 2"), std::string::npos)
+      << metrics;
+}
+
+// With all ports of a vde_switch taken, who joins next would wait for ever.
+class VdeGrowth : public VdeLan, public testing::WithParamInterface<bool> {};
+
+TEST_P(VdeGrowth, ThereIsAPortForEverybodyWhoJoins) {
+  constexpr std::size_t kPrograms = 45;  // more than a switch begins with
+  agent_->apply(std::string("version: 1\nname: wire\nnetworks:\n  wire: {driver: vde, vde: {hub: ") +
+                (GetParam() ? "true" : "false") + "}}\n");
+  const auto socket = join_at("wire");
+  Ports programs;
+  for (std::size_t i = 0; i < kPrograms; ++i) {
+    programs.push_back(std::make_unique<VdeClient>(socket));
+    if (i > 0) {
+      ASSERT_TRUE(talk(*programs[i], *programs[0])) << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, VdeGrowth, testing::Values(true, false),
+                         [](const auto& mode) { return mode.param ? "Hub" : "Switch"; });
+
 // ---- switch mode
 
 class VdeSwitch : public VdeLan {

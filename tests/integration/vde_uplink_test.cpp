@@ -15,13 +15,12 @@ namespace {
 
 constexpr std::size_t kLongestFrame = 1514;
 
-std::string lan(const std::string& uplinks, const std::string& settings = "") {
+std::string lan(const std::string& uplinks, const std::string& settings = "",
+                const std::string& attachment = "") {
   return "version: 1\nname: lan\nnetworks:\n  lan: {driver: vde, uplinks: [" + uplinks + "], vde: {" +
          settings +
-         R"(}}
-attachments:
-  r1-lan: {network: lan, netns: r1, interface: eth0, addresses: [10.1.0.1/24]}
-)";
+         "}}\nattachments:\n  r1-lan: {network: lan, netns: r1, interface: eth0, addresses: [10.1.0.1/24]" +
+         attachment + "}\n";
 }
 
 // Behind the uplink is a cable, and at its far end a neighbour.
@@ -110,6 +109,31 @@ TEST_F(VdeUplink, KeepsTags) {
     for (const std::string& frame : frames)
       EXPECT_EQ(std::ranges::count(received, summary(frame)), 1) << words << ", " << summary(frame);
   }
+}
+
+// A VLAN of each namespace's own over the LAN: the kernel takes the tag out of the frame and into the
+// packet's data at the uplink, and segments are cut with the tag in them. A switch that learns passes the
+// tags that its ports were told.
+TEST_P(VdeUplinkTraffic, GoesBothWaysInLargeAmountsWithATag) {
+  const std::string trunk = std::string(GetParam()) == "hub: true" ? "" : ", trunk: [42]";
+  agent_->apply(lan("{interface: up0" + trunk + "}", GetParam(), trunk));
+  for (const char* netns : {"r1", "far"}) {
+    const std::string in = std::string("-n ") + netns;
+    if (!sandbox_.try_ip(in + " link add eth0.42 link eth0 type vlan id 42"))
+      GTEST_SKIP() << "this kernel has no links of kind vlan";
+    sandbox_.ip(in + " link set eth0.42 up");
+  }
+  sandbox_.ip("-n r1 addr add 10.42.0.1/24 dev eth0.42");
+  sandbox_.ip("-n far addr add 10.42.0.9/24 dev eth0.42");
+  ASSERT_TRUE(ping("r1", "10.42.0.9"));
+  EXPECT_TRUE(tcp("r1", "far", "10.42.0.9", 8U << 20U, 120s));
+  EXPECT_TRUE(tcp("far", "r1", "10.42.0.1", 8U << 20U, 120s));
+  InterfacePort far("far", "eth0");
+  ASSERT_TRUE(tcp("r1", "far", "10.42.0.9", 1U << 18U, 60s));
+  Capture capture;
+  capture.take(far, [&] { return far.is_unfinished(); });
+  EXPECT_GT(capture.frames, 5U);
+  EXPECT_EQ(capture.wrong, "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, VdeUplinkTraffic, testing::Values("hub: true", "hub: false"),

@@ -59,7 +59,11 @@ class MemorySwitches final : public SwitchPort {
 
   std::vector<SwitchReport> report(const Observed& observed) override {
     std::vector<SwitchReport> reports;
-    for (const auto& [network, fact] : observed.switches) reports.push_back({network, {}, fact, {}, {}});
+    for (const auto& [network, fact] : observed.switches) {
+      reports.emplace_back();
+      reports.back().network = network;
+      reports.back().fact = fact;
+    }
     return reports;
   }
 

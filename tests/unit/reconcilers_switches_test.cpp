@@ -6,6 +6,7 @@
 #include "model/set_reader.h"
 #include "reconcilers/drivers.h"
 #include "reconcilers/planner.h"
+#include "reconcilers/switch_port.h"
 
 namespace lanwright {
 namespace {

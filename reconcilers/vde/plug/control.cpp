@@ -49,6 +49,7 @@ void Control::accept_agent() {
 void Control::drop_agent() {
   if (agent_) poller_.forget(agent_.get());
   agent_ = {};
+  awaited_ = false;
   text_.clear();
   descriptors_.clear();
 }
@@ -77,12 +78,17 @@ void Control::on_readable() {
   carry_out();
 }
 
+bool Control::is_answered_at_once(const std::string& line) {
+  return line == "list" || line == "ping";
+}
+
 // One command at a time: the next one may rest on what this one does.
 void Control::carry_out() {
-  while (!connecting_) {
+  for (;;) {
     const std::size_t end = text_.find('\n');
     if (end == std::string::npos) return;
     const std::string line = text_.substr(0, end);
+    if (connecting_ && !is_answered_at_once(line)) return;
     text_.erase(0, end + 1);
     obey(line);
   }
@@ -92,6 +98,8 @@ void Control::obey(const std::string& line) {
   const auto words = words_of(line);
   const std::string verb = words.empty() ? std::string() : words.front();
   if (verb == "list") return list();
+  if (verb == "ping") return say("alive");
+  if (verb == "watch") return watch();
   if (verb == "connect") return begin_connecting(0);
   if (verb == "add") return add(line.substr(std::strlen("add ")));
   const auto mark = words.size() == 2 ? Mark::parse(words[1]) : std::nullopt;
@@ -102,8 +110,13 @@ void Control::obey(const std::string& line) {
 
 void Control::list() {
   for (const PortLine& line : hub_.list()) say(text_of(line));
-  say(hub_.connected() ? "connected" : "disconnected");
+  say(text_of(hub_.shared()));
   say("ok");
+}
+
+void Control::watch() {
+  const std::string words = watch_.connected() ? std::string() : watch_.connect();
+  say(words.empty() ? "ok" : "error " + words);
 }
 
 void Control::add(const std::string& line) {
@@ -129,6 +142,7 @@ void Control::add(const std::string& line) {
 }
 
 void Control::begin_connecting(int port) {
+  awaited_ = true;
   connecting_ = std::make_unique<Connecting>();
   connecting_->thread = std::thread([this, port, into = connecting_.get()] {
     into->made = SwitchEndpoint::open(directory_, port, kPlugName, into->words);
@@ -149,7 +163,8 @@ void Control::on_connected() {
     hub_.connect(std::move(done->made));
   }
   if (words.empty() && !watch_.connected()) words = watch_.connect();
-  say(words.empty() ? "ok" : "error " + words);
+  // Who took over from the one that asked did not ask.
+  if (awaited_) say(words.empty() ? "ok" : "error " + words);
   carry_out();
 }
 

@@ -30,6 +30,7 @@ class Control {
     PlugFact plug;
   };
 
+  static bool is_answered_at_once(const std::string& line);
   void accept_agent();
   void drop_agent();
   void on_readable();
@@ -37,6 +38,7 @@ class Control {
   void obey(const std::string& line);
   void add(const std::string& line);
   void list();
+  void watch();
   void begin_connecting(int port);
   void on_connected();
   void say(const std::string& line);
@@ -51,6 +53,7 @@ class Control {
   std::deque<Descriptor> descriptors_;  // that came with commands
   Descriptor done_;                     // written when a connection was made, or was not
   std::unique_ptr<Connecting> connecting_;
+  bool awaited_ = false;  // the agent that asked for this connection is still there
 };
 
 }  // namespace lanwright::plug

@@ -74,11 +74,14 @@ void Hub::connect(std::unique_ptr<SwitchEndpoint> to_switch) {
   watch_switch(segment);
 }
 
-bool Hub::connected() const {
+SharedLine Hub::shared() const {
+  SharedLine line;
+  line.connected = true;
   for (const Segment& segment : segments_) {
-    if (!segment.to_switch) return false;
+    if (!segment.to_switch) line.connected = false;
+    if (segment.to_switch && options_.shared) line.counters = segment.to_switch->counters;
   }
-  return true;
+  return line;
 }
 
 void Hub::watch(Segment& segment, const Mark& mark, Endpoint& endpoint) {
@@ -161,6 +164,11 @@ std::vector<PortLine> Hub::list() const {
     const auto& [plug, segment] = known;
     PortLine line{plug, segment->ports.at(mark)->counters};
     line.plug.connected = segment->to_switch != nullptr;
+    if (!options_.shared && segment->to_switch) {
+      // What got lost on its own port of the switch, got lost for it.
+      line.counters.dropped += segment->to_switch->counters.dropped;
+      line.counters.too_long += segment->to_switch->counters.too_long;
+    }
     lines.push_back(std::move(line));
   }
   return lines;

@@ -38,8 +38,8 @@ class Hub {
   void remove(const Mark& mark);
   // The port that all share.
   void connect(std::unique_ptr<SwitchEndpoint> to_switch);
-  bool connected() const;
   std::vector<PortLine> list() const;
+  SharedLine shared() const;
 
  private:
   // Frames from one member go to all others.

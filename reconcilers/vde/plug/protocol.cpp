@@ -3,14 +3,25 @@
 #include <sstream>
 
 namespace lanwright::plug {
+namespace {
+
+std::ostream& operator<<(std::ostream& text, const PortCounters& counters) {
+  return text << counters.received_frames << ' ' << counters.received_bytes << ' ' << counters.sent_frames
+              << ' ' << counters.sent_bytes << ' ' << counters.dropped << ' ' << counters.too_long;
+}
+
+std::istream& operator>>(std::istream& text, PortCounters& counters) {
+  return text >> counters.received_frames >> counters.received_bytes >> counters.sent_frames >>
+         counters.sent_bytes >> counters.dropped >> counters.too_long;
+}
+
+}  // namespace
 
 std::string text_of(const PortLine& line) {
   const auto& [plug, counters] = line;
   std::ostringstream text;
   text << "port " << plug.mark.text() << (plug.tap ? " tap " : " packet ") << plug.ifindex << ' '
-       << plug.netns << ' ' << plug.port << ' ' << (plug.connected ? 1 : 0) << ' ' << counters.received_frames
-       << ' ' << counters.received_bytes << ' ' << counters.sent_frames << ' ' << counters.sent_bytes << ' '
-       << counters.dropped << ' ' << counters.too_long;
+       << plug.netns << ' ' << plug.port << ' ' << (plug.connected ? 1 : 0) << ' ' << counters;
   return text.str();
 }
 
@@ -21,13 +32,26 @@ std::optional<PortLine> port_line_from(const std::string& text) {
   std::string kind;
   PortLine line;
   auto& [plug, counters] = line;
-  words >> head >> mark >> kind >> plug.ifindex >> plug.netns >> plug.port >> plug.connected >>
-      counters.received_frames >> counters.received_bytes >> counters.sent_frames >> counters.sent_bytes >>
-      counters.dropped >> counters.too_long;
+  words >> head >> mark >> kind >> plug.ifindex >> plug.netns >> plug.port >> plug.connected >> counters;
   const auto parsed = Mark::parse(mark);
   if (!words || head != "port" || !parsed || (kind != "tap" && kind != "packet")) return std::nullopt;
   plug.mark = *parsed;
   plug.tap = kind == "tap";
+  return line;
+}
+
+std::string text_of(const SharedLine& line) {
+  std::ostringstream text;
+  text << "shared " << (line.connected ? 1 : 0) << ' ' << line.counters;
+  return text.str();
+}
+
+std::optional<SharedLine> shared_line_from(const std::string& text) {
+  std::istringstream words(text);
+  std::string head;
+  SharedLine line;
+  words >> head >> line.connected >> line.counters;
+  if (!words || head != "shared") return std::nullopt;
   return line;
 }
 

@@ -5,10 +5,15 @@
 //   connect                   connects the plug to the switch (one that shares a port among all)
 //   add PORT                  plugs in the tap or packet socket that came along, in place of the same mark
 //   remove MARK               unplugs
-//   list                      a line for each port, and whether the switch is connected
+//   watch                     listens to the switch, so that it always has a port for who comes next
+//   list                      a line for each port, and one for the port of the switch that they share
+//   ping                      is answered "alive" and nothing else, at any time
 //
 //   told: "gone MARK"         the interface behind it was removed
 //         "lost"              the switch closed a connection
+//
+// "list" and "ping" are answered also while a connection is being made, which takes as long as the switch
+// likes; all else waits for its turn.
 #pragma once
 
 #include <optional>
@@ -27,6 +32,17 @@ struct PortLine {
 // "port MARK tap|packet IFINDEX NETNS PORT CONNECTED COUNTER..." without the end of the line.
 std::string text_of(const PortLine& line);
 std::optional<PortLine> port_line_from(const std::string& text);
+
+// The port of the switch that all share: where each has its own, whether all of them are connected.
+struct SharedLine {
+  bool connected = false;
+  PortCounters counters;  // received: from the switch
+  bool operator==(const SharedLine&) const = default;
+};
+
+// "shared CONNECTED COUNTER..."
+std::string text_of(const SharedLine& line);
+std::optional<SharedLine> shared_line_from(const std::string& text);
 
 std::vector<std::string> words_of(const std::string& line);
 
