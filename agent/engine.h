@@ -44,6 +44,9 @@ class Engine final : public AgentPort {
   // Ends waiting requests and saves history. The data path is left as it is.
   void stop();
 
+  // For what else is kept beside the objects; for the loop's thread.
+  Store& store() { return *store_; }
+
   // Called whenever the number of objects that are not settled changes to or from 0.
   std::function<void(bool converged)> on_converged;
 
@@ -148,9 +151,6 @@ class Engine final : public AgentPort {
   bool is_converged(const std::optional<std::string>& set, std::uint64_t generation) const;
   std::string set_of(const ResourceId& id) const;
   std::shared_ptr<const ObjectView> view_of(const Blueprint::Entry& entry, Tracked& tracked) const;
-
-  template <class T>
-  Result<T> on_loop(Deadline deadline, const char* what, std::function<Result<T>()> work);
 
   boost::asio::io_context& io_;
   std::unique_ptr<Store> store_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "agent/engine.h"
+#include "agent/on_loop.h"
 #include "model/json.h"
 #include "reconcilers/drivers.h"
 #include "reconcilers/leases.h"
@@ -60,31 +61,16 @@ struct Engine::Verdict {
   std::set<ResourceId> scope;  // what it concerns
 };
 
-template <class T>
-Result<T> Engine::on_loop(Deadline deadline, const char* what, std::function<Result<T>()> work) {
-  auto task = std::make_shared<std::packaged_task<Result<T>()>>(std::move(work));
-  auto answer = task->get_future();
-  boost::asio::post(io_, [task] { (*task)(); });
-  if (answer.wait_until(deadline) != std::future_status::ready)
-    return Error{ErrorKind::timeout,
-                 what,
-                 "the agent",
-                 0,
-                 "the agent is busy and did not answer in time",
-                 "it may still happen: look at `lanwright status`"};
-  return answer.get();
-}
-
 Result<ApplyOutcome> Engine::apply(const ApplyRequest& request, Deadline deadline) {
-  return on_loop<ApplyOutcome>(deadline, "apply", [this, request] { return do_apply(request); });
+  return on_loop<ApplyOutcome>(io_, deadline, "apply", [this, request] { return do_apply(request); });
 }
 
 Result<ApplyOutcome> Engine::remove(const DeleteRequest& request, Deadline deadline) {
-  return on_loop<ApplyOutcome>(deadline, "delete", [this, request] { return do_remove(request); });
+  return on_loop<ApplyOutcome>(io_, deadline, "delete", [this, request] { return do_remove(request); });
 }
 
 Result<Plan> Engine::difference(const std::optional<std::string>& set, Deadline deadline) {
-  return on_loop<Plan>(deadline, "compare", [this, set]() -> Result<Plan> {
+  return on_loop<Plan>(io_, deadline, "compare", [this, set]() -> Result<Plan> {
     if (!observed_.complete)
       return Error{ErrorKind::busy,        "compare", "the kernel", 0, "it is being read anew",
                    "try again in a moment"};
@@ -102,12 +88,12 @@ Result<Plan> Engine::difference(const std::optional<std::string>& set, Deadline 
 }
 
 Result<Description> Engine::describe(const ResourceId& id, Deadline deadline) {
-  return on_loop<Description>(deadline, "describe", [this, id] { return do_describe(id); });
+  return on_loop<Description>(io_, deadline, "describe", [this, id] { return do_describe(id); });
 }
 
 Result<std::vector<SwitchView>> Engine::switches(Deadline deadline) {
   return on_loop<std::vector<SwitchView>>(
-      deadline, "read", [this]() -> Result<std::vector<SwitchView>> { return do_switches(); });
+      io_, deadline, "read", [this]() -> Result<std::vector<SwitchView>> { return do_switches(); });
 }
 
 // Of the moment of the call; when the loop is held up in the kernel (somebody else has the link lock), the
@@ -115,7 +101,8 @@ Result<std::vector<SwitchView>> Engine::switches(Deadline deadline) {
 Result<std::shared_ptr<const Snapshot>> Engine::snapshot(Deadline deadline) {
   using Published = std::shared_ptr<const Snapshot>;
   const Deadline patience = std::min(deadline, Clock::now() + kPatience);
-  auto fresh = on_loop<Published>(patience, "read", [this]() -> Result<Published> { return do_snapshot(); });
+  auto fresh =
+      on_loop<Published>(io_, patience, "read", [this]() -> Result<Published> { return do_snapshot(); });
   const std::lock_guard lock(published_mutex_);
   if (fresh) published_ = *fresh;
   if (!fresh && published_) return published_;

@@ -18,13 +18,16 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "agent/capture.h"
+#include "agent/docker.h"
 #include "agent/engine.h"
 #include "agent/instance_lock.h"
 #include "agent/log.h"
 #include "agent/privileges.h"
 #include "agent/service.h"
+#include "api/docker/plugin_server.h"
 #include "api/server.h"
 #include "reconcilers/drivers.h"
 #include "reconcilers/netlink/netlink_port.h"
@@ -39,8 +42,9 @@ namespace asio = boost::asio;
 struct Options {
   std::filesystem::path state_dir = "/var/lib/lanwright";
   std::filesystem::path run_dir = "/run/lanwright";
-  std::filesystem::path api_socket;  // RUN_DIR/api.sock when empty
-  std::filesystem::path docker_socket_dir = "/run/docker/plugins";
+  std::filesystem::path api_socket;                                 // RUN_DIR/api.sock when empty
+  std::filesystem::path docker_socket_dir = "/run/docker/plugins";  // none when empty
+  std::vector<std::string> docker_aliases;
   std::string group = "lanwright";
   std::string netns;
   std::string log_level = "info";
@@ -53,8 +57,12 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--state-dir", options.state_dir, "directory of the database")->capture_default_str();
   app.add_option("--run-dir", options.run_dir, "directory of sockets")->capture_default_str();
   app.add_option("--api-socket", options.api_socket, "path of the REST socket (default RUN_DIR/api.sock)");
-  app.add_option("--docker-socket-dir", options.docker_socket_dir, "where Docker looks for plugins")
+  app.add_option("--docker-socket-dir", options.docker_socket_dir,
+                 "where Docker looks for plugins; '' for no sockets")
       ->capture_default_str();
+  app.add_option("--docker-alias", options.docker_aliases,
+                 "NAME=DRIVER: one more name by which Docker may call a driver; may be repeated")
+      ->allow_extra_args(false);
   app.add_option("--group", options.group, "group that may use the REST socket")->capture_default_str();
   app.add_option("--netns", options.netns,
                  "manage this network namespace (a path) instead of the current one");
@@ -95,6 +103,17 @@ Result<void> enter_namespace(const std::string& path) {
   return error;
 }
 
+// nullptr when no sockets are wanted.
+Result<std::unique_ptr<PluginServer>> serve_docker(DockerPort& agent, const Options& options) {
+  PluginServerOptions plugins;
+  auto sockets = docker_sockets(options.docker_aliases);
+  if (!sockets) return sockets.error();
+  if (options.docker_socket_dir.empty()) return std::unique_ptr<PluginServer>();
+  plugins.directory = options.docker_socket_dir;
+  plugins.sockets = *std::move(sockets);
+  return PluginServer::start(agent, plugins);
+}
+
 std::string summary(bool converged) {
   return converged ? "converged" : "working";
 }
@@ -114,7 +133,9 @@ void reload(int argc, char** argv, const Options& running) {
   log::Level level{};
   if (log::parse_level(fresh.log_level, level)) log::set_level(level);
   if (fresh.state_dir != running.state_dir || fresh.run_dir != running.run_dir ||
-      fresh.api_socket != running.api_socket || fresh.group != running.group || fresh.netns != running.netns)
+      fresh.api_socket != running.api_socket || fresh.group != running.group ||
+      fresh.netns != running.netns || fresh.docker_socket_dir != running.docker_socket_dir ||
+      fresh.docker_aliases != running.docker_aliases)
     log::warning("directories, sockets, group and namespace change with a restart only");
 }
 
@@ -148,6 +169,9 @@ int serve(const Options& options, int argc, char** argv) {
   engine.on_converged = [&](bool converged) { service.status(summary(converged)); };
   if (auto started = engine.start(); !started) die(started.error());
 
+  const std::unique_ptr<DockerAgent> docker = must(DockerAgent::open(io, engine.store()));
+  const std::unique_ptr<PluginServer> plugins = must(serve_docker(*docker, options));
+
   ServerOptions server_options;
   server_options.socket = options.api_socket.empty() ? options.run_dir / "api.sock" : options.api_socket;
   server_options.group = options.group;
@@ -177,9 +201,10 @@ int serve(const Options& options, int argc, char** argv) {
     service.stopping();
     service.cancel();
     engine.stop();
-    // The server's threads may be waiting for this loop: it turns until they are joined.
+    // The servers' threads may be waiting for this loop: it turns until they are joined.
     stopper = std::thread([&] {
       server->stop();
+      if (plugins) plugins->stop();
       asio::post(io, [&] { io.stop(); });
     });
   });

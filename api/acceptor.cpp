@@ -27,8 +27,8 @@ void signal(const Descriptor& event) {
 
 }  // namespace
 
-Acceptor::Acceptor(int listener, const AcceptorOptions& options, Serve serve)
-    : listener_(listener),
+Acceptor::Acceptor(std::vector<int> listeners, const AcceptorOptions& options, Serve serve)
+    : listeners_(std::move(listeners)),
       options_(options),
       serve_(std::move(serve)),
       stop_(make_eventfd()),
@@ -77,22 +77,25 @@ int Acceptor::time_to_next() const {
 }
 
 bool Acceptor::turn() {
-  constexpr std::size_t kOwn = 3;
+  constexpr std::size_t kEvents = 2;
+  const std::size_t own = kEvents + listeners_.size();
   drop_expired();
   if (pause_ && steady_clock::now() >= *pause_) pause_.reset();
   const bool accepting = !pause_ && open_ < options_.connections;
-  std::vector<pollfd> polled{
-      {stop_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}, {accepting ? listener_ : -1, POLLIN, 0}};
+  std::vector<pollfd> polled{{stop_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+  for (const int listener : listeners_) polled.push_back({accepting ? listener : -1, POLLIN, 0});
   for (const Idle& idle : idle_) polled.push_back({idle.connection->descriptor(), POLLIN, 0});
   if (::poll(polled.data(), polled.size(), time_to_next()) < 0) return errno == EINTR || errno == ENOMEM;
   if (polled[0].revents != 0) return false;
   auto idle = idle_.begin();
-  for (std::size_t i = kOwn; i < polled.size(); ++i) {
+  for (std::size_t i = own; i < polled.size(); ++i) {
     const auto here = idle++;
     if (polled[i].revents != 0) hand_over(here);
   }
   if (polled[1].revents != 0) take_back();
-  if (polled[2].revents != 0) accept_some();
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    if (polled[kEvents + i].revents != 0) accept_some(i);
+  }
   return true;
 }
 
@@ -108,18 +111,18 @@ void Acceptor::drop_expired() {
   }
 }
 
-void Acceptor::accept_some() {
+void Acceptor::accept_some(std::size_t listener) {
   while (open_ < options_.connections) {
-    Descriptor socket(::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    Descriptor socket(::accept4(listeners_[listener], nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       // Out of descriptors or memory: the client stays in the queue, and is asked for again a little later.
       if (errno != EAGAIN) pause_ = steady_clock::now() + std::chrono::milliseconds(100);
       return;
     }
-    idle_.push_back(
-        {std::make_shared<Connection>(std::move(socket), stop_.get(), options_.limits, options_.patience),
-         steady_clock::now()});
+    idle_.push_back({std::make_shared<Connection>(std::move(socket), stop_.get(), options_.limits,
+                                                  options_.patience, listener),
+                     steady_clock::now()});
     ++open_;
   }
 }

@@ -30,9 +30,9 @@ class Acceptor {
   // Serves what has arrived; answers whether the connection stays. Called on a worker.
   using Serve = std::function<bool(Connection&)>;
 
-  // `listener` is listening and non-blocking and stays the caller's. Throws std::system_error when the system
-  // has no descriptors or threads left.
-  Acceptor(int listener, const AcceptorOptions& options, Serve serve);
+  // `listeners` are listening and non-blocking and stay the caller's. Throws std::system_error when the
+  // system has no descriptors or threads left.
+  Acceptor(std::vector<int> listeners, const AcceptorOptions& options, Serve serve);
   ~Acceptor();  // stop()
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -50,14 +50,14 @@ class Acceptor {
   // One round of poll(2); false when the server stops.
   bool turn();
   int time_to_next() const;
-  void accept_some();
+  void accept_some(std::size_t listener);
   void take_back();
   void hand_over(std::list<Idle>::iterator idle);
   void work(const std::shared_ptr<Connection>& connection);
   void wake();
   void drop_expired();
 
-  const int listener_;
+  const std::vector<int> listeners_;
   const AcceptorOptions options_;
   const Serve serve_;
   Descriptor stop_;

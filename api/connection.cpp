@@ -26,11 +26,12 @@ int milliseconds_until(SteadyTime end) {
 }  // namespace
 
 Connection::Connection(Descriptor socket, int stop, const HeadLimits& limits,
-                       std::chrono::milliseconds patience)
+                       std::chrono::milliseconds patience, std::size_t listener)
     : socket_(std::move(socket)),
       stop_(stop),
       limits_(limits),
       patience_(patience),
+      listener_(listener),
       peer_(peer_of(socket_.get())) {}
 
 Connection::Wait Connection::wait_for(short events, SteadyTime deadline, int other) const {

@@ -28,11 +28,14 @@ class Connection final : public httplib::Stream {
   };
 
   // `socket` is non-blocking. `stop` becomes readable when the server stops: every wait ends then. `patience`
-  // is how long a client may be silent in the middle of something.
-  Connection(Descriptor socket, int stop, const HeadLimits& limits, std::chrono::milliseconds patience);
+  // is how long a client may be silent in the middle of something. `listener` says by which of several
+  // sockets it came.
+  Connection(Descriptor socket, int stop, const HeadLimits& limits, std::chrono::milliseconds patience,
+             std::size_t listener);
 
   int descriptor() const { return socket_.get(); }
   const Peer& peer() const { return peer_; }
+  std::size_t listener() const { return listener_; }
 
   Intake read_head();
   const RequestHead& head() const { return head_; }
@@ -79,6 +82,7 @@ class Connection final : public httplib::Stream {
   int stop_;
   HeadLimits limits_;
   std::chrono::milliseconds patience_;
+  std::size_t listener_;
   Peer peer_;
   std::string buffer_;  // received, not used yet
   RequestHead head_;

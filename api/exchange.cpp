@@ -81,4 +81,12 @@ bool Exchange::run() {
   return process_request(connection_, false, closed, nullptr) && !closed && connection_.reusable();
 }
 
+bool serve_all(Connection& connection, const Exchange::Responder& responder) {
+  do {
+    if (connection.read_head() == Connection::Intake::closed) return false;
+    if (!Exchange(connection, responder).run()) return false;
+  } while (connection.has_buffered() && !connection.cancelled());
+  return !connection.has_buffered();
+}
+
 }  // namespace lanwright::rest

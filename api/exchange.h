@@ -27,4 +27,7 @@ class Exchange final : private httplib::Server {
   Responder responder_;
 };
 
+// Serves every request that has arrived. Whether the connection may go back to being idle.
+bool serve_all(Connection& connection, const Exchange::Responder& responder);
+
 }  // namespace lanwright::rest

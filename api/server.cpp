@@ -42,18 +42,10 @@ struct Server::Impl {
   Impl(rest::UnixSocket listening, AgentPort& agent, CaptureSource& packets, const Grammar& grammar,
        const ServerOptions& options)
       : socket(std::move(listening)), routes(agent, packets, grammar, routes_options(options)) {
-    acceptor.emplace(socket.descriptor(), acceptor_options(options),
-                     [this](rest::Connection& connection) { return serve(connection); });
-  }
-
-  // Everything that has arrived. True when the connection may go back to being idle.
-  bool serve(rest::Connection& connection) {
-    do {
-      if (connection.read_head() == rest::Connection::Intake::closed) return false;
-      rest::Exchange exchange(connection, [this](rest::Connection& each) { return routes.respond(each); });
-      if (!exchange.run()) return false;
-    } while (connection.has_buffered() && !connection.cancelled());
-    return !connection.has_buffered();
+    acceptor.emplace(
+        std::vector{socket.descriptor()}, acceptor_options(options), [this](rest::Connection& connection) {
+          return rest::serve_all(connection, [this](rest::Connection& each) { return routes.respond(each); });
+        });
   }
 };
 

@@ -83,6 +83,14 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   return address;
 }
 
+IpAddress IpAddress::next() const {
+  IpAddress result = *this;
+  for (std::size_t i = size(); i-- > 0;) {
+    if (++result.bytes[i] != 0) break;
+  }
+  return result;
+}
+
 IpPrefix IpPrefix::network() const {
   IpPrefix result = *this;
   for (std::size_t i = 0; i < address.size(); ++i) result.address.bytes[i] &= mask_byte(i, length);
@@ -95,6 +103,19 @@ bool IpPrefix::contains(const IpAddress& other) const {
 
 bool IpPrefix::overlaps(const IpPrefix& other) const {
   return same_bits(address, other.address, std::min(length, other.length));
+}
+
+IpAddress IpPrefix::last() const {
+  IpAddress result = address;
+  for (std::size_t i = 0; i < address.size(); ++i)
+    result.bytes[i] = static_cast<std::uint8_t>(result.bytes[i] | (0xffU & ~mask_byte(i, length)));
+  return result;
+}
+
+bool IpPrefix::is_special(const IpAddress& other) const {
+  if (length + 1U >= address.size() * 8) return false;
+  const bool broadcast = other.family == AF_INET && other == last();
+  return broadcast || other == network().address;
 }
 
 std::string IpPrefix::text() const {

@@ -25,6 +25,7 @@ struct IpAddress {
   auto operator<=>(const IpAddress&) const = default;  // NOLINT(modernize-use-nullptr): misled by <=>
   std::size_t size() const;                            // 4 or 16
   std::string text() const;
+  IpAddress next() const;  // the one behind it; behind the last of all comes the first
   static std::optional<IpAddress> parse(std::string_view text);
 };
 
@@ -36,6 +37,11 @@ struct IpPrefix {
   IpPrefix network() const;                           // host bits cleared
   bool contains(const IpAddress& other) const;        // false when the families differ
   bool overlaps(const IpPrefix& other) const;
+  IpAddress last() const;  // host bits set
+  // Whether nobody may have this address of the prefix: the network and the broadcast address of IPv4, the
+  // routers' anycast address of IPv6 (RFC 4291, 2.6.1). Pairs (RFC 3021, RFC 6164) and single addresses have
+  // none.
+  bool is_special(const IpAddress& other) const;
   std::string text() const;
   static std::optional<IpPrefix> parse(std::string_view text);  // the length is required
 };

@@ -1,7 +1,5 @@
 #include "reconcilers/leases.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -12,27 +10,6 @@ namespace {
 
 using Leases = std::vector<IpPrefix>;
 
-void increment(IpAddress& address) {
-  for (std::size_t i = address.size(); i-- > 0;) {
-    if (++address.bytes[i] != 0) return;
-  }
-}
-
-IpAddress last_of(const IpPrefix& prefix) {
-  IpAddress last = prefix.network().address;
-  for (std::size_t bit = prefix.length; bit < last.size() * 8; ++bit)
-    last.bytes[bit / 8] = static_cast<std::uint8_t>(last.bytes[bit / 8] | (0x80U >> (bit % 8)));
-  return last;
-}
-
-// The network and the broadcast address of IPv4, the routers' anycast address of IPv6 (RFC 4291, 2.6.1).
-bool is_special(const IpPrefix& cidr, const IpAddress& address) {
-  const auto bits = cidr.address.size() * 8;
-  if (cidr.length + 1U >= bits) return false;  // a pair (RFC 3021, RFC 6164) or a single address
-  const bool broadcast = address.family == AF_INET && address == last_of(cidr);
-  return broadcast || address == cidr.network().address;
-}
-
 // Gives one address after the other; what was given or passed over is not looked at again.
 class Pool {
  public:
@@ -40,11 +17,10 @@ class Pool {
       : cidr_(subnet.cidr),
         range_(subnet.range.value_or(subnet.cidr)),
         next_(range_.network().address),
-        last_(last_of(range_)) {}
+        last_(range_.last()) {}
 
   bool holds(const IpPrefix& lease) const {
-    return lease.length == cidr_.length && range_.contains(lease.address) &&
-           !is_special(cidr_, lease.address);
+    return lease.length == cidr_.length && range_.contains(lease.address) && !cidr_.is_special(lease.address);
   }
   const IpPrefix& range() const { return range_; }
   std::uint8_t family() const { return cidr_.address.family; }
@@ -53,8 +29,8 @@ class Pool {
     while (!exhausted_) {
       const IpAddress address = next_;
       exhausted_ = address == last_;
-      increment(next_);
-      if (is_special(cidr_, address) || !taken.insert(address).second) continue;
+      next_ = next_.next();
+      if (cidr_.is_special(address) || !taken.insert(address).second) continue;
       return IpPrefix{address, cidr_.length};
     }
     return std::nullopt;

@@ -87,6 +87,25 @@ DROP TABLE objects;
 ALTER TABLE objects_3 RENAME TO objects;
 CREATE INDEX objects_by_set ON objects (wanted_by);
 )sql"},
+    Migration{4, "address pools", R"sql(
+CREATE TABLE address_pools (
+  id    TEXT PRIMARY KEY CHECK (id <> ''),
+  space TEXT NOT NULL,
+  cidr  TEXT NOT NULL,
+  range TEXT NOT NULL,
+  last  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Several pools may share a subnet: the key keeps an address from being given twice, whatever the program does.
+CREATE TABLE pool_addresses (
+  space   TEXT NOT NULL,
+  cidr    TEXT NOT NULL,
+  address TEXT NOT NULL,
+  pool    TEXT NOT NULL REFERENCES address_pools (id) ON DELETE CASCADE,
+  PRIMARY KEY (space, cidr, address)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pool_addresses_by_pool ON pool_addresses (pool);
+)sql"},
 };
 
 Result<void> run(sqlite::Connection& connection, const Migration& migration) {

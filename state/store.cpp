@@ -84,6 +84,25 @@ Event read_event(const Row& row) {
   return event;
 }
 
+std::string text_of(const std::optional<IpAddress>& address) {
+  return address ? address->text() : "";
+}
+
+Result<AddressPool> read_pool(const Row& row) {
+  AddressPool pool;
+  pool.id = row.text(0);
+  pool.space = row.text(1);
+  const auto cidr = IpPrefix::parse(row.text(2));
+  pool.range = IpPrefix::parse(row.text(3));
+  pool.last = IpAddress::parse(row.text(4));
+  const bool right =
+      cidr && pool.range.has_value() != row.text(3).empty() && pool.last.has_value() != row.text(4).empty();
+  if (!right)
+    return Error{ErrorKind::internal, "load the address pools", pool.id, 0, "the row is not understood", {}};
+  pool.cidr = *cidr;
+  return pool;
+}
+
 bool same_content(const StoredObject& stored, const StoredObject& wanted) {
   return !stored.deleting && stored.set == wanted.set && stored.adopt == wanted.adopt &&
          stored.spec == wanted.spec && stored.leases == wanted.leases;
@@ -112,6 +131,8 @@ struct Statements {
   Statement raise_generation;
   Statement claims, add_claim, drop_claim;
   Statement put_event, trim_events, all_history, object_history;
+  Statement address_pools, add_address_pool, drop_address_pool;
+  Statement pool_addresses, give_address, move_last, take_address_back;
 };
 
 Result<Statements> prepare(Connection& connection) {
@@ -162,6 +183,20 @@ Result<Statements> prepare(Connection& connection) {
       Line{&made.object_history, "read an object's history",
            "SELECT id, time, type, kind, name, set_name, message, pid, uid, gid FROM events "
            "WHERE id > ? AND kind = ? AND name = ? ORDER BY id DESC LIMIT ?"},
+      Line{&made.address_pools, "load the address pools",
+           "SELECT id, space, cidr, range, last FROM address_pools ORDER BY id"},
+      Line{&made.add_address_pool, "store an address pool",
+           "INSERT INTO address_pools (id, space, cidr, range, last) VALUES (?, ?, ?, ?, ?)"},
+      Line{&made.drop_address_pool, "drop an address pool", "DELETE FROM address_pools WHERE id = ?"},
+      Line{&made.pool_addresses, "load the addresses of a pool",
+           "SELECT address FROM pool_addresses WHERE pool = ?"},
+      Line{&made.give_address, "store an address",
+           "INSERT INTO pool_addresses (space, cidr, address, pool) SELECT space, cidr, ?, id FROM "
+           "address_pools WHERE id = ?"},
+      Line{&made.move_last, "store an address",
+           "UPDATE address_pools SET last = ? WHERE id = ? RETURNING id"},
+      Line{&made.take_address_back, "take an address back",
+           "DELETE FROM pool_addresses WHERE pool = ? AND address = ?"},
   };
   for (const Line& line : lines) {
     auto statement = connection.prepare(line.tried, line.sql);
@@ -434,6 +469,67 @@ Result<void> Store::drop_claims(const std::vector<Claim>& claims) {
     }
     return {};
   });
+}
+
+Result<std::vector<AddressPool>> Store::address_pools() const {
+  std::vector<AddressPool> pools;
+  std::optional<Error> wrong;
+  auto done = impl_->statements.address_pools.each([&](const Row& row) {
+    auto pool = read_pool(row);
+    if (pool) return pools.push_back(*std::move(pool));
+    if (!wrong) wrong = pool.error();
+  });
+  if (!done) return done.error();
+  for (AddressPool& pool : pools) {
+    done = impl_->statements.pool_addresses.each(
+        [&](const Row& row) {
+          const auto address = IpAddress::parse(row.text(0));
+          if (address) pool.given.insert(*address);
+          if (!address)
+            wrong = Error{ErrorKind::internal,
+                          "load the addresses of pool",
+                          pool.id,
+                          0,
+                          row.text(0) + " is no address",
+                          {}};
+        },
+        pool.id);
+    if (!done) return done.error();
+  }
+  if (wrong) return *std::move(wrong);
+  return pools;
+}
+
+Result<void> Store::add_address_pool(const AddressPool& pool) {
+  return impl_->transaction(Impl::Durability::full, "store address pool " + pool.id, [&] {
+    return impl_->statements.add_address_pool.run(pool.id, pool.space, pool.cidr.text(),
+                                                  pool.range ? pool.range->text() : "", text_of(pool.last));
+  });
+}
+
+Result<void> Store::drop_address_pool(const std::string& pool) {
+  return impl_->transaction(Impl::Durability::full, "drop address pool " + pool,
+                            [&] { return impl_->statements.drop_address_pool.run(pool); });
+}
+
+Result<void> Store::give_address(const std::string& pool, const AddressGrant& grant) {
+  const std::string address = grant.address.address.text();
+  return impl_->transaction(
+      Impl::Durability::full, "store address " + address + " of pool " + pool, [&]() -> Result<void> {
+        bool known = false;
+        auto moved =
+            impl_->statements.move_last.each([&](const Row&) { known = true; }, text_of(grant.last), pool);
+        if (!moved) return moved;
+        if (!known)
+          return Error{ErrorKind::not_found, "give an address of pool", pool, 0, "there is no such pool", {}};
+        return impl_->statements.give_address.run(address, pool);
+      });
+}
+
+Result<void> Store::take_address_back(const std::string& pool, const IpAddress& address) {
+  return impl_->transaction(Impl::Durability::full,
+                            "take address " + address.text() + " of pool " + pool + " back",
+                            [&] { return impl_->statements.take_address_back.run(pool, address.text()); });
 }
 
 Result<void> Store::record(const std::vector<Event>& events) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "model/address_pools.h"
 #include "model/desired.h"
 #include "model/ids.h"
 #include "model/result.h"
@@ -89,6 +90,16 @@ class Store {
   Result<void> forget(const std::vector<ResourceId>& objects);
   Result<void> add_claims(const std::vector<Claim>& claims);
   Result<void> drop_claims(const std::vector<Claim>& claims);
+
+  // Ascending by id, each with what was given of it.
+  Result<std::vector<AddressPool>> address_pools() const;
+  // A new one, of which nothing is given; an error when there is one of its id.
+  Result<void> add_address_pool(const AddressPool& pool);
+  Result<void> drop_address_pool(const std::string& pool);  // with what was given of it; unknown ones ignored
+  // An error when the pool is unknown, and when the address was given already of any pool of its space and
+  // cidr.
+  Result<void> give_address(const std::string& pool, const AddressGrant& grant);
+  Result<void> take_address_back(const std::string& pool, const IpAddress& address);  // unknown ones ignored
 
   // History that may lose its last second in a power failure (drift, repairs). The newest 10,000 are kept.
   // Here and in commit() the store gives the ids, one after the other, so that the last one is

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian 12 packages that a part of the work needs, and only those that are missing.
-# usage: tests/packages.sh build|test|guest|lint...
+# usage: tests/packages.sh build|test|docker|guest|lint...
 set -euo pipefail
 
 # shellcheck disable=SC2034  # used by name, below
@@ -9,6 +9,7 @@ build="cmake ninja-build g++ ccache pkg-config libyaml-cpp-dev nlohmann-json3-de
   libsqlite3-dev libnl-3-dev libnl-route-3-dev libboost-dev libsystemd-dev libcpp-httplib-dev libgtest-dev
   libgmock-dev libvdeplug-dev libpcap-dev"
 test="iproute2 iputils-ping procps util-linux vde-switch vdeplug tcpdump"
+docker="docker.io iptables busybox-static tar"
 guest="qemu-system-x86 busybox-static cpio kmod util-linux"
 lint="clang-format clang-tidy python3 shellcheck"
 }
@@ -16,8 +17,8 @@ lint="clang-format clang-tidy python3 shellcheck"
 wanted=()
 for part in "$@"; do
   case $part in
-    build | test | guest | lint) read -ra names <<<"$(tr '\n' ' ' <<<"${!part}")" && wanted+=("${names[@]}") ;;
-    *) echo "usage: $0 build|test|guest|lint..." >&2 && exit 2 ;;
+    build | test | docker | guest | lint) read -ra names <<<"$(tr '\n' ' ' <<<"${!part}")" && wanted+=("${names[@]}") ;;
+    *) echo "usage: $0 build|test|docker|guest|lint..." >&2 && exit 2 ;;
   esac
 done
 
@@ -36,4 +37,17 @@ echo "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 quiet=(-qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
 apt-get "${quiet[@]}" update
+
+# A dockerd that its package starts would change this machine's own links and firewall, now or at the next boot.
+# 101: no service is started. A policy that the machine has stays as it is.
+docker_is_new=false policy=/usr/sbin/policy-rc.d
+[[ ! " ${missing[*]} " =~ \ docker\.io\  ]] || docker_is_new=true
+if $docker_is_new && [[ ! -e $policy ]]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+fi
 apt-get "${quiet[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null </dev/null
+if $docker_is_new && command -v systemctl >/dev/null; then
+  systemctl --quiet disable docker.service docker.socket
+fi

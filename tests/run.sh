@@ -6,6 +6,7 @@
 #   all          everything below but bench (default)
 #   unit         without a kernel
 #   integration  on this machine's kernel, in network namespaces of their own
+#   docker       with a real dockerd, in namespaces of its own
 #   guest        on Debian's kernel in a virtual machine: VLANs, VLAN filtering
 #   sanitizers   unit and integration under ASan and UBSan, what has threads under TSan
 #   lint         clang-format, clang-tidy, shellcheck
@@ -116,15 +117,16 @@ main() {
   local part
   [[ $# -gt 0 ]] || set -- all
   for part in "$@"; do
-    [[ $part =~ ^(all|unit|integration|guest|sanitizers|lint|bench)$ ]] || { sed -n '4,14s/^# \?//p' "$0" >&2 && exit 2; }
+    [[ $part =~ ^(all|unit|integration|docker|guest|sanitizers|lint|bench)$ ]] || { sed -n '4,15s/^# \?//p' "$0" >&2 && exit 2; }
   done
   if [[ $EUID -ne 0 ]]; then
     echo "$0: the tests install packages and make network namespaces: run it as root (sudo $0 $*)" >&2
     exit 1
   fi
-  [[ $* != all ]] || set -- unit integration guest sanitizers lint
+  [[ $* != all ]] || set -- unit integration docker guest sanitizers lint
   tests/packages.sh build test
-  [[ ! " $* " =~ \ guest\  ]] || tests/packages.sh guest
+  [[ ! " $* " =~ \ docker\  ]] || tests/packages.sh docker
+  [[ ! " $* " =~ \ guest\  ]] || tests/packages.sh guest docker
   [[ ! " $* " =~ \ lint\  ]] || tests/packages.sh lint
   rm -rf "$logs"
   mkdir -p "$logs"

@@ -2,59 +2,18 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
-#include <fstream>
 #include <iostream>
 #include <sstream>
 
 namespace lanwright::test {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-struct UnixAddress {
-  sockaddr_un address{};
-  explicit UnixAddress(const std::filesystem::path& path) {
-    address.sun_family = AF_UNIX;
-    if (path.native().size() >= sizeof address.sun_path) throw HarnessError("too long: " + path.string());
-    std::memcpy(address.sun_path, path.c_str(), path.native().size());
-  }
-  sockaddr* get() { return reinterpret_cast<sockaddr*>(&address); }
-  static constexpr socklen_t size = sizeof(sockaddr_un);
-};
-
-Fd bind_notify_socket(const std::filesystem::path& path) {
-  Fd result(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket");
-  unlink(path.c_str());
-  UnixAddress address(path);
-  if (bind(result.get(), address.get(), UnixAddress::size) != 0) fail_errno("bind " + path.string());
-  return result;
-}
-
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-bool has_line(const std::string& text, const std::string& wanted) {
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    if (line == wanted) return true;
-  }
-  return false;
-}
 
 std::string lower(std::string text) {
   std::ranges::transform(text, text.begin(),
@@ -80,15 +39,6 @@ HttpAnswer parse_answer(const std::string& text) {
     answer.headers[lower(line.substr(0, colon))] = value == std::string::npos ? "" : line.substr(value);
   }
   return answer;
-}
-
-std::string last_lines(const std::string& text, std::size_t count) {
-  std::size_t start = text.size();
-  while (count > 0 && start != std::string::npos && start > 0) {
-    start = text.rfind('\n', start - 1);
-    --count;
-  }
-  return start == std::string::npos ? text : text.substr(start);
 }
 
 }  // namespace
@@ -128,16 +78,19 @@ AgentProcess::AgentProcess(const Sandbox& sandbox, AgentOptions options)
   const auto home = sandbox.directory() / options_.name;
   state_directory_ = home / "state";
   socket_ = home / "run" / "api.sock";
+  docker_directory_ = home / "docker";
   log_ = home / "log";
   std::filesystem::create_directories(state_directory_);
   std::filesystem::create_directories(home / "run");
-  notify_ = bind_notify_socket(home / "notify");
+  notify_.emplace(home / "notify");
 
   Spawn what;
   what.arguments = options_.under;
-  const std::vector<std::string> own{LANWRIGHTD,  "--state-dir", state_directory_,
-                                     "--run-dir", home / "run",  "--api-socket",
-                                     socket_,     "--log-level", options_.log_level};
+  const std::vector<std::string> own{
+      LANWRIGHTD,    "--state-dir",         state_directory_,
+      "--run-dir",   home / "run",          "--api-socket",
+      socket_,       "--docker-socket-dir", options_.docker ? docker_directory_.string() : "",
+      "--log-level", options_.log_level};
   std::ranges::copy(own, std::back_inserter(what.arguments));
   if (!options_.netns.empty()) {
     what.arguments.insert(what.arguments.end(), {"--netns", "/run/netns/" + options_.netns});
@@ -177,22 +130,7 @@ std::string AgentProcess::log() const {
 }
 
 bool AgentProcess::wait_notified(const std::string& state, Milliseconds limit) {
-  if (status_) return false;
-  const Fd process(open_pidfd(pid_));
-  const auto deadline = Clock::now() + limit;
-  std::array<char, 4096> buffer{};
-  while (true) {
-    const ssize_t size = recv(notify_.get(), buffer.data(), buffer.size(), 0);
-    if (size >= 0) {
-      if (has_line(std::string(buffer.data(), static_cast<std::size_t>(size)), state)) return true;
-      continue;
-    }
-    std::array<pollfd, 2> fds{pollfd{notify_.get(), POLLIN, 0}, pollfd{process.get(), POLLIN, 0}};
-    const auto left = std::chrono::ceil<Milliseconds>(deadline - Clock::now());
-    if (left.count() <= 0) return false;
-    poll(fds.data(), fds.size(), static_cast<int>(left.count()));
-    if (fds[0].revents == 0 && fds[1].revents != 0) return false;
-  }
+  return !status_ && notify_->wait(state, pid_, limit);
 }
 
 void AgentProcess::signal(int number) const {

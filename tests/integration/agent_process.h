@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/integration/daemon.h"
 #include "tests/integration/sandbox.h"
 
 namespace lanwright::test {
@@ -19,6 +20,7 @@ struct AgentOptions {
   std::vector<std::string> environment = {};  // NAME=VALUE
   std::vector<std::string> under = {};  // a command that becomes lanwrightd, such as setpriv with its options
   std::string log_level = "debug";
+  bool docker = true;      // with plugin sockets, in a directory of this agent's own
   bool wait_ready = true;  // the constructor returns when the agent says READY=1
   Milliseconds ready_within = 20s;
 };
@@ -48,6 +50,10 @@ class AgentProcess {
   pid_t pid() const { return pid_; }
   bool running() const;
   const std::filesystem::path& socket() const { return socket_; }
+  // Where Docker would call the agent by this name.
+  std::filesystem::path docker_socket(const std::string& name) const {
+    return docker_directory_ / (name + ".sock");
+  }
   const std::filesystem::path& state_directory() const { return state_directory_; }
   std::string log() const;  // what it wrote to standard output and error so far
 
@@ -78,8 +84,9 @@ class AgentProcess {
   AgentOptions options_;
   std::filesystem::path state_directory_;
   std::filesystem::path socket_;
+  std::filesystem::path docker_directory_;
   std::filesystem::path log_;
-  Fd notify_;
+  std::optional<NotifySocket> notify_;
   pid_t pid_ = -1;
   std::optional<int> status_;
 };

@@ -72,6 +72,16 @@ TEST(StateDurability, ACommitIsOnTheDiskAndARecordIsNot) {
               }),
               1);
   }
+  AddressPool pool;
+  pool.id = pool.space = "p";
+  pool.cidr = *IpPrefix::parse("10.0.0.0/24");
+  const IpAddress address = *IpAddress::parse("10.0.0.1");
+  EXPECT_EQ(syncs_of([&] { return store.add_address_pool(pool); }), 1);
+  EXPECT_EQ(syncs_of(record), 0);
+  EXPECT_EQ(syncs_of([&] { return store.give_address("p", {{address, 24}, address}); }), 1);
+  EXPECT_EQ(syncs_of(record), 0);
+  EXPECT_EQ(syncs_of([&] { return store.take_address_back("p", address); }), 1);
+  EXPECT_EQ(syncs_of([&] { return store.drop_address_pool("p"); }), 1);
 }
 
 TEST(StateDurability, AFailingDiskIsAnErrorAndChangesNothing) {

@@ -62,6 +62,24 @@ TEST_F(StateMigrations, BringVersion1ToTheCurrentOneWithItsContent) {
   EXPECT_EQ(shell.run("PRAGMA application_id"), std::to_string(kApplicationId));
 }
 
+TEST_F(StateMigrations, BringVersion3ToPoolsWithItsContent) {
+  {
+    auto connection = connect();
+    must(migrate(connection, migrations().first(3)));
+    must(connection.execute("test", R"sql(
+      UPDATE meta SET generation = 7;
+      INSERT INTO sets VALUES ('campus', 7, 1000);
+      INSERT INTO objects (kind, name, set_name, uid, generation, deleting, adopt, created, spec, leases)
+        VALUES ('attachment', 'r1', 'campus', '0123456789abcdef', 6, 0, 0, 2000, '{}', '10.0.0.2/24');
+    )sql"));
+  }
+  const auto opened = must_open(directory.path());
+  Store& store = *opened.store;
+  EXPECT_EQ(store.generation(), 7U);
+  EXPECT_EQ(must(store.objects()).at(0).leases, "10.0.0.2/24");
+  EXPECT_TRUE(must(store.address_pools()).empty());
+}
+
 TEST_F(StateMigrations, MigratedAndNewDatabasesHaveTheSameSchema) {
   Directory fresh;
   must_open(fresh.path());

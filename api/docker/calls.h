@@ -1,0 +1,39 @@
+// The calls that Docker makes, as tables: one for each subsystem that a plugin can implement. Inside of
+// api/docker/ only.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "api/docker/docker_port.h"
+#include "model/json.h"
+#include "model/result.h"
+
+namespace lanwright::docker {
+
+struct Call {
+  const Json& request;        // an object
+  const std::string& socket;  // the name by which Docker called: "lanwright-vde"
+  const std::string& driver;  // of networks that are made through it; empty where an option chooses it
+  DockerPort& port;
+  Deadline deadline;
+};
+
+// What it answers is sent as it is; {} when there is nothing to say. Called on any thread, in parallel.
+using Handler = Result<Json> (*)(const Call& call);
+
+struct CallRow {
+  const char* name;  // behind the subsystem's: "RequestPool"
+  Handler handler;
+  bool takes_body = true;
+};
+
+struct Subsystem {
+  const char* name;       // as Plugin.Activate tells it, and as the calls begin: "IpamDriver"
+  const char* error_key;  // that Docker reads in an answer of status 200
+  std::span<const CallRow> calls;
+};
+
+const Subsystem& ipam_driver();
+
+}  // namespace lanwright::docker

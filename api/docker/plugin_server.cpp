@@ -1,0 +1,223 @@
+#include "api/docker/plugin_server.h"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "api/acceptor.h"
+#include "api/docker/calls.h"
+#include "api/exchange.h"
+#include "api/unix_socket.h"
+#include "model/names.h"
+#include "model/utf8.h"
+
+namespace lanwright {
+namespace {
+
+using docker::Call;
+using docker::CallRow;
+using docker::Subsystem;
+using rest::Answer;
+using rest::Connection;
+using std::filesystem::path;
+
+constexpr const char* kContentType = "application/vnd.docker.plugins.v1.2+json";
+constexpr const char* kElsewhere =
+    "choose another directory with --docker-socket-dir, or none with --docker-socket-dir ''";
+
+// What the plugin implements. Docker asks for nothing that is not here.
+constexpr std::array kSubsystems{docker::ipam_driver};
+
+Answer answered(int status, const Json& json) {
+  return {.status = status, .content_type = kContentType, .body = rest::text_of(json) + "\n"};
+}
+
+// Docker shows it as it is, behind the name of the call.
+Answer refused(int status, const std::string& words) {
+  return answered(status, Json{{"Err", printable(words)}});
+}
+
+Answer activation() {
+  Json names = Json::array();
+  for (const auto& subsystem : kSubsystems) names.push_back(subsystem().name);
+  return answered(200, Json{{"Implements", names}});
+}
+
+// "/IpamDriver.RequestPool"
+struct Target {
+  const Subsystem& subsystem;
+  const CallRow& row;
+};
+
+std::optional<Target> find_call(std::string_view target) {
+  if (!target.starts_with('/')) return std::nullopt;
+  target.remove_prefix(1);
+  const std::size_t dot = target.find('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  for (const auto& each : kSubsystems) {
+    const Subsystem& subsystem = each();
+    if (target.substr(0, dot) != subsystem.name) continue;
+    for (const CallRow& row : subsystem.calls) {
+      if (target.substr(dot + 1) == row.name) return Target{subsystem, row};
+    }
+  }
+  return std::nullopt;
+}
+
+Error not_json(std::string words) {
+  return {ErrorKind::invalid, "read the request", {}, 0, std::move(words), {}};
+}
+
+// Docker repeats a call whose connection broke with an empty body: it must not be taken for one without
+// fields.
+Result<Json> request_of(const std::string& body, bool takes_body) {
+  if (body.empty()) {
+    if (takes_body) return not_json("the body is empty");
+    return Json::object();
+  }
+  try {
+    Json json = Json::parse(body);
+    if (!json.is_object())
+      return not_json(std::string("the body is not a JSON object but ") + json.type_name());
+    return json;
+  } catch (const Json::parse_error& error) {
+    return not_json("the body is not JSON: the mistake is at byte " + std::to_string(error.byte));
+  }
+}
+
+Error elsewhere(Error error) {
+  error.hint = error.hint.empty() || error.kind == ErrorKind::conflict ? kElsewhere
+                                                                       : error.hint + "; or " + kElsewhere;
+  return error;
+}
+
+Result<void> make_directory(const path& directory) {
+  std::error_code failed;
+  const bool made = std::filesystem::create_directories(directory, failed);
+  using std::filesystem::perms;
+  if (!failed && made) {
+    constexpr perms kMode =
+        perms::owner_all | perms::group_read | perms::group_exec | perms::others_read | perms::others_exec;
+    std::filesystem::permissions(directory, kMode, failed);
+  }
+  if (!failed) return {};
+  return elsewhere(error_from_errno(failed.value(), "make the directory", directory.string()));
+}
+
+Result<std::vector<rest::UnixSocket>> listen_at(const PluginServerOptions& options) {
+  if (auto made = make_directory(options.directory); !made) return made.error();
+  std::vector<rest::UnixSocket> sockets;
+  for (const auto& [name, driver] : options.sockets) {
+    if (!is_object_name(name))
+      return Error{ErrorKind::invalid,
+                   "listen as",
+                   "`" + name + "`",
+                   0,
+                   "it is no name for a plugin",
+                   "use 1 to 63 of A-Z, a-z, 0-9, `.`, `_` and `-`"};
+    auto socket = rest::UnixSocket::listen(options.directory / (name + ".sock"), "", 0600);
+    if (!socket) return elsewhere(socket.error());
+    sockets.push_back(*std::move(socket));
+  }
+  return sockets;
+}
+
+rest::AcceptorOptions acceptor_options(const PluginServerOptions& options) {
+  rest::AcceptorOptions out;
+  out.workers = options.threads;
+  out.limits.body = options.body_limit;
+  out.patience = options.patience;
+  // Docker keeps its connections for good. One that is closed here just when it calls makes it call again,
+  // with an empty body.
+  out.idle = std::chrono::hours(24);
+  return out;
+}
+
+}  // namespace
+
+struct PluginServer::Impl {
+  struct Name {
+    std::string socket;
+    std::string driver;
+  };
+
+  // In this order: what is last is stopped first.
+  std::vector<rest::UnixSocket> sockets;
+  DockerPort& agent;
+  std::chrono::milliseconds call_limit;
+  std::vector<Name> names;  // as the sockets
+  std::optional<rest::Acceptor> acceptor;
+
+  Impl(std::vector<rest::UnixSocket> listening, DockerPort& port, const PluginServerOptions& options)
+      : sockets(std::move(listening)), agent(port), call_limit(options.call_limit) {
+    for (const auto& [name, driver] : options.sockets) names.push_back({name, driver});
+    std::vector<int> descriptors;
+    for (const rest::UnixSocket& socket : sockets) descriptors.push_back(socket.descriptor());
+    acceptor.emplace(std::move(descriptors), acceptor_options(options), [this](Connection& connection) {
+      return rest::serve_all(connection, [this](Connection& each) { return respond(each); });
+    });
+  }
+
+  Answer respond(Connection& connection) {
+    try {
+      const rest::Refusal& refusal = connection.refusal();
+      return refusal.detail.empty() ? route(connection) : refused(refusal.status, refusal.detail);
+    } catch (const std::exception& exception) {
+      return refused(500, std::string("this is a defect of the agent, report it: ") + exception.what());
+    }
+  }
+
+  Answer route(Connection& connection) {
+    const rest::RequestHead& head = connection.head();
+    const bool activates = head.target_path == "/Plugin.Activate";
+    const auto target = find_call(head.target_path);
+    if (!activates && !target) return refused(404, "there is no call " + head.target_path);
+    if (head.method != "POST") {
+      Answer answer = refused(405, head.target_path + " is called with POST, not " + head.method);
+      answer.headers.emplace_back("Allow", "POST");
+      return answer;
+    }
+    std::string body;
+    if (const auto refusal = connection.read_body(body)) return refused(refusal->status, refusal->detail);
+    return activates ? activation() : serve(*target, body, names.at(connection.listener()));
+  }
+
+  Answer serve(const Target& target, const std::string& body, const Name& name) {
+    const auto request = request_of(body, target.row.takes_body);
+    if (!request) return refused(400, request.error().text());
+    const Deadline deadline = std::chrono::steady_clock::now() + call_limit;
+    const auto result = target.row.handler(Call{*request, name.socket, name.driver, agent, deadline});
+    if (!result) return answered(200, Json{{target.subsystem.error_key, printable(result.error().text())}});
+    return answered(200, *result);
+  }
+};
+
+PluginServer::PluginServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+PluginServer::~PluginServer() {
+  stop();
+}
+
+Result<std::unique_ptr<PluginServer>> PluginServer::start(DockerPort& agent,
+                                                          const PluginServerOptions& options) {
+  auto sockets = listen_at(options);
+  if (!sockets) return sockets.error();
+  try {
+    auto impl = std::make_unique<Impl>(*std::move(sockets), agent, options);
+    return std::unique_ptr<PluginServer>(new PluginServer(std::move(impl)));
+  } catch (const std::exception& exception) {
+    return Error{
+        ErrorKind::exhausted, "serve Docker at", options.directory.string(), 0, exception.what(), {}};
+  }
+}
+
+void PluginServer::stop() {
+  impl_->acceptor.reset();
+  impl_->sockets.clear();
+}
+
+}  // namespace lanwright

@@ -1,0 +1,159 @@
+#include "tests/docker/pid_namespace.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "tests/integration/daemon.h"
+
+namespace lanwright::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kCgroups = "/sys/fs/cgroup";
+constexpr std::string_view kCgroupName = "lanwright-test-";
+
+std::string cgroup_of;  // set before there are two processes of it
+
+// --- processes ---
+
+[[noreturn]] void give_up(const char* what) {
+  std::cerr << "process namespace of the tests: " << what << ": " << std::generic_category().message(errno)
+            << std::endl;
+  _exit(125);
+}
+
+[[noreturn]] void work_and_exit(const std::function<int()>& work) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  std::exit(work());  // what runs at exit belongs to the work
+}
+
+// The first process of the namespace: the kernel ends all others with it.
+[[noreturn]] void be_init(const std::function<int()>& work) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (mount("proc", "/proc", "proc", 0, nullptr) != 0) give_up("mount /proc");
+  const pid_t worker = fork();
+  if (worker < 0) give_up("fork");
+  if (worker == 0) work_and_exit(work);
+  while (true) {
+    int status = 0;
+    const pid_t ended = waitpid(-1, &status, 0);
+    if (ended == worker) _exit(exit_status(status));
+    if (ended < 0 && errno != EINTR) give_up("wait");
+  }
+}
+
+bool is_ours(const OtherProcess& process, const fs::path& own_program) {
+  return process.pid == 1 || process.pid == getpid() || process.program == own_program;
+}
+
+bool is_dead(const fs::path& directory) {
+  const std::string text = read_file(directory / "stat");
+  const std::size_t name_end = text.rfind(')');  // the name before may contain anything
+  return name_end == std::string::npos || text.substr(name_end + 2, 1) == "Z" ||
+         text.substr(name_end + 2, 1) == "X";
+}
+
+OtherProcess process_at(const fs::path& directory) {
+  std::error_code gone;
+  OtherProcess process;
+  process.pid = std::atoi(directory.filename().c_str());
+  process.program = fs::read_symlink(directory / "exe", gone);
+  process.command = read_file(directory / "cmdline");
+  std::ranges::replace(process.command, '\0', ' ');
+  return process;
+}
+
+// --- cgroups ---
+
+std::vector<fs::path> hierarchies() {
+  std::vector<fs::path> result{kCgroups};
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(kCgroups, none)) {
+    if (entry.is_directory() && !entry.is_symlink()) result.push_back(entry.path());
+  }
+  return result;
+}
+
+// rmdir(2) is what removes a cgroup; its files are the kernel's.
+bool remove_cgroup(const fs::path& cgroup) {
+  std::error_code gone;
+  bool removed = true;
+  for (const auto& entry : fs::directory_iterator(cgroup, gone)) {
+    if (entry.is_directory() && !entry.is_symlink()) removed = remove_cgroup(entry.path()) && removed;
+  }
+  return (rmdir(cgroup.c_str()) == 0 || errno == ENOENT) && removed;
+}
+
+bool is_left_by_the_dead(const std::string& name) {
+  if (!name.starts_with(kCgroupName)) return false;
+  const pid_t pid = std::atoi(name.c_str() + kCgroupName.size());
+  return pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+// Of this run, and of runs that were killed before they could.
+bool remove_cgroups() {
+  bool removed = true;
+  std::error_code none;
+  for (const fs::path& hierarchy : hierarchies()) {
+    for (const auto& entry : fs::directory_iterator(hierarchy, none)) {
+      const std::string name = entry.path().filename();
+      if (name == cgroup_of) removed = remove_cgroup(entry.path()) && removed;
+      if (name != cgroup_of && is_left_by_the_dead(name)) remove_cgroup(entry.path());
+    }
+  }
+  return removed;
+}
+
+}  // namespace
+
+int in_pid_namespace(const std::function<int()>& work) {
+  cgroup_of = std::string(kCgroupName) + std::to_string(getpid());
+  if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0)
+    throw HarnessError("these tests make namespaces: run them as root");
+  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) fail_errno("mount / private");
+  const pid_t init = fork();
+  if (init < 0) fail_errno("fork");
+  if (init == 0) be_init(work);
+  int status = 0;
+  while (waitpid(init, &status, 0) < 0 && errno == EINTR) continue;
+  // The last ones of the namespace leave their cgroups a moment after they are gone.
+  if (!wait_until(remove_cgroups, 5s)) throw HarnessError("cannot remove the cgroups " + cgroup_of);
+  return exit_status(status);
+}
+
+const std::string& own_cgroup() {
+  if (cgroup_of.empty()) throw HarnessError("this is no process of in_pid_namespace()");
+  return cgroup_of;
+}
+
+std::vector<OtherProcess> other_processes() {
+  const fs::path own_program = fs::read_symlink("/proc/self/exe");
+  std::vector<OtherProcess> others;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const bool is_process = std::atoi(entry.path().filename().c_str()) > 0;
+    if (!is_process || is_dead(entry.path())) continue;
+    OtherProcess process = process_at(entry.path());
+    if (!is_ours(process, own_program)) others.push_back(std::move(process));
+  }
+  return others;
+}
+
+std::string list_of(const std::vector<OtherProcess>& processes) {
+  std::string text;
+  for (const auto& process : processes) text += std::to_string(process.pid) + " " + process.command + "\n";
+  return text;
+}
+
+}  // namespace lanwright::test
