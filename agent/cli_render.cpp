@@ -160,7 +160,16 @@ Cell addresses(const Json& o, const Context&) {
 Cell interface(const Json& o, const Context&) {
   const std::string netns = text_at(o, {"spec", "netns"});
   if (!netns.empty()) return {text_at(o, {"spec", "interface"}) + " in " + netns};
-  return {"tap " + tap_of(o)};
+  if (at(o, {"spec", "docker"}).is_null()) return {"tap " + tap_of(o)};
+  const std::string name = text_at(o, {"spec", "interface"});
+  if (name.empty()) return {"on its way to a container"};
+  return {name + " in " + text_at(o, {"spec", "docker", "sandbox"})};
+}
+Cell docker_network(const Json& o, const Context&) {
+  return {text_at(o, {"spec", "docker", "network"})};
+}
+Cell docker_endpoint(const Json& o, const Context&) {
+  return {text_at(o, {"spec", "docker", "endpoint"})};
 }
 Cell mac(const Json& o, const Context&) {
   return {text_at(o, {"spec", "mac"})};
@@ -253,6 +262,8 @@ const std::vector<Column>& columns_of(Resource resource) {
                                                 {"UID", uid, true},
                                                 {"GENERATION", generation, true},
                                                 {"REPAIRS", repairs, true},
+                                                {"DOCKER NETWORK", docker_network, true},
+                                                {"DOCKER ENDPOINT", docker_endpoint, true},
                                                 {"MESSAGE", message}};
   static const std::vector<Column> kSwitches{
       {"NAME", name},          {"DRIVER", driver},    {"MODE", forwarding},

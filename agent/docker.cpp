@@ -66,14 +66,22 @@ Result<std::map<std::string, std::string>> docker_sockets(const std::vector<std:
   return sockets;
 }
 
-DockerAgent::DockerAgent(boost::asio::io_context& io, Store& store)
-    : io_(io), store_(store), pools_(default_pools(site_id())) {}
+DockerAgent::DockerAgent(boost::asio::io_context& io, Engine& engine)
+    : io_(io), engine_(engine), store_(engine.store()), pools_(default_pools(site_id())) {}
 
-Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& io, Store& store) {
-  auto stored = store.address_pools();
-  if (!stored) return stored.error();
-  std::unique_ptr<DockerAgent> agent(new DockerAgent(io, store));
-  for (AddressPool& pool : *stored) agent->pools_.put(std::move(pool));
+Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& io, Engine& engine) {
+  auto pools = engine.store().address_pools();
+  if (!pools) return pools.error();
+  auto networks = engine.store().docker_networks();
+  if (!networks) return networks.error();
+  std::unique_ptr<DockerAgent> agent(new DockerAgent(io, engine));
+  for (AddressPool& pool : *pools) agent->pools_.put(std::move(pool));
+  for (const StoredDockerNetwork& network : *networks) {
+    auto record = docker_record_from(network.body);
+    if (!record) return record.error();
+    agent->records_.emplace(network.id, *std::move(record));
+  }
+  if (auto dropped = agent->drop_idle_records(); !dropped) return dropped.error();
   return agent;
 }
 

@@ -3,11 +3,15 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "agent/docker_record.h"
+#include "agent/engine.h"
 #include "api/docker/docker_port.h"
 #include "state/store.h"
 
@@ -20,9 +24,12 @@ Result<std::map<std::string, std::string>> docker_sockets(const std::vector<std:
 
 class DockerAgent final : public DockerPort {
  public:
-  // Loads what was given earlier. Before the loop turns. The store is used on the loop's thread only; both
-  // outlive this.
-  static Result<std::unique_ptr<DockerAgent>> open(boost::asio::io_context& io, Store& store);
+  // Loads what was given earlier. Before the loop turns. The engine outlives this.
+  static Result<std::unique_ptr<DockerAgent>> open(boost::asio::io_context& io, Engine& engine);
+
+  // What every bridge of Docker's networks forwards is let through (docker_forwarding.h): at the start, and
+  // when somebody has thrown the host's rules away. The loop's thread; blocks.
+  void let_bridges_forward() const;
 
   // DockerPort: from any thread but the loop's.
   Result<AddressPool> request_pool(const PoolRequest& request, Deadline deadline) override;
@@ -30,9 +37,30 @@ class DockerAgent final : public DockerPort {
                                    AddressUse use, Deadline deadline) override;
   Result<void> release_pool(const std::string& pool, Deadline deadline) override;
   Result<void> release_address(const std::string& pool, const IpAddress& address, Deadline deadline) override;
+  Result<void> create_network(const DockerNetwork& network, Deadline deadline) override;
+  Result<void> delete_network(const std::string& network, Deadline deadline) override;
+  Result<DockerEndpointAnswer> create_endpoint(const DockerEndpoint& endpoint, Deadline deadline) override;
+  Result<void> delete_endpoint(const std::string& network, const std::string& endpoint,
+                               Deadline deadline) override;
+  Result<DockerJoin> join(const std::string& network, const std::string& endpoint, const std::string& sandbox,
+                          Deadline deadline) override;
+  Result<void> leave(const std::string& network, const std::string& endpoint, Deadline deadline) override;
+  Result<std::map<std::string, std::string>> endpoint_info(const std::string& network,
+                                                           const std::string& endpoint,
+                                                           Deadline deadline) override;
 
  private:
-  DockerAgent(boost::asio::io_context& io, Store& store);
+  struct BegunEndpoint {
+    DockerEndpointAnswer answer;
+    bool is_new = false;
+  };
+  // What is to be changed: begins it, and answers the objects that are waited for.
+  using Begin = std::function<Result<std::set<ResourceId>>()>;
+  DockerAgent(boost::asio::io_context& io, Engine& engine);
+
+  Result<void> make_it_so(const char* what, const Begin& begin, Deadline deadline);
+  void undo(const Begin& removal);
+  Result<void> open_bridge(const std::string& network, Deadline deadline);
 
   // Of the loop's thread.
   Result<AddressPool> do_request_pool(const PoolRequest& request);
@@ -41,9 +69,27 @@ class DockerAgent final : public DockerPort {
   Result<void> do_release_pool(const std::string& pool);
   Result<void> do_release_address(const std::string& pool, const IpAddress& address);
 
+  Result<std::set<ResourceId>> begin_network(const DockerNetwork& network, bool& is_new);
+  Result<std::set<ResourceId>> remove_network(const std::string& network);
+  Result<std::set<ResourceId>> begin_endpoint(const DockerEndpoint& endpoint, BegunEndpoint& begun);
+  Result<std::set<ResourceId>> remove_endpoint(const std::string& network, const std::string& endpoint);
+  Result<std::set<ResourceId>> begin_join(const std::string& network, const std::string& endpoint,
+                                          const std::string& sandbox, DockerJoin& answer);
+  Result<std::set<ResourceId>> begin_leave(const std::string& network, const std::string& endpoint);
+  std::string bridge_of(const std::string& network) const;  // "" when it is carried by none
+  // Of networks whose object somebody else removed.
+  Result<void> drop_idle_records();
+  const DockerRecord* record_of(const std::string& network) const;
+  const Blueprint::Entry* find_endpoint(const std::string& network, const std::string& endpoint) const;
+  std::string free_name(Kind kind, const std::string& id) const;
+  std::set<ResourceId> stale_beside(const DockerEndpoint& endpoint, const DockerRecord& record) const;
+  std::vector<RouteSpec> ways_out(const AttachmentSpec& endpoint, const DockerRecord& record) const;
+
   boost::asio::io_context& io_;
+  Engine& engine_;
   Store& store_;
-  AddressPools pools_;  // as the store has them
+  AddressPools pools_;                           // as the store has them
+  std::map<std::string, DockerRecord> records_;  // likewise; by Docker's id of the network
 };
 
 }  // namespace lanwright

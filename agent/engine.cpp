@@ -173,6 +173,8 @@ void Engine::stop() {
   log_.close();
   for (auto& waiter : waiters_) waiter->answer.set_value(false);
   waiters_.clear();
+  for (Settler& settler : std::exchange(settlers_, {}))
+    settler.done(Error{ErrorKind::busy, {}, "the agent", 0, "it is being stopped", "try again"});
   save_events();
 }
 
@@ -327,6 +329,7 @@ void Engine::run() {
     return;
   }
   forget_removed();
+  keep_up_with_endpoints();
   arm_retry_timer();
   wake_waiters();
   const bool converged = is_converged(std::nullopt, 0);
@@ -593,6 +596,7 @@ void Engine::verified(const ResourceId& id, Tracked& tracked) {
   tracked.contested_until.reset();
   tracked.contests = 0;
   set_phase(tracked, Phase::ready, {});
+  look_at_endpoint(id);
 }
 
 void Engine::blocked(const ResourceId& id, Tracked& tracked, const Error& why) {
@@ -606,6 +610,7 @@ void Engine::blocked(const ResourceId& id, Tracked& tracked, const Error& why) {
   if (conflict) tracked.status.last_error = std::make_shared<const Error>(why);
   set_phase(tracked, phase, text);
   if (news) emit(conflict ? "Conflict" : "Pending", id, text);
+  look_at_endpoint(id);
   const auto* entry = desired_.find(id);
   const Parts parts = entry->parts();
   const bool under_proc = std::any_of(parts.links.begin(), parts.links.end(), [](const LinkSpec& link) {
@@ -811,6 +816,7 @@ void Engine::wake_waiters() {
     waiter->answer.set_value(true);
     return true;
   });
+  wake_settlers();
 }
 
 bool Engine::is_converged(const std::optional<std::string>& set, std::uint64_t generation) const {

@@ -50,6 +50,24 @@ class Engine final : public AgentPort {
   // Called whenever the number of objects that are not settled changes to or from 0.
   std::function<void(bool converged)> on_converged;
 
+  // For those who make or change objects on others' behalf (agent/docker.h). Loop thread only.
+  struct ObjectChange {
+    std::string set;  // made when it is missing
+    std::map<ResourceId, ObjectSpec> put;
+    std::set<ResourceId> remove;  // unknown ones are ignored
+    StoreChange beside;           // committed with it
+  };
+  // Checked, committed and begun, or nothing of it.
+  Result<void> change(ObjectChange change);
+  // `done` is called once each of these is as declared, or gone where it was to go; or with the reason why
+  // one of them is not, when it waits for something, is somebody else's, or has failed several times. The
+  // ticket takes the question back.
+  using Ticket = std::uint64_t;
+  Ticket when_settled(std::set<ResourceId> objects, std::function<void(Result<void>)> done);
+  void forget_ticket(Ticket ticket);
+  const Blueprint& desired() const { return desired_; }
+  const Observed& observed() const { return observed_; }
+
   // AgentPort
   Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline deadline) override;
   Result<ApplyOutcome> remove(const DeleteRequest& request, Deadline deadline) override;
@@ -88,7 +106,14 @@ class Engine final : public AgentPort {
     std::uint64_t generation = 0;
     std::promise<bool> answer;
   };
-  struct Verdict;  // what a request would change (engine_requests.cpp)
+  struct Verdict;  // what a request would change (engine_verdict.h)
+
+  // Somebody who waits for objects, not for sets.
+  struct Settler {
+    Ticket ticket = 0;
+    std::set<ResourceId> objects;
+    std::function<void(Result<void>)> done;
+  };
 
   // Requests, on the loop.
   Result<ApplyOutcome> do_apply(const ApplyRequest& request);
@@ -107,6 +132,12 @@ class Engine final : public AgentPort {
                                           const std::set<ResourceId>& leaving) const;
   void expect_change(const ResourceId& id, const Blueprint& candidate);
   void remember(const std::vector<Claim>& claims);
+
+  // Docker's endpoints (engine_endpoints.cpp).
+  void look_at_endpoint(const ResourceId& id);
+  void keep_up_with_endpoints();
+  std::optional<Result<void>> settled(const std::set<ResourceId>& objects) const;
+  void wake_settlers();
 
   // The loop.
   void listen();
@@ -195,6 +226,10 @@ class Engine final : public AgentPort {
 
   std::vector<Event> unsaved_;
   std::vector<std::shared_ptr<Waiter>> waiters_;
+  std::vector<Settler> settlers_;
+  Ticket last_ticket_ = 0;
+  std::map<ResourceId, std::string> named_;  // endpoints that Docker has moved and named, with the name
+  std::set<ResourceId> deserted_;            // endpoints whose sandbox is gone
   std::mt19937_64 random_;
   std::map<std::string, std::uint64_t> counters_;
   std::string store_notice_;

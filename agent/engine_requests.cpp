@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "agent/engine.h"
+#include "agent/engine_verdict.h"
 #include "agent/on_loop.h"
 #include "model/json.h"
 #include "reconcilers/drivers.h"
@@ -22,15 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kPatience = 2s;  // of readers with a loop that is busy
 constexpr std::size_t kHistoryShown = 20;
-
-Uid new_uid() {
-  std::uint64_t bits = 0;
-  while (getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits)) {
-  }
-  Uid uid(16, '0');
-  for (std::size_t i = uid.size(); i-- > 0; bits >>= 4U) uid[i] = "0123456789abcdef"[bits & 0xfU];
-  return uid;
-}
 
 std::map<ResourceId, ObjectSpec> objects_of(const SetSpec& set) {
   std::map<ResourceId, ObjectSpec> objects;
@@ -51,15 +43,14 @@ Error generation_moved(const std::string& set, std::uint64_t is, std::uint64_t e
 
 }  // namespace
 
-struct Engine::Verdict {
-  Blueprint candidate;
-  StoreChange change;
-  std::string set;
-  std::vector<WantedObject> put;
-  std::vector<ResourceId> removed;
-  std::vector<ObjectOutcome> outcomes;
-  std::set<ResourceId> scope;  // what it concerns
-};
+Uid new_uid() {
+  std::uint64_t bits = 0;
+  while (getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits)) {
+  }
+  Uid uid(16, '0');
+  for (std::size_t i = uid.size(); i-- > 0; bits >>= 4U) uid[i] = "0123456789abcdef"[bits & 0xfU];
+  return uid;
+}
 
 Result<ApplyOutcome> Engine::apply(const ApplyRequest& request, Deadline deadline) {
   return on_loop<ApplyOutcome>(io_, deadline, "apply", [this, request] { return do_apply(request); });
@@ -135,6 +126,13 @@ std::vector<Event> Engine::recent_events(std::size_t limit) {
 
 Result<ApplyOutcome> Engine::do_apply(const ApplyRequest& request) {
   const std::string& name = request.set.name;
+  if (name == kDockerSet)
+    return Error{ErrorKind::conflict,
+                 "apply",
+                 "set " + name,
+                 0,
+                 "it is Docker's: what is in it is made with `docker network create`",
+                 "give the set another name"};
   std::uint64_t current = 0;
   for (const StoredSet& set : store_->sets()) {
     if (set.name == name) current = set.generation;
@@ -347,7 +345,9 @@ void Engine::remember_places(Verdict& verdict) {
     std::set<std::string> places;
     const Parts parts = entry.parts();
     for (const LinkSpec& link : parts.links) {
-      if (link.owned && !link.where.netns.empty()) places.insert(link.where.netns);
+      for (const std::string* place : {&link.where.netns, &link.elsewhere}) {
+        if (link.owned && !place->empty()) places.insert(*place);
+      }
     }
     return places;
   };
@@ -407,7 +407,8 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
   }
   verdict.change.mark_deleting = verdict.removed;
   const bool nothing = verdict.change.put_sets.empty() && verdict.change.drop_sets.empty() && put.empty() &&
-                       verdict.removed.empty();
+                       verdict.removed.empty() && verdict.change.put_docker_networks.empty() &&
+                       verdict.change.drop_docker_networks.empty();
   if (!nothing) {
     save_events();  // in the order in which things happened
     const std::vector<Event> events = verdict.change.events;
@@ -427,7 +428,13 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
       tracked.failures = 0;
       tracked.not_before.reset();
     }
-    for (const ResourceId& id : verdict.removed) set_phase(tracked_[id], Phase::deleting, {});
+    for (const ResourceId& id : verdict.removed) {
+      Tracked& tracked = tracked_[id];
+      set_phase(tracked, Phase::deleting, {});
+      tracked.failures = 0;  // of what it was to be
+      tracked.rounds = 0;
+      tracked.not_before.reset();
+    }
     for (const ResourceId& id : scope) expect_change(id, verdict.candidate);
     desired_ = std::move(verdict.candidate);
     remember(claims);
@@ -462,9 +469,11 @@ Result<Description> Engine::do_describe(const ResourceId& id) {
   const Parts parts = entry->parts();
   for (const LinkSpec& link : parts.links) {
     LinkReport report{link, std::nullopt, {}, {}};
+    const Mark mark{entry->object.uid, link.role};
     const NamespaceFacts* facts = observed_.find(link.where.netns);
-    const LinkFact* found =
-        facts != nullptr && link.owned ? facts->find(Mark{entry->object.uid, link.role}) : nullptr;
+    const LinkFact* found = facts != nullptr && link.owned ? facts->find(mark) : nullptr;
+    const NamespaceFacts* other = observed_.find(link.elsewhere);
+    if (found == nullptr && link.handed && other != nullptr) found = other->find(mark);
     if (found == nullptr) found = observed_.find(link.where);
     if (found != nullptr) {
       report.found = *found;

@@ -111,7 +111,7 @@ Result<std::unique_ptr<PluginServer>> serve_docker(DockerPort& agent, const Opti
   if (options.docker_socket_dir.empty()) return std::unique_ptr<PluginServer>();
   plugins.directory = options.docker_socket_dir;
   plugins.sockets = *std::move(sockets);
-  return PluginServer::start(agent, plugins);
+  return PluginServer::start(agent, driver_grammar(), plugins);
 }
 
 std::string summary(bool converged) {
@@ -169,7 +169,8 @@ int serve(const Options& options, int argc, char** argv) {
   engine.on_converged = [&](bool converged) { service.status(summary(converged)); };
   if (auto started = engine.start(); !started) die(started.error());
 
-  const std::unique_ptr<DockerAgent> docker = must(DockerAgent::open(io, engine.store()));
+  const std::unique_ptr<DockerAgent> docker = must(DockerAgent::open(io, engine));
+  docker->let_bridges_forward();
   const std::unique_ptr<PluginServer> plugins = must(serve_docker(*docker, options));
 
   ServerOptions server_options;
@@ -187,6 +188,7 @@ int serve(const Options& options, int argc, char** argv) {
       log::info("reloading");
       reload(argc, argv, options);
       engine.look_again();
+      docker->let_bridges_forward();
       service.ready("reloaded");
       await_reload();
     });

@@ -553,18 +553,26 @@ Answer Routes::post_apply(Call& call) {
 
 // ---- looking
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 Answer Routes::get_export(Call& call) {
   const auto seen = snapshot();
   if (!seen) return problem(seen.error());
   const auto wanted = call.parameters.text("set");
-  std::string names;
-  for (const SetView& set : (*seen)->sets) names += (names.empty() ? "" : ", ") + set.name;
-  if (!wanted && (*seen)->sets.size() > 1)
-    return invalid("there are several sets: " + names,
+  std::vector<std::string> declared;  // what is Docker's cannot be applied
+  for (const SetView& set : (*seen)->sets) {
+    if (set.name != kDockerSet) declared.push_back(set.name);
+  }
+  if (!wanted && declared.size() > 1)
+    return invalid("there are several sets: " + joined(declared),
                    "say which one with ?set=NAME (lanwright export --set NAME)");
-  if (!wanted && (*seen)->sets.empty())
+  if (!wanted && declared.empty())
     return not_found("there is no set yet", "declare one: lanwright apply -f FILE");
-  const std::string name = wanted.value_or(wanted ? "" : (*seen)->sets.front().name);
+  const std::string name = wanted ? *wanted : declared.front();
   for (const SetView& set : (*seen)->sets) {
     if (set.name != name) continue;
     Answer answer;

@@ -714,9 +714,41 @@ void Decoder::tap_end(const TreeNode& node, AttachmentSpec& out) {
     integer(*group, "group (a gid)", 0, kUint32Max - 1, end.group);
 }
 
+void Decoder::endpoint_end(const TreeNode& node, AttachmentSpec& out) {
+  const TreeNode& docker = *node.find(keys::kEndpointKey);
+  if (!is_mapping(docker)) return;
+  only_keys(docker, keys::kEndpoint);
+  EndpointEnd& end = out.endpoint.emplace();
+  if (const TreeNode* network = require(docker, "network")) text(*network, end.network);
+  if (const TreeNode* endpoint = require(docker, "endpoint")) text(*endpoint, end.endpoint);
+  if (const TreeNode* sandbox = docker.find("sandbox")) text(*sandbox, end.sandbox);
+  if (const TreeNode* left = docker.find("left")) boolean(*left, end.left);
+  if (const TreeNode* name = node.find("interface")) interface_name(*name, out.interface);
+  if (const TreeNode* list = node.find("addresses")) addresses(*list, out.addresses);
+  if (const TreeNode* list = node.find("routes")) routes(*list, out.routes);
+  out.no_addresses = out.addresses.empty();  // they are Docker's to give
+}
+
+AttachmentSpec Decoder::stored_attachment(const TreeNode& node) {
+  if (node.type != TreeNode::Type::mapping || node.find(keys::kEndpointKey) == nullptr)
+    return attachment(node);
+  AttachmentSpec spec;
+  Names allowed(keys::kAttachment.begin(), keys::kAttachment.end());
+  allowed.emplace_back(keys::kEndpointKey);
+  only_keys(node, allowed);
+  if (const TreeNode* network = require(node, "network")) text(*network, spec.network);
+  endpoint_end(node, spec);
+  if (const TreeNode* value = node.find("mac")) mac(*value, spec.mac);
+  return spec;
+}
+
 AttachmentSpec Decoder::attachment(const TreeNode& node) {
   AttachmentSpec spec;
   if (!is_mapping(node)) return spec;
+  if (const TreeNode* docker = node.find(keys::kEndpointKey)) {
+    wrong(*docker->key, "an endpoint of Docker's cannot be declared: Docker makes and removes it");
+    return spec;
+  }
   only_keys(node, keys::kAttachment);
   if (const TreeNode* network = require(node, "network")) text(*network, spec.network);
   const TreeNode* netns = node.find("netns");

@@ -29,6 +29,8 @@ class Decoder {
   VlanSpec vlan(const TreeNode& node);
   NetworkSpec network(const TreeNode& node);
   AttachmentSpec attachment(const TreeNode& node);
+  // As it is stored: it may also be an endpoint of Docker's, which nobody declares.
+  AttachmentSpec stored_attachment(const TreeNode& node);
 
  private:
   using Words = std::span<const std::string_view>;
@@ -92,6 +94,7 @@ class Decoder {
   bool route_router(const TreeNode& node, RouteSpec& out);
   void host_interface(const TreeNode& node, HostInterface& out);
   void netns_end(const TreeNode& node, AttachmentSpec& out);
+  void endpoint_end(const TreeNode& node, AttachmentSpec& out);
   void tap_end(const TreeNode& node, AttachmentSpec& out);
 
   // The whole.

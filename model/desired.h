@@ -92,12 +92,27 @@ struct TapEnd {
   bool operator==(const TapEnd&) const = default;
 };
 
-// Exactly one of `netns` and `tap` is given.
+// The set of what Docker asks for. Nobody else declares into it.
+inline constexpr const char* kDockerSet = "docker";
+
+// An endpoint of Docker's: its link is made in the managed namespace, and Docker moves it into a sandbox,
+// names it there, gives it addresses and sets it up. Nobody declares one: Docker's calls do.
+struct EndpointEnd {
+  std::string network;   // Docker's ids
+  std::string endpoint;  //
+  std::string sandbox;   // path of the namespace that Docker moves it to; empty until it has said so
+  bool left = false;     // Docker takes it out of the sandbox again
+  bool operator==(const EndpointEnd&) const = default;
+};
+
+// Exactly one of `netns`, `tap` and `endpoint` is given.
 struct AttachmentSpec {
   std::string network;
   std::string netns;      // a name under /run/netns, or an absolute path; empty for a tap
-  std::string interface;  // name inside the namespace; required with netns
+  std::string interface;  // name inside the namespace; required with netns; of an endpoint as soon as Docker
+                          // has named it
   std::optional<TapEnd> tap;
+  std::optional<EndpointEnd> endpoint;
   std::optional<MacAddress> mac;
   std::optional<std::uint32_t> mtu;  // the network's when absent
   bool isolated = false;             // bridge port isolation

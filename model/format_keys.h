@@ -18,6 +18,9 @@ inline constexpr std::array<std::string_view, 3> kHostInterface = {"name", "addr
 inline constexpr std::array<std::string_view, 3> kRoute = {"to", "via", "metric"};
 inline constexpr std::array<std::string_view, 11> kAttachment = {
     "network", "netns", "interface", "tap", "mac", "mtu", "isolated", "vlan", "trunk", "addresses", "routes"};
+// Stored with an endpoint, and not to be declared.
+inline constexpr std::string_view kEndpointKey = "docker";
+inline constexpr std::array<std::string_view, 4> kEndpoint = {"network", "endpoint", "sandbox", "left"};
 inline constexpr std::array<std::string_view, 3> kTap = {"name", "owner", "group"};
 
 }  // namespace lanwright::keys

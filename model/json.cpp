@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "model/decoder.h"
+#include "model/format_keys.h"
 #include "model/mistakes.h"
 #include "model/tree.h"
 #include "model/utf8.h"
@@ -93,6 +94,13 @@ Json tap_json(const TapEnd& tap) {
   return json;
 }
 
+Json endpoint_json(const EndpointEnd& end) {
+  Json json = {{"network", text_json(end.network)}, {"endpoint", text_json(end.endpoint)}};
+  if (!end.sandbox.empty()) json["sandbox"] = text_json(end.sandbox);
+  if (end.left) json["left"] = true;
+  return json;
+}
+
 const char* mode_text(NetworkMode mode) {
   switch (mode) {
     case NetworkMode::nat:
@@ -151,7 +159,7 @@ ObjectSpec decode(Kind kind, Decoder& decoder, const TreeNode& root) {
     case Kind::attachment:
       break;
   }
-  return decoder.attachment(root);
+  return decoder.stored_attachment(root);
 }
 
 }  // namespace
@@ -186,12 +194,13 @@ Json to_json(const AttachmentSpec& spec) {
   if (!spec.netns.empty()) json["netns"] = spec.netns;
   if (!spec.interface.empty()) json["interface"] = spec.interface;
   if (spec.tap) json["tap"] = tap_json(*spec.tap);
+  if (spec.endpoint) json[keys::kEndpointKey] = endpoint_json(*spec.endpoint);
   put_text(json, "mac", spec.mac);
   put(json, "mtu", spec.mtu);
   if (spec.isolated) json["isolated"] = true;
   put_vlans(json, spec.vlans);
   put_addresses(json, spec.addresses);
-  if (spec.no_addresses) json["addresses"] = Json::array();
+  if (spec.no_addresses && !spec.endpoint) json["addresses"] = Json::array();
   put_routes(json, spec.routes);
   return json;
 }

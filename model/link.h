@@ -66,6 +66,11 @@ struct LinkSpec {
   bool owned = true;       // false: an uplink: the agent only sets master, port attributes and UP
   bool by_peer = false;    // made by the creation of `peer`, the other end of a veth
   bool if_absent = false;  // a link of this name that is not ours is as good: it is used, and left as it is
+  // Somebody else (Docker) moves it, and names and configures it: it is found by its mark, in `elsewhere` as
+  // well as where it was made, and is left as it is.
+  bool handed = false;
+  std::string elsewhere;    // the path of a netns; "" is the managed one
+  bool on_its_way = false;  // not made when it is missing: somebody has it in his hands
   std::optional<LinkName> peer;
   std::string altname;  // the full name, where `where.name` is a shortened one
   std::string master;   // name, same namespace; "" = whoever uses the link says

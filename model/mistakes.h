@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/set_reader.h"
+#include "model/words.h"
 
 namespace lanwright {
 
@@ -62,21 +63,5 @@ const TreeNode& place_of(const TreeNode& node);
 
 // "networks.lab.subnets[0].cidr"
 std::string path_of(const TreeNode& node);
-
-// In backticks, cut to a readable length and without control characters.
-std::string quote(std::string_view text);
-
-// Of `words` the one that `word` was probably meant to be; empty when none is near. Linear in the words.
-class Nearest {
- public:
-  explicit Nearest(std::string_view word);
-  void offer(std::string_view candidate);
-  std::string take() const { return std::string(best_); }
-
- private:
-  std::string_view word_;
-  std::string_view best_;
-  std::size_t best_distance_;
-};
 
 }  // namespace lanwright

@@ -38,6 +38,9 @@ struct PlugSpec {
   // takes part in what the interface carries, by a packet socket (packet(7)).
   bool tap = true;
   PortVlans vlans;  // of its port; for a switch that is no hub
+  // As of its link: see LinkSpec. The program keeps its hold on a tap that is moved.
+  bool handed = false;
+  std::string elsewhere;
   bool operator==(const PlugSpec&) const = default;
 };
 

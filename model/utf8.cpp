@@ -73,6 +73,11 @@ std::size_t find_untextual(std::string_view text) {
   return std::string_view::npos;
 }
 
+std::size_t character_start(std::string_view text, std::size_t at) {
+  while (at > 0 && at < text.size() && (byte(text, at) & 0xc0U) == 0x80) --at;
+  return at;
+}
+
 bool is_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const std::size_t length = utf8_length(text.substr(i));

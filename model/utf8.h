@@ -16,6 +16,9 @@ std::size_t find_untextual(std::string_view text);
 
 bool is_utf8(std::string_view text);
 
+// The nearest start of a character at or before `at`.
+std::size_t character_start(std::string_view text, std::size_t at);
+
 // For people's terminals and for JSON: every byte that is not UTF-8 becomes U+FFFD, every control character
 // `?`.
 std::string printable(std::string_view text);

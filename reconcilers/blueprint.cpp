@@ -183,7 +183,9 @@ void Blueprint::index(const Entry& entry) {
   const Parts parts = entry.parts();
   for (const LinkSpec& link : parts.links) {
     if (link.owned) owners_.emplace(link.where, &entry);
-    if (!link.where.netns.empty()) by_namespace_[link.where.netns].insert(&entry);
+    for (const std::string* place : {&link.where.netns, &link.elsewhere}) {
+      if (!place->empty()) by_namespace_[*place].insert(&entry);
+    }
   }
   for (LinkName& used : used_by(parts)) users_[std::move(used)].insert(&entry);
 }
@@ -198,6 +200,7 @@ void Blueprint::unindex(const Entry& entry) {
     const auto own = std::find_if(begin, end, [&](const auto& owner) { return owner.second == &entry; });
     if (own != end) owners_.erase(own);
     drop(by_namespace_, link.where.netns, &entry);
+    drop(by_namespace_, link.elsewhere, &entry);
   }
   for (const LinkName& used : used_by(parts)) drop(users_, used, &entry);
 }

@@ -55,6 +55,29 @@ MacAddress stable_mac(const Uid& uid, const std::string& role) {
   return mac;
 }
 
+void place_end(LinkSpec& end, const Named<AttachmentSpec>& attachment, std::vector<RouteSpec> routes) {
+  const AttachmentSpec& spec = attachment.spec;
+  end.where = {netns_path(spec.netns), spec.interface};
+  if (spec.endpoint) {
+    constexpr std::size_t kDigits = 12;
+    const EndpointEnd& docker = *spec.endpoint;
+    const bool settled = !docker.sandbox.empty() && !docker.left && !spec.interface.empty();
+    end.handed = true;
+    end.on_its_way = !docker.sandbox.empty() && !settled;
+    end.where = {docker.sandbox, spec.interface};
+    if (!settled) {
+      end.where = {"", "lwe" + hex(hash_of(attachment.uid), kDigits)};
+      end.elsewhere = docker.sandbox;
+      end.up = false;
+      end.ipv6 = Ipv6Addresses::none;  // the host is not a member of the network by it
+      return;
+    }
+    routes = spec.routes;  // as Docker was told
+  }
+  end.addresses = spec.addresses;
+  end.routes = std::move(routes);
+}
+
 Parts cable(const Named<AttachmentSpec>& attachment, const NetworkSpec& network, std::uint32_t mtu) {
   const AttachmentSpec& spec = attachment.spec;
   LinkSpec port;
@@ -77,16 +100,15 @@ Parts cable(const Named<AttachmentSpec>& attachment, const NetworkSpec& network,
 
   port.kind = "veth";
   LinkSpec inner;
-  inner.where = {netns_path(spec.netns), spec.interface};
+  place_end(inner, attachment, with_gateways(spec, network));
   inner.role = kInnerRole;
   inner.kind = "veth";
   inner.by_peer = true;
   inner.peer = port.where;
   inner.mtu = mtu;
   inner.mac = spec.mac ? *spec.mac : stable_mac(attachment.uid, kInnerRole);
-  inner.addresses = spec.addresses;
-  inner.routes = with_gateways(spec, network);
   port.peer = inner.where;
+  port.on_its_way = inner.on_its_way;
   return {{port, inner}};
 }
 

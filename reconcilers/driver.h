@@ -55,6 +55,10 @@ inline constexpr std::uint32_t kDefaultMtu = 1500;
 // Role of an attachment's end inside its namespace.
 inline constexpr const char* kInnerRole = "inner";
 
+// Where the end of an attachment is made that is no tap of a virtual machine: in its namespace, or, for an
+// endpoint, in the managed one until Docker has moved it. With what it has there: addresses, `routes`.
+void place_end(LinkSpec& end, const Named<AttachmentSpec>& attachment, std::vector<RouteSpec> routes);
+
 // A veth pair or a tap between `attachment` and a switch: the first link is the switch's side, without a
 // master or port attributes (the caller adds these). Used by every driver whose networks have ports in the
 // kernel.

@@ -10,9 +10,8 @@ namespace {
 
 constexpr const char* kHostRole = "host";
 
-LinkSpec link_on_parent(const Named<NetworkSpec>& network, const OnParent& how, LinkName where) {
+LinkSpec link_on_parent(const Named<NetworkSpec>& network, const OnParent& how) {
   LinkSpec link;
-  link.where = std::move(where);
   link.kind = how.kind;
   link.parent = network.spec.parent.empty() ? link_name(network.name) : network.spec.parent;
   link.attributes = how.attributes;
@@ -65,7 +64,8 @@ Parts OnParentDriver::network(const Named<NetworkSpec>& network) const {
   parts.parents = parents_of(network.spec, how);
   if (network.spec.parent.empty()) parts.links.push_back(dummy_of(network));
   if (const auto& host = network.spec.host_interface) {
-    LinkSpec link = link_on_parent(network, how, {"", host->name});
+    LinkSpec link = link_on_parent(network, how);
+    link.where = {"", host->name};
     link.role = kHostRole;
     if (how.own_mac) link.mac = stable_mac(network.uid, kHostRole);
     link.addresses = host->addresses;
@@ -79,11 +79,11 @@ Parts OnParentDriver::attachment(const Named<AttachmentSpec>& attachment,
                                  const Named<NetworkSpec>& network) const {
   const OnParent how = how_(network.spec);
   const AttachmentSpec& spec = attachment.spec;
-  LinkSpec link = link_on_parent(network, how, {netns_path(spec.netns), spec.interface});
+  LinkSpec link = link_on_parent(network, how);
+  place_end(link, attachment,
+            how.broadcast ? with_gateways(spec, network.spec) : with_device_routes(spec, network.spec));
   if (spec.mtu) link.mtu = spec.mtu;
   if (how.own_mac) link.mac = spec.mac ? *spec.mac : stable_mac(attachment.uid, kInnerRole);
-  link.addresses = spec.addresses;
-  link.routes = how.broadcast ? with_gateways(spec, network.spec) : with_device_routes(spec, network.spec);
   return {{link}, parents_of(network.spec, how)};
 }
 

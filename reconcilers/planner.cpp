@@ -266,11 +266,12 @@ void Planner::remove_strays(const Cursor& at) {
   const auto& links = parts_of(at.entry).links;
   const auto wanted = [&](const std::string& netns, const LinkFact& fact) {
     return std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
-      return link.owned && link.where.netns == netns && locate(at.entry, link) == &fact;
+      const bool may_be_there = link.where.netns == netns || (link.handed && link.elsewhere == netns);
+      return link.owned && may_be_there && locate(at.entry, link) == &fact;
     });
   };
   std::set<std::string> places = {""};
-  for (const LinkSpec& link : links) places.insert(link.where.netns);
+  for (const LinkSpec& link : links) places.insert({link.where.netns, link.elsewhere});
   for (const std::string& claim : desired_.claims_of(at.entry.object.uid)) {
     if (claim.starts_with(kPlaceClaim)) places.insert(claim.substr(kPlaceClaim.size()));
   }
@@ -315,9 +316,13 @@ const Parts& Planner::parts_of(const Entry& entry) const {
 // By mark first, so that a renamed link is found; then by name.
 const LinkFact* Planner::locate(const Entry& entry, const LinkSpec& link) const {
   const NamespaceFacts* place = observed_.find(link.where.netns);
-  if (place == nullptr) return nullptr;
-  if (const LinkFact* marked = place->find(mark_of(entry, link))) return marked;
-  return place->find(link.where.name);
+  const LinkFact* marked = place != nullptr ? place->find(mark_of(entry, link)) : nullptr;
+  if (marked == nullptr && link.handed) {
+    const NamespaceFacts* other = observed_.find(link.elsewhere);
+    marked = other != nullptr ? other->find(mark_of(entry, link)) : nullptr;
+  }
+  if (marked != nullptr) return marked;
+  return place != nullptr ? place->find(link.where.name) : nullptr;
 }
 
 Ownership Planner::ownership_of(const Entry& entry, const LinkSpec& link, const LinkFact& found) const {
@@ -433,6 +438,8 @@ void Planner::compare(const Cursor& at, const LinkSpec& link) {
   if (!link.owned) return use_host_link(at, link);
 
   const LinkFact* found = locate(at.entry, link);
+  if (found == nullptr && link.on_its_way) return;
+  if (found != nullptr && link.handed && Mark::parse(found->alias) == mark_of(at.entry, link)) return;
   if (found == nullptr || will_be_gone(link.where, found->ifindex)) {
     const bool again = found != nullptr;
     if (!link.by_peer) return create(at, link, "missing", again ? Disruption::recreate : Disruption::none);
@@ -481,6 +488,7 @@ bool Planner::peer_is_wrong(const LinkSpec& link, const LinkFact& found) const {
                                   [&](const LinkSpec& other) { return other.where == *link.peer; });
   if (inner == links.end()) return false;
   const LinkFact* end = locate(*owner, *inner);
+  if (end == nullptr && inner->on_its_way) return false;
   if (end == nullptr || end->kind != link.kind) return true;
   // Two ends of one cable name each other by ifindex. (A pair with both ends in one namespace does too.)
   return found.parent != end->ifindex || end->parent != found.ifindex;
@@ -937,8 +945,9 @@ std::set<std::string> settled_claims(const Entry& entry, const Blueprint& desire
   for (const std::string& name : claims) {
     if (name.starts_with(kPlaceClaim)) {
       const std::string place = name.substr(kPlaceClaim.size());
-      const bool declared = std::any_of(links.begin(), links.end(),
-                                        [&](const LinkSpec& link) { return link.where.netns == place; });
+      const bool declared = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
+        return link.where.netns == place || link.elsewhere == place;
+      });
       const NamespaceFacts* facts = observed.find(place);
       const bool empty = facts == nullptr || !facts->present || facts->marked(entry.object.uid).empty();
       if (declared || empty) settled.insert(name);

@@ -69,11 +69,12 @@ void SwitchPlanner::unplug_strays(const Entry& entry, const Parts& parts, const 
     }
     for (auto plug = fact.plugs.lower_bound(Mark{entry.object.uid, {}});
          plug != fact.plugs.end() && plug->first.uid == entry.object.uid; ++plug) {
-      const bool wanted = !entry.object.deleting &&
-                          std::any_of(parts.plugs.begin(), parts.plugs.end(), [&](const PlugSpec& spec) {
-                            return spec.network == network && spec.role == plug->first.role &&
-                                   (made.contains(spec.link) || observed_.find(spec.link) != nullptr);
-                          });
+      const bool wanted =
+          !entry.object.deleting &&
+          std::any_of(parts.plugs.begin(), parts.plugs.end(), [&](const PlugSpec& spec) {
+            return spec.network == network && spec.role == plug->first.role &&
+                   (spec.handed || made.contains(spec.link) || observed_.find(spec.link) != nullptr);
+          });
       if (!wanted)
         outcome.removals.push_back(
             {Unplug{{"", network}, plug->first}, "no longer declared", {}, Disruption::none});
@@ -121,6 +122,16 @@ void SwitchPlanner::compare_carrier(const Entry& entry, const SwitchSpec& spec, 
   outcome.changes.push_back({std::move(step), std::move(reason), {"switch"}, disruption});
 }
 
+LinkName SwitchPlanner::place_of(const PlugSpec& spec, const Mark& mark) const {
+  if (!spec.handed) return spec.link;
+  for (const std::string* netns : {&spec.link.netns, &spec.elsewhere}) {
+    const NamespaceFacts* place = observed_.find(*netns);
+    const LinkFact* link = place != nullptr ? place->find(mark) : nullptr;
+    if (link != nullptr) return {*netns, link->name};
+  }
+  return spec.link;
+}
+
 void SwitchPlanner::compare_plug(const Entry& entry, const PlugSpec& spec, const std::set<LinkName>& made,
                                  Outcome& outcome) {
   const Entry* network = entry.network ? entry.network.get() : &entry;
@@ -138,8 +149,11 @@ void SwitchPlanner::compare_plug(const Entry& entry, const PlugSpec& spec, const
     return;
   }
   const Mark mark{entry.object.uid, spec.role};
-  const LinkFact* link = made.contains(spec.link) ? nullptr : observed_.find(spec.link);
-  const NamespaceFacts* place = observed_.find(spec.link.netns);
+  const bool is_new = made.contains(spec.link);
+  const LinkName where = is_new ? spec.link : place_of(spec, mark);
+  const LinkFact* link = is_new ? nullptr : observed_.find(where);
+  const NamespaceFacts* place = observed_.find(where.netns);
+  if (spec.handed && link == nullptr && !is_new) return;  // on its way
   const auto plugged = own ? fact->plugs.find(mark) : std::map<Mark, PlugFact>::const_iterator{};
   const bool known = own && plugged != fact->plugs.end() && !fresh_.contains(spec.network);
   const bool shared = shares_port(*network);
@@ -147,7 +161,10 @@ void SwitchPlanner::compare_plug(const Entry& entry, const PlugSpec& spec, const
   if (known) {
     const PlugFact& is = plugged->second;
     reason.clear();
-    if (link == nullptr || is.ifindex != link->ifindex || place == nullptr || is.netns != place->inode)
+    // Whose tap was removed is not known any more: one that is known was moved at most.
+    const bool another =
+        link == nullptr || is.ifindex != link->ifindex || place == nullptr || is.netns != place->inode;
+    if (is_new || (another && !spec.handed))
       reason = "its interface is another one";
     else if (is.tap != spec.tap)
       reason = "it is plugged in in another way";
@@ -158,7 +175,7 @@ void SwitchPlanner::compare_plug(const Entry& entry, const PlugSpec& spec, const
     if (reason.empty()) return;
   }
   outcome.changes.push_back(
-      {PlugIn{spec.link, spec, mark, !shared}, std::move(reason), {"plug"}, Disruption::none});
+      {PlugIn{where, spec, mark, !shared}, std::move(reason), {"plug"}, Disruption::none});
 }
 
 }  // namespace lanwright

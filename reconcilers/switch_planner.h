@@ -37,6 +37,7 @@ class SwitchPlanner {
 
  private:
   void compare_carrier(const Blueprint::Entry& entry, const SwitchSpec& spec, Outcome& outcome);
+  LinkName place_of(const PlugSpec& spec, const Mark& mark) const;
   void compare_plug(const Blueprint::Entry& entry, const PlugSpec& spec, const std::set<LinkName>& made,
                     Outcome& outcome);
   void unplug_strays(const Blueprint::Entry& entry, const Parts& parts, const std::set<LinkName>& made,

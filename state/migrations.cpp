@@ -106,6 +106,12 @@ CREATE TABLE pool_addresses (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pool_addresses_by_pool ON pool_addresses (pool);
 )sql"},
+    Migration{5, "networks of Docker", R"sql(
+CREATE TABLE docker_networks (
+  id   TEXT PRIMARY KEY CHECK (id <> ''),
+  body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql"},
 };
 
 Result<void> run(sqlite::Connection& connection, const Migration& migration) {

@@ -47,6 +47,13 @@ struct Claim {
   bool operator==(const Claim&) const = default;
 };
 
+// A network as Docker knows it, by Docker's id. The body is the agent's own JSON (agent/docker_record.h).
+struct StoredDockerNetwork {
+  std::string id;
+  std::string body;
+  bool operator==(const StoredDockerNetwork&) const = default;
+};
+
 // One commit. Everything in it happens or nothing does. The store raises its generation by one and stamps it
 // on the sets and objects in `put_*` whose content differs from what is stored, and on every other set that
 // an object joined, left or began to leave. Objects are put before objects are marked, both before sets are
@@ -61,6 +68,8 @@ struct StoreChange {
   std::vector<ResourceId> mark_deleting;  // unknown ones are ignored
   std::vector<Claim> add_claims;          // those that are there already are ignored
   std::vector<Event> events;              // history that must not be lost (who applied what)
+  std::vector<StoredDockerNetwork> put_docker_networks;
+  std::vector<std::string> drop_docker_networks;  // unknown ones are ignored
 };
 
 class Store {
@@ -90,6 +99,8 @@ class Store {
   Result<void> forget(const std::vector<ResourceId>& objects);
   Result<void> add_claims(const std::vector<Claim>& claims);
   Result<void> drop_claims(const std::vector<Claim>& claims);
+
+  Result<std::vector<StoredDockerNetwork>> docker_networks() const;  // ascending by id
 
   // Ascending by id, each with what was given of it.
   Result<std::vector<AddressPool>> address_pools() const;

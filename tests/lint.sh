@@ -14,7 +14,7 @@ mkdir -p "$clean"
 status=0
 mapfile -t sources < <(find "${folders[@]}" -name '*.cpp' -o -name '*.h' | sort)
 clang-format --dry-run -Werror "${sources[@]}" || status=1
-mapfile -t scripts < <(grep -rlE '^#!/bin/(busybox )?(ba)?sh' tests examples .ci | sort)
+mapfile -t scripts < <(grep -rlE '^#!/bin/(busybox )?(ba)?sh' tests examples systemd .ci | sort)
 shellcheck --severity=warning "${scripts[@]}" || status=1
 
 # One line a file: the name, a tab, the command that compiles it, turned into one that preprocesses it.

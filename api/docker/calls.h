@@ -6,6 +6,7 @@
 #include <string>
 
 #include "api/docker/docker_port.h"
+#include "model/grammar.h"
 #include "model/json.h"
 #include "model/result.h"
 
@@ -15,6 +16,7 @@ struct Call {
   const Json& request;        // an object
   const std::string& socket;  // the name by which Docker called: "lanwright-vde"
   const std::string& driver;  // of networks that are made through it; empty where an option chooses it
+  const Grammar& grammar;     // of the drivers that there are
   DockerPort& port;
   Deadline deadline;
 };
@@ -35,5 +37,6 @@ struct Subsystem {
 };
 
 const Subsystem& ipam_driver();
+const Subsystem& network_driver();
 
 }  // namespace lanwright::docker

@@ -30,7 +30,7 @@ constexpr const char* kElsewhere =
     "choose another directory with --docker-socket-dir, or none with --docker-socket-dir ''";
 
 // What the plugin implements. Docker asks for nothing that is not here.
-constexpr std::array kSubsystems{docker::ipam_driver};
+constexpr std::array kSubsystems{docker::network_driver, docker::ipam_driver};
 
 Answer answered(int status, const Json& json) {
   return {.status = status, .content_type = kContentType, .body = rest::text_of(json) + "\n"};
@@ -148,12 +148,14 @@ struct PluginServer::Impl {
   // In this order: what is last is stopped first.
   std::vector<rest::UnixSocket> sockets;
   DockerPort& agent;
+  const Grammar& grammar;
   std::chrono::milliseconds call_limit;
   std::vector<Name> names;  // as the sockets
   std::optional<rest::Acceptor> acceptor;
 
-  Impl(std::vector<rest::UnixSocket> listening, DockerPort& port, const PluginServerOptions& options)
-      : sockets(std::move(listening)), agent(port), call_limit(options.call_limit) {
+  Impl(std::vector<rest::UnixSocket> listening, DockerPort& port, const Grammar& drivers,
+       const PluginServerOptions& options)
+      : sockets(std::move(listening)), agent(port), grammar(drivers), call_limit(options.call_limit) {
     for (const auto& [name, driver] : options.sockets) names.push_back({name, driver});
     std::vector<int> descriptors;
     for (const rest::UnixSocket& socket : sockets) descriptors.push_back(socket.descriptor());
@@ -190,7 +192,8 @@ struct PluginServer::Impl {
     const auto request = request_of(body, target.row.takes_body);
     if (!request) return refused(400, request.error().text());
     const Deadline deadline = std::chrono::steady_clock::now() + call_limit;
-    const auto result = target.row.handler(Call{*request, name.socket, name.driver, agent, deadline});
+    const auto result =
+        target.row.handler(Call{*request, name.socket, name.driver, grammar, agent, deadline});
     if (!result) return answered(200, Json{{target.subsystem.error_key, printable(result.error().text())}});
     return answered(200, *result);
   }
@@ -202,12 +205,12 @@ PluginServer::~PluginServer() {
   stop();
 }
 
-Result<std::unique_ptr<PluginServer>> PluginServer::start(DockerPort& agent,
+Result<std::unique_ptr<PluginServer>> PluginServer::start(DockerPort& agent, const Grammar& grammar,
                                                           const PluginServerOptions& options) {
   auto sockets = listen_at(options);
   if (!sockets) return sockets.error();
   try {
-    auto impl = std::make_unique<Impl>(*std::move(sockets), agent, options);
+    auto impl = std::make_unique<Impl>(*std::move(sockets), agent, grammar, options);
     return std::unique_ptr<PluginServer>(new PluginServer(std::move(impl)));
   } catch (const std::exception& exception) {
     return Error{

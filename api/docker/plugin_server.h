@@ -9,6 +9,7 @@
 #include <string>
 
 #include "api/docker/docker_port.h"
+#include "model/grammar.h"
 #include "model/result.h"
 
 namespace lanwright {
@@ -27,8 +28,9 @@ class PluginServer {
  public:
   // Errors: `conflict` when somebody listens at one of the sockets, `invalid` for a name or a path that
   // cannot be one, those of the file system. A socket file on which nobody listens is replaced. All or none
-  // of the sockets are made.
-  static Result<std::unique_ptr<PluginServer>> start(DockerPort& agent, const PluginServerOptions& options);
+  // of the sockets are made. The agent and the grammar outlive this.
+  static Result<std::unique_ptr<PluginServer>> start(DockerPort& agent, const Grammar& grammar,
+                                                     const PluginServerOptions& options);
   ~PluginServer();  // stop()
   void stop();      // joins the threads and removes the socket files; again is harmless
   PluginServer(const PluginServer&) = delete;

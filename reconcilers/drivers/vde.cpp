@@ -56,7 +56,7 @@ class Vde final : public Driver {
       link.where = {"", uplink.interface};
       link.owned = false;
       parts.links.push_back(link);
-      parts.plugs.push_back({network.name, link.where, uplink.interface, false, uplink.vlans});
+      parts.plugs.push_back({network.name, link.where, uplink.interface, false, uplink.vlans, false, {}});
     }
     return parts;
   }
@@ -78,15 +78,13 @@ class Vde final : public Driver {
       tap.ipv6 = Ipv6Addresses::none;
       tap.arp = false;
     } else {
-      tap.where = {netns_path(spec.netns), spec.interface};
+      place_end(tap, attachment, with_gateways(spec, network.spec));
       tap.mac = spec.mac ? *spec.mac : stable_mac(attachment.uid, kInnerRole);
-      tap.addresses = spec.addresses;
-      tap.routes = with_gateways(spec, network.spec);
       // On a LAN of frames alone nobody is to be heard who was not asked to speak.
       if (spec.addresses.empty() && network.spec.subnets.empty()) tap.ipv6 = Ipv6Addresses::none;
     }
     Parts parts;
-    parts.plugs.push_back({network.name, tap.where, "", !spec.tap, spec.vlans});
+    parts.plugs.push_back({network.name, tap.where, "", !spec.tap, spec.vlans, tap.handed, tap.elsewhere});
     parts.links.push_back(std::move(tap));
     return parts;
   }

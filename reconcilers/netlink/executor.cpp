@@ -83,6 +83,7 @@ class Stage {
       batch.drop(failed());
       if (!batch.requests.empty()) send(netns, batch);
     }
+    look_at_what_is_down();
   }
 
   bool full() const {
@@ -144,6 +145,7 @@ class Stage {
              std::optional<int> master);
   void name_nameless();
   void finish_ports();
+  void look_at_what_is_down();
 
   std::optional<LinkPlace> place_of(std::size_t owner, const LinkSpec& link);
   std::optional<int> descriptor_of(std::size_t owner, const std::string& netns);
@@ -178,8 +180,9 @@ class Stage {
   std::map<std::string, Descriptor> namespaces_;
   Batches first_;
   Batches second_;  // what needs the first to have been done: inside other namespaces, by index
-  std::vector<Nameless> nameless_;   // made under a temporary name
-  std::vector<PortToFinish> ports_;  // that wait for their VLANs before they go up
+  std::vector<Nameless> nameless_;                             // made under a temporary name
+  std::vector<std::pair<std::size_t, const LinkSpec*>> down_;  // whose marks make no event
+  std::vector<PortToFinish> ports_;                            // that wait for their VLANs before they go up
   std::uint64_t writes_ = 0;
 };
 
@@ -318,6 +321,7 @@ void Stage::create_tap(std::size_t owner, const CreateLink& step) {
   first_[link.where.netns].add(
       owner, dress_nameless(ifindex, link, step.mark, place->master, link.up && !wait_for_vlans));
   if (wait_for_vlans) ports_.push_back({owner, &link});
+  if (!link.up) down_.emplace_back(owner, &link);
 }
 
 void Stage::dress(Batch& batch, std::size_t owner, const LinkSpec& link, const Mark& mark,
@@ -325,6 +329,7 @@ void Stage::dress(Batch& batch, std::size_t owner, const LinkSpec& link, const M
   const bool wait_for_vlans = link.vlans && !link.vlans->empty();
   if (master == 0) master.reset();  // a new link has none
   batch.add(owner, dress_link(link, mark, master, link.up && !wait_for_vlans));
+  if (!link.up) down_.emplace_back(owner, &link);
   if (wait_for_vlans) ports_.push_back({owner, &link});
 }
 
@@ -342,6 +347,15 @@ void Stage::name_nameless() {
       continue;
     }
     second_[link->where.netns].add(owner, dress_nameless(ifindex, *link, *mark, master, link->up));
+  }
+}
+
+void Stage::look_at_what_is_down() {
+  for (const auto& [owner, link] : down_) {
+    if (!results_[owner].ok()) continue;
+    auto socket = observer_.enter(link->where.netns);
+    const int ifindex = socket ? (*socket)->ifindex(link->where.name) : 0;
+    if (ifindex != 0) observer_.look_again(link->where.netns, ifindex);
   }
 }
 

@@ -133,7 +133,7 @@ void Dockerd::start() {
   what.arguments = {kDaemon,
                     "--config-file=" + write_config().string(),
                     "--data-root=" + (home_ / "data").string(),
-                    "--exec-root=/run/docker",
+                    "--exec-root=/var/run/docker",  // its own default: /run by another name
                     "--pidfile=" + (home_ / "pid").string(),
                     "--host=unix://" + socket_.string(),
                     "--cgroup-parent=/" + own_cgroup(),
@@ -143,6 +143,8 @@ void Dockerd::start() {
                   "open " + log_.string());
   what.out = what.err = output.get();
   pid_ = spawn(what);
+  // Containers of plugins are made beside dockerd, not below --cgroup-parent.
+  move_into_own_cgroup(pid_);
   wait_ready();
 }
 

@@ -96,6 +96,21 @@ bool remove_cgroup(const fs::path& cgroup) {
   return (rmdir(cgroup.c_str()) == 0 || errno == ENOENT) && removed;
 }
 
+void write_or_fail(const fs::path& path, const std::string& text) {
+  std::ofstream file(path);
+  file << text << std::flush;
+  if (!file) fail_errno("write " + path.string());
+}
+
+void make_cgroup(const fs::path& cgroup) {
+  fs::create_directory(cgroup);
+  // Of the first version, a fresh one has no processors and may have no processes.
+  for (const char* name : {"cpuset.cpus", "cpuset.mems"}) {
+    const std::string inherited = read_file(cgroup.parent_path() / name);
+    if (!inherited.empty() && read_file(cgroup / name) == "\n") write_or_fail(cgroup / name, inherited);
+  }
+}
+
 bool is_left_by_the_dead(const std::string& name) {
   if (!name.starts_with(kCgroupName)) return false;
   const pid_t pid = std::atoi(name.c_str() + kCgroupName.size());
@@ -136,6 +151,18 @@ int in_pid_namespace(const std::function<int()>& work) {
 const std::string& own_cgroup() {
   if (cgroup_of.empty()) throw HarnessError("this is no process of in_pid_namespace()");
   return cgroup_of;
+}
+
+void move_into_own_cgroup(pid_t pid) {
+  const bool one_hierarchy = fs::exists(fs::path(kCgroups) / "cgroup.procs");
+  for (const fs::path& hierarchy : hierarchies()) {
+    if (!fs::exists(hierarchy / "cgroup.procs") || (one_hierarchy && hierarchy != kCgroups)) continue;
+    // One further down: of the second version, one with others below has no processes itself.
+    const fs::path own = hierarchy / own_cgroup();
+    make_cgroup(own);
+    make_cgroup(own / "moved");
+    write_or_fail(own / "moved" / "cgroup.procs", std::to_string(pid));
+  }
 }
 
 std::vector<OtherProcess> other_processes() {

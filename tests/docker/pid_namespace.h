@@ -3,6 +3,8 @@
 // of them.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,6 +19,9 @@ int in_pid_namespace(const std::function<int()>& work);
 
 // The cgroup (of every hierarchy) below which `work` may make others: removed, with those, when it has ended.
 const std::string& own_cgroup();
+
+// Moves a process into a cgroup there (of every hierarchy): what it starts stays below, too.
+void move_into_own_cgroup(pid_t pid);
 
 struct OtherProcess {
   int pid = 0;

@@ -78,7 +78,7 @@ AgentProcess::AgentProcess(const Sandbox& sandbox, AgentOptions options)
   const auto home = sandbox.directory() / options_.name;
   state_directory_ = home / "state";
   socket_ = home / "run" / "api.sock";
-  docker_directory_ = home / "docker";
+  docker_directory_ = options_.docker_directory.empty() ? home / "docker" : options_.docker_directory;
   log_ = home / "log";
   std::filesystem::create_directories(state_directory_);
   std::filesystem::create_directories(home / "run");

@@ -20,8 +20,9 @@ struct AgentOptions {
   std::vector<std::string> environment = {};  // NAME=VALUE
   std::vector<std::string> under = {};  // a command that becomes lanwrightd, such as setpriv with its options
   std::string log_level = "debug";
-  bool docker = true;      // with plugin sockets, in a directory of this agent's own
-  bool wait_ready = true;  // the constructor returns when the agent says READY=1
+  bool docker = true;                           // with plugin sockets
+  std::filesystem::path docker_directory = {};  // of these; "" = one of this agent's own
+  bool wait_ready = true;                       // the constructor returns when the agent says READY=1
   Milliseconds ready_within = 20s;
 };
 

@@ -11,6 +11,8 @@
 #include <thread>
 
 #include "agent/on_loop.h"
+#include "tests/unit/memory_kernel.h"
+#include "tests/unit/memory_switches.h"
 #include "tests/unit/state_fixture.h"
 
 namespace lanwright {
@@ -107,14 +109,17 @@ class AgentDocker : public testing::Test {
   void TearDown() override { close(); }
 
   void open() {
-    store = must_open(directory.path()).store;
     loop.emplace();
-    docker = must(DockerAgent::open(loop->io, *store));
+    engine = std::make_unique<Engine>(loop->io, must_open(directory.path()).store,
+                                      std::make_unique<test::MemoryKernel>(),
+                                      std::make_unique<test::MemorySwitches>(), "");
+    docker = must(DockerAgent::open(loop->io, *engine));
   }
   void close() {
-    loop.reset();  // nothing of it is under way then
+    loop->finish();  // nothing of it is under way then
     docker.reset();
-    store.reset();
+    engine.reset();
+    loop.reset();
   }
   std::string pool(const std::string& cidr = "10.0.0.0/24", const std::string& range = "") const {
     return must(docker->request_pool({kLocalAddressSpace, cidr, range, false}, soon())).id;
@@ -127,8 +132,8 @@ class AgentDocker : public testing::Test {
   }
 
   Directory directory;
-  std::unique_ptr<Store> store;
   std::optional<Loop> loop;
+  std::unique_ptr<Engine> engine;
   std::unique_ptr<DockerAgent> docker;
 };
 

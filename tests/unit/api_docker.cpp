@@ -7,146 +7,15 @@
 #include <map>
 #include <set>
 
-#include "api/docker/plugin_server.h"
-#include "tests/unit/api_fixture.h"
+#include "tests/unit/api_docker_fixture.h"
 
 namespace lanwright {
 namespace {
 
 using std::chrono::steady_clock;
 
-// Gives from pools in memory, or fails as the test says.
-class MemoryDocker final : public DockerPort {
- public:
-  Result<AddressPool> request_pool(const PoolRequest& request, Deadline deadline) override {
-    const std::lock_guard lock(mutex_);
-    last_pool_request = request;
-    last_deadline = deadline;
-    if (throws) throw std::runtime_error("out of order");
-    if (failure) return *failure;
-    auto pool = pools_.choose_pool(request);
-    if (pool) pools_.put(*pool);
-    return pool;
-  }
-  Result<IpPrefix> request_address(const std::string& pool, const std::optional<IpAddress>& wanted,
-                                   AddressUse use, Deadline /*deadline*/) override {
-    const std::lock_guard lock(mutex_);
-    last_use = use;
-    if (failure) return *failure;
-    auto grant = pools_.choose_address(pool, wanted, use);
-    if (!grant) return grant.error();
-    pools_.give(pool, *grant);
-    return grant->address;
-  }
-  Result<void> release_pool(const std::string& pool, Deadline /*deadline*/) override {
-    const std::lock_guard lock(mutex_);
-    if (failure) return *failure;
-    pools_.drop(pool);
-    return {};
-  }
-  Result<void> release_address(const std::string& pool, const IpAddress& address,
-                               Deadline /*deadline*/) override {
-    const std::lock_guard lock(mutex_);
-    if (failure) return *failure;
-    pools_.take_back(pool, address);
-    return {};
-  }
-  // Its members, which the server's threads use too.
-  template <class T>
-  T get(T MemoryDocker::*member) {
-    const std::lock_guard lock(mutex_);
-    return this->*member;
-  }
-  template <class T>
-  void set(T MemoryDocker::*member, const T& value) {
-    const std::lock_guard lock(mutex_);
-    this->*member = value;
-  }
-  std::set<IpAddress> given(const std::string& pool) {
-    const std::lock_guard lock(mutex_);
-    const AddressPool* found = pools_.find(pool);
-    return found == nullptr ? std::set<IpAddress>() : found->given;
-  }
-
-  std::optional<Error> failure;
-  bool throws = false;
-  PoolRequest last_pool_request;
-  Deadline last_deadline;
-  std::optional<AddressUse> last_use;
-
- private:
-  std::mutex mutex_;
-  AddressPools pools_{default_pools({1, 2, 3, 4, 5})};
-};
-
-struct Reply {
-  int status = 0;
-  std::string head;
-  std::string body;
-  Json json() const { return Json::parse(body); }
-};
-
-class ApiDocker : public testing::Test {
- protected:
-  ApiDocker() {
-    options.directory = directory / "plugins";
-    options.sockets = {{"lanwright", ""}, {"lanwright-vde", "vde"}};
-    start();
-  }
-  void start() {
-    auto started = PluginServer::start(agent, options);
-    if (!started) throw std::runtime_error(started.error().text());
-    server = *std::move(started);
-  }
-  std::filesystem::path socket(const std::string& name = "lanwright") const {
-    return options.directory / (name + ".sock");
-  }
-
-  // As dockerd 20.10 writes it: the host is empty, there is no type of content.
-  static std::string request(const std::string& call, const std::string& body) {
-    return "POST /" + call + " HTTP/1.1\r\nHost: \r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\nAccept: application/vnd.docker.plugins.v1.2+json\r\n\r\n" +
-           body;
-  }
-  static Reply reply_of(const std::string& answer) {
-    Reply reply;
-    const std::size_t end = answer.find("\r\n\r\n");
-    if (answer.size() < 12 || end == std::string::npos) throw std::runtime_error("no answer: " + answer);
-    reply.status = std::stoi(answer.substr(9, 3));
-    reply.head = answer.substr(0, end + 2);
-    reply.body = answer.substr(end + 4);
-    return reply;
-  }
-  static Reply say(RawClient& raw, const std::string& text) {
-    raw.send(text);
-    return reply_of(raw.read_answer());
-  }
-  Reply call(const std::string& call, const std::string& body) const {
-    RawClient raw(socket());
-    return say(raw, request(call, body));
-  }
-  // The value that a call answers, without white space.
-  std::string value(const std::string& name, const std::string& body) const {
-    const Reply reply = call(name, body);
-    EXPECT_EQ(reply.status, 200) << reply.body;
-    EXPECT_NE(reply.head.find("Content-Type: application/vnd.docker.plugins.v1.2+json\r\n"),
-              std::string::npos)
-        << reply.head;
-    return reply.json().dump();
-  }
-  std::string pool() const { return value("IpamDriver.RequestPool", kPool); }
-
-  static constexpr const char* kPool =
-      R"({"AddressSpace":"lanwright","Pool":"10.0.0.0/24","SubPool":"","Options":null,"V6":false})";
-
-  TemporaryDirectory directory;
-  MemoryDocker agent;
-  PluginServerOptions options;
-  std::unique_ptr<PluginServer> server;
-};
-
 TEST_F(ApiDocker, SaysWhatItImplements) {
-  EXPECT_EQ(value("Plugin.Activate", ""), R"({"Implements":["IpamDriver"]})");
+  EXPECT_EQ(value("Plugin.Activate", ""), R"({"Implements":["NetworkDriver","IpamDriver"]})");
   EXPECT_EQ(value("IpamDriver.GetCapabilities", ""),
             R"({"RequiresMACAddress":false,"RequiresRequestReplay":false})");
   EXPECT_EQ(value("IpamDriver.GetDefaultAddressSpaces", ""),
@@ -229,7 +98,7 @@ TEST_F(ApiDocker, NamesTheFieldThatIsWrong) {
 }
 
 TEST_F(ApiDocker, WhatIsNoRequestIsRefusedWithAnErrorAsWell) {
-  const auto expect = [](const Reply& reply, int status, const std::string& words) {
+  const auto expect = [](const DockerReply& reply, int status, const std::string& words) {
     EXPECT_EQ(reply.status, status);
     EXPECT_NE(reply.json().value("Err", "").find(words), std::string::npos) << reply.body;
   };
@@ -243,11 +112,11 @@ TEST_F(ApiDocker, WhatIsNoRequestIsRefusedWithAnErrorAsWell) {
   expect(call("IpamDriver.RequestPool", std::string(100'000, '[')), 400, "not JSON");
   expect(call("IpamDriver.RequestPool", "{\"AddressSpace\":\"\xff\"}"), 400, "not JSON");
   expect(call("IpamDriver.Nothing", "{}"), 404, "/IpamDriver.Nothing");
-  expect(call("NetworkDriver.GetCapabilities", ""), 404, "/NetworkDriver.GetCapabilities");
+  expect(call("NetworkDriver.RequestPool", ""), 404, "/NetworkDriver.RequestPool");
   expect(call("IpamDriver", "{}"), 404, "/IpamDriver");
   expect(call("", "{}"), 404, "there is no call /");
   RawClient raw(socket());
-  const Reply get = say(raw, "GET /Plugin.Activate HTTP/1.1\r\nHost: \r\n\r\n");
+  const DockerReply get = say(raw, "GET /Plugin.Activate HTTP/1.1\r\nHost: \r\n\r\n");
   expect(get, 405, "POST");
   EXPECT_NE(get.head.find("Allow: POST\r\n"), std::string::npos);
   RawClient chunked(socket());
@@ -261,7 +130,7 @@ TEST_F(ApiDocker, WhatIsNoRequestIsRefusedWithAnErrorAsWell) {
 
 TEST_F(ApiDocker, ADefectIsAnAnswerToo) {
   agent.set(&MemoryDocker::throws, true);
-  const Reply reply = call("IpamDriver.RequestPool", kPool);
+  const DockerReply reply = call("IpamDriver.RequestPool", kPool);
   EXPECT_EQ(reply.status, 500);
   EXPECT_NE(reply.json().at("Err").get<std::string>().find("out of order"), std::string::npos);
   agent.set(&MemoryDocker::throws, false);
@@ -272,7 +141,7 @@ TEST_F(ApiDocker, OneConnectionServesManyCalls) {
   pool();
   RawClient raw(socket());
   for (int i = 1; i < 50; ++i) {
-    const Reply reply =
+    const DockerReply reply =
         say(raw, request("IpamDriver.RequestAddress", R"({"PoolID":"lanwright/10.0.0.0/24"})"));
     EXPECT_EQ(reply.json().at("Address"), "10.0.0." + std::to_string(i) + "/24");
     EXPECT_EQ(reply.head.find("Connection: close"), std::string::npos);
@@ -294,7 +163,7 @@ TEST_F(ApiDocker, ParallelCallsOnAllSocketsAreAllAnswered) {
     threads.emplace_back([&, i] {
       RawClient raw(socket(i % 2 == 0 ? "lanwright" : "lanwright-vde"));
       for (std::size_t round = 0; round < kEach; ++round) {
-        const Reply reply =
+        const DockerReply reply =
             say(raw, request("IpamDriver.RequestAddress", R"({"PoolID":"lanwright/10.0.0.0/24"})"));
         const std::lock_guard lock(mutex);
         addresses.insert(reply.json().value("Address", reply.body));
@@ -338,13 +207,14 @@ TEST_F(ApiDocker, SocketsGoWithTheServer) {
 TEST_F(ApiDocker, ASocketInUseIsNotTakenAndNoOtherIsLeftBehind) {
   PluginServerOptions second = options;
   second.sockets = {{"a-first", "bridge"}, {"lanwright", ""}};
-  const auto refused = PluginServer::start(agent, second);
+  const auto refused = PluginServer::start(agent, driver_grammar(), second);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
   for (const char* words : {"lanwright.sock", "another agent listens", "--docker-socket-dir ''"})
     EXPECT_NE(refused.error().text().find(words), std::string::npos) << refused.error().text();
   EXPECT_FALSE(std::filesystem::exists(socket("a-first")));
-  EXPECT_EQ(value("Plugin.Activate", ""), R"({"Implements":["IpamDriver"]})") << "the first one is as it was";
+  EXPECT_EQ(value("Plugin.Activate", ""), R"({"Implements":["NetworkDriver","IpamDriver"]})")
+      << "the first one is as it was";
 }
 
 TEST_F(ApiDocker, ASocketThatNobodyListensAtIsReplaced) {
@@ -360,22 +230,25 @@ TEST_F(ApiDocker, ASocketThatNobodyListensAtIsReplaced) {
   }
   ASSERT_TRUE(std::filesystem::exists(socket()));
   start();
-  EXPECT_EQ(value("Plugin.Activate", ""), R"({"Implements":["IpamDriver"]})");
+  EXPECT_EQ(value("Plugin.Activate", ""), R"({"Implements":["NetworkDriver","IpamDriver"]})");
 }
 
 TEST_F(ApiDocker, WhatCannotBeMadeIsAnErrorThatSaysWhatToDo) {
   PluginServerOptions wrong = options;
   wrong.sockets = {{"a/b", ""}};
-  ASSERT_FALSE(PluginServer::start(agent, wrong));
-  EXPECT_NE(PluginServer::start(agent, wrong).error().text().find("`a/b`"), std::string::npos);
+  ASSERT_FALSE(PluginServer::start(agent, driver_grammar(), wrong));
+  EXPECT_NE(PluginServer::start(agent, driver_grammar(), wrong).error().text().find("`a/b`"),
+            std::string::npos);
   wrong = options;
   std::ofstream(directory / "file").flush();
   wrong.directory = directory / "file" / "plugins";
-  ASSERT_FALSE(PluginServer::start(agent, wrong));
-  EXPECT_NE(PluginServer::start(agent, wrong).error().text().find("--docker-socket-dir"), std::string::npos);
+  ASSERT_FALSE(PluginServer::start(agent, driver_grammar(), wrong));
+  EXPECT_NE(PluginServer::start(agent, driver_grammar(), wrong).error().text().find("--docker-socket-dir"),
+            std::string::npos);
   wrong.directory = directory / std::string(120, 'x');
-  ASSERT_FALSE(PluginServer::start(agent, wrong));
-  EXPECT_NE(PluginServer::start(agent, wrong).error().text().find("at most"), std::string::npos);
+  ASSERT_FALSE(PluginServer::start(agent, driver_grammar(), wrong));
+  EXPECT_NE(PluginServer::start(agent, driver_grammar(), wrong).error().text().find("at most"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -78,6 +78,18 @@ class MemoryKernel final : public LinkPort {
     if (found != nullptr && !found->loopback) erase(where.netns, found->ifindex);
     wake();
   }
+  // As Docker does it: into another namespace, named anew, and set up or down.
+  void move_link(const LinkName& from, const LinkName& to, bool up) {
+    auto& facts = real_.namespaces.at(from.netns);
+    LinkFact fact = *facts.find(from.name);
+    note(from.netns, fact);
+    facts.erase(fact.ifindex);
+    fact.name = to.name;
+    fact.up = fact.lower_up = up;
+    note(to.netns, fact);
+    real_.namespaces.at(to.netns).put(std::move(fact));
+    wake();
+  }
   const Observed& real() const { return real_; }
   // The next action on a link of this name fails so.
   void fail_once(const std::string& name, Error error) { failures_[name] = std::move(error); }

@@ -1,0 +1,151 @@
+// Objects that somebody changes on behalf of others, and what the agent itself finds out about Docker's
+// endpoints: how Docker named them, and that their sandbox is gone.
+#include <algorithm>
+#include <utility>
+
+#include "agent/engine_verdict.h"
+#include "agent/log.h"
+
+namespace lanwright {
+namespace {
+
+constexpr std::uint32_t kPatientFailures = 3;  // the first ones mostly mean that the kernel is still at it
+
+const AttachmentSpec* endpoint_of(const Blueprint::Entry* entry) {
+  const auto* spec = entry != nullptr ? std::get_if<AttachmentSpec>(entry->object.spec.get()) : nullptr;
+  return spec != nullptr && spec->endpoint && !entry->object.deleting ? spec : nullptr;
+}
+
+Error not_as_wanted(const ResourceId& id, ErrorKind kind, const ObjectStatus& status) {
+  if (status.last_error && status.last_error->text() == status.message) return *status.last_error;
+  return {kind, {}, id.text(), 0, status.message, {}};
+}
+
+}  // namespace
+
+Result<void> Engine::change(ObjectChange change) {
+  Verdict verdict;
+  verdict.candidate = desired_;
+  verdict.set = change.set;
+  verdict.change = std::move(change.beside);
+  const bool beside = !verdict.change.put_docker_networks.empty() ||
+                      !verdict.change.drop_docker_networks.empty() || !verdict.change.events.empty();
+  for (auto& [id, spec] : change.put) {
+    const auto* entry = desired_.find(id);
+    if (entry != nullptr && !entry->object.on_demand() && entry->object.set != change.set)
+      return Error{ErrorKind::conflict, "make", id.text(), 0, "it belongs to set " + entry->object.set, {}};
+    const bool wanted = entry != nullptr && !entry->object.deleting && entry->object.spec;
+    if (wanted && *entry->object.spec == spec) continue;
+    WantedObject object;
+    object.id = id;
+    object.set = change.set;
+    object.uid = entry != nullptr ? entry->object.uid : new_uid();
+    object.generation = entry != nullptr ? entry->object.generation : 0;
+    object.spec = std::make_shared<const ObjectSpec>(std::move(spec));
+    verdict.put.push_back(std::move(object));
+  }
+  for (const ResourceId& id : change.remove) {
+    const auto* entry = desired_.find(id);
+    if (entry != nullptr && !entry->object.deleting) verdict.removed.push_back(id);
+  }
+  if (verdict.put.empty() && verdict.removed.empty() && !beside) return {};
+  if (!verdict.put.empty() || !verdict.removed.empty()) verdict.change.put_sets.push_back(change.set);
+  auto done = carry_out(std::move(verdict), false);
+  if (!done) return done.error();
+  return {};
+}
+
+// Whether, and with what result; absent while it is open.
+std::optional<Result<void>> Engine::settled(const std::set<ResourceId>& objects) const {
+  if (!observed_.complete) return std::nullopt;
+  for (const ResourceId& id : objects) {
+    const auto* entry = desired_.find(id);
+    const auto known = tracked_.find(id);
+    if (entry == nullptr || known == tracked_.end()) continue;
+    const Tracked& tracked = known->second;
+    const ObjectStatus& status = tracked.status;
+    if (tracked.failures >= kPatientFailures) return not_as_wanted(id, ErrorKind::busy, status);
+    if (entry->object.deleting || status.observed_generation != entry->object.generation) return std::nullopt;
+    switch (status.phase) {
+      case Phase::ready:
+        continue;
+      case Phase::pending:
+        if (status.message.empty()) return std::nullopt;
+        return not_as_wanted(id, ErrorKind::waiting, status);
+      case Phase::conflict:
+      case Phase::contested:
+        return not_as_wanted(id, ErrorKind::conflict, status);
+      case Phase::applying:
+      case Phase::retrying:
+      case Phase::deleting:
+        return std::nullopt;
+    }
+  }
+  return Result<void>();
+}
+
+Engine::Ticket Engine::when_settled(std::set<ResourceId> objects, std::function<void(Result<void>)> done) {
+  const Ticket ticket = ++last_ticket_;
+  if (auto now = settled(objects))
+    done(std::move(*now));
+  else
+    settlers_.push_back({ticket, std::move(objects), std::move(done)});
+  return ticket;
+}
+
+void Engine::forget_ticket(Ticket ticket) {
+  std::erase_if(settlers_, [&](const Settler& settler) { return settler.ticket == ticket; });
+}
+
+void Engine::wake_settlers() {
+  std::vector<std::pair<Settler, Result<void>>> woken;
+  std::erase_if(settlers_, [&](Settler& settler) {
+    auto now = settled(settler.objects);
+    if (now) woken.emplace_back(std::move(settler), std::move(*now));
+    return now.has_value();
+  });
+  for (auto& [settler, result] : woken) settler.done(std::move(result));  // who may ask the next question
+}
+
+// Docker moves the link, renames it and sets it up, in this order, and tells nobody.
+void Engine::look_at_endpoint(const ResourceId& id) {
+  const auto* entry = desired_.find(id);
+  const AttachmentSpec* spec = endpoint_of(entry);
+  if (spec == nullptr || spec->endpoint->sandbox.empty() || spec->endpoint->left) return;
+  const NamespaceFacts* sandbox = observed_.find(spec->endpoint->sandbox);
+  if (sandbox == nullptr) return;
+  if (!spec->interface.empty()) {
+    if (!sandbox->present) deserted_.insert(id);
+    return;
+  }
+  const Parts parts = entry->parts();
+  for (const LinkSpec& link : parts.links) {
+    const LinkFact* fact = link.handed ? sandbox->find(Mark{entry->object.uid, link.role}) : nullptr;
+    if (fact != nullptr && fact->up && fact->name != link.where.name) named_[id] = fact->name;
+  }
+}
+
+// The name is kept, so that a link that is lost is made again where it was. A sandbox never comes back:
+// Docker gives each a path of its own.
+void Engine::keep_up_with_endpoints() {
+  if (named_.empty() && deserted_.empty()) return;
+  ObjectChange found;
+  found.set = kDockerSet;
+  for (const auto& [id, name] : std::exchange(named_, {})) {
+    const AttachmentSpec* spec = endpoint_of(desired_.find(id));
+    if (spec == nullptr || spec->endpoint->left) continue;
+    AttachmentSpec named = *spec;
+    named.interface = name;
+    found.put.emplace(id, std::move(named));
+  }
+  for (const ResourceId& id : std::exchange(deserted_, {})) {
+    if (endpoint_of(desired_.find(id)) == nullptr) continue;
+    found.remove.insert(id);
+    found.beside.events.push_back({0, wall_now(), "Deleted", id, kDockerSet,
+                                   "its sandbox is gone, and Docker did not say so", std::nullopt});
+  }
+  if (auto changed = change(std::move(found)); !changed)
+    log::warning("what became of Docker's endpoints is not stored", {{"error", changed.error().text()}});
+}
+
+}  // namespace lanwright

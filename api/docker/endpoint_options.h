@@ -1,0 +1,16 @@
+// What Docker asks for when a container is to join a network. Pure; any thread.
+#pragma once
+
+#include "model/docker.h"
+#include "model/json.h"
+#include "model/result.h"
+
+namespace lanwright::docker {
+
+// From the request of CreateEndpoint. The MAC address is Docker's own when it gave one; otherwise that of an
+// option: com.docker.network.endpoint.macaddress, kathara.mac_addr, or one derived of kathara.machine and
+// kathara.iface. Other options of com.docker.network.* are Docker's and left alone; what else is unknown is
+// an error. Errors are `invalid` and name the field or the option.
+Result<DockerEndpoint> docker_endpoint_from(const Json& request);
+
+}  // namespace lanwright::docker

@@ -1,0 +1,250 @@
+// The managed plugin: the directory that systemd/docker-plugin.sh builds, as dockerd itself runs it.
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <csignal>
+#include <optional>
+#include <sstream>
+
+#include "tests/docker/dockerd.h"
+#include "tests/docker/pid_namespace.h"
+#include "tests/integration/agent_process.h"
+#include "tests/integration/product.h"
+#include "tests/integration/traffic.h"
+
+namespace lanwright::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kKathara = "kathara/katharanp_vde:amd64";
+constexpr const char* kOwn = "lanwright-test:latest";
+
+Finished build_plugin(const fs::path& directory, const std::vector<std::string>& options) {
+  std::vector<std::string> command{fs::path(SOURCE_DIR) / "systemd" / "docker-plugin.sh", "--from",
+                                   fs::path(agent_program()).parent_path()};
+  std::ranges::copy(options, std::back_inserter(command));
+  command.push_back(directory);
+  return run(command, {.limit = 120s});
+}
+
+std::vector<OtherProcess> of_the_agent() {
+  auto processes = other_processes();
+  std::erase_if(processes, [](const OtherProcess& process) {
+    const std::string name = fs::path(process.program).filename();
+    return !name.starts_with("lanwright") && name != "vde_switch";
+  });
+  return processes;
+}
+
+std::optional<pid_t> pid_of(const std::string& program) {
+  for (const OtherProcess& process : of_the_agent()) {
+    if (fs::path(process.program).filename() == program) return process.pid;
+  }
+  return std::nullopt;
+}
+
+// Answers when another one runs in its place.
+testing::AssertionResult comes_back(const std::string& program) {
+  const auto killed = pid_of(program);
+  if (!killed || ::kill(*killed, SIGKILL) != 0) return testing::AssertionFailure() << "no " << program;
+  if (wait_until([&] { return pid_of(program) && pid_of(program) != killed; }, 30s))
+    return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "no new " << program << " in\n" << list_of(of_the_agent());
+}
+
+class ManagedPlugin : public testing::Test {
+ protected:
+  ManagedPlugin() {
+    // As on hosts with systemd: what dockerd mounts there reaches the plugin.
+    if (mount("none", "/run", nullptr, MS_SHARED, nullptr) != 0) fail_errno("share /run");
+    docker_.emplace(sandbox_);
+    docker_->import_busybox();
+    fs::create_directory(state());
+    before_ = sandbox_.links();
+  }
+
+  // Plugins have cgroups that may be beside ours: Docker removes them with the plugin.
+  void TearDown() override {
+    const Finished listed = docker_->docker({"plugin", "ls", "--quiet"});
+    EXPECT_TRUE(listed.ok()) << listed.text();
+    std::istringstream names(listed.out);
+    for (std::string name; names >> name;) {
+      const Finished disabled = docker_->docker({"plugin", "rm", "--force", name});
+      EXPECT_TRUE(disabled.ok()) << disabled.text();
+    }
+  }
+
+  fs::path state() const { return sandbox_.directory() / "state"; }
+
+  fs::path directory() const { return sandbox_.directory() / "plugin"; }
+
+  void enable(const std::string& name, const std::vector<std::string>& options) {
+    const Finished built = build_plugin(directory(), options);
+    if (!built.ok()) throw HarnessError("docker-plugin.sh: " + built.text());
+    create_and_enable(name);
+  }
+
+  void create_and_enable(const std::string& name) const {
+    docker_->ask({"plugin", "create", name, directory()});
+    docker_->ask({"plugin", "set", name, "state.source=" + state().string()});
+    docker_->ask({"plugin", "enable", name});
+  }
+
+  // As Kathara does it, which has its containers find their addresses themselves.
+  void run_silent(const std::string& name, const std::string& mac, const std::string& address) const {
+    const Json network{{"DriverOpts", {{"kathara.mac_addr", mac}}}};
+    const Json wanted{{"Image", "busybox"},
+                      {"StopSignal", "KILL"},
+                      {"HostConfig", {{"NetworkMode", "n1"}}},
+                      {"NetworkingConfig", {{"EndpointsConfig", {{"n1", network}}}}}};
+    const ApiAnswer created = docker_->api("POST", "/containers/create?name=" + name, wanted);
+    ASSERT_EQ(created.status, 201) << created.body;
+    docker_->ask({"start", name});
+    EXPECT_EQ(docker_->ask({"exec", name, "cat", "/sys/class/net/eth0/address"}), mac);
+    const Finished given =
+        run({"ip", "address", "add", address + "/24", "dev", "eth0"}, {.netns = docker_->netns_of(name)});
+    ASSERT_TRUE(given.ok()) << given.text();
+  }
+
+  // At the sockets that the plugin has on the host.
+  Json networks() const {
+    const HttpAnswer answer = http(state() / "run" / "api.sock", "GET", "/v1/networks");
+    if (answer.status != 200) throw HarnessError("GET /v1/networks: " + answer.body);
+    return Json::parse(answer.body);
+  }
+
+  void expect_nothing_left(const std::string& name) const {
+    EXPECT_EQ(sandbox_.links(), before_);
+    docker_->ask({"plugin", "disable", name});
+    EXPECT_EQ(list_of(of_the_agent()), "");
+    docker_->ask({"plugin", "rm", name});
+    EXPECT_EQ(docker_->ask({"plugin", "ls", "--quiet"}), "");
+  }
+
+  Sandbox sandbox_;
+  std::optional<Dockerd> docker_;
+  std::vector<std::string> before_;
+};
+
+TEST_F(ManagedPlugin, TakesThePlaceOfKatharas) {
+  enable(kKathara, {"--driver", "vde"});
+  docker_->ask({"network", "create", "-d", kKathara, "--ipam-driver", "null", "n1"});
+  ASSERT_EQ(networks().size(), 1U);
+  EXPECT_EQ(networks().at(0).at("spec").at("driver"), "vde");
+  run_silent("c1", "02:00:00:00:07:01", "10.9.0.1");
+  run_silent("c2", "02:00:00:00:07:02", "10.9.0.2");
+  EXPECT_TRUE(ping(docker_->netns_of("c1"), "10.9.0.2"));
+  docker_->ask({"network", "disconnect", "n1", "c2"});
+  docker_->ask({"network", "connect", "--driver-opt", "kathara.mac_addr=02:00:00:00:07:03", "n1", "c2"});
+  EXPECT_NE(docker_->ask({"exec", "c2", "ip", "link"}).find("02:00:00:00:07:03"), std::string::npos);
+  docker_->ask({"rm", "-f", "c1", "c2"});
+  docker_->ask({"network", "rm", "n1"});
+  expect_nothing_left(kKathara);
+}
+
+TEST_F(ManagedPlugin, KnowsItsNetworksAgain) {
+  enable(kKathara, {"--driver", "vde"});
+  docker_->ask({"network", "create", "-d", kKathara, "--subnet", "10.9.0.0/24", "n1"});
+  docker_->run_container("c1", {.network = "n1"});
+  docker_->run_container("c2", {.network = "n1"});
+  docker_->ask({"plugin", "disable", "--force", kKathara});
+  EXPECT_EQ(list_of(of_the_agent()), "");
+  docker_->ask({"plugin", "enable", kKathara});
+  docker_->run_container("c3", {.network = "n1"});
+  // The switch is another one; everybody is plugged in again.
+  EXPECT_TRUE(ping(docker_->netns_of("c1"), docker_->address_of("c2", "n1")));
+  EXPECT_TRUE(ping(docker_->netns_of("c3"), docker_->address_of("c1", "n1")));
+  docker_->ask({"rm", "-f", "c1", "c2", "c3"});
+  docker_->ask({"network", "rm", "n1"});
+  expect_nothing_left(kKathara);
+}
+
+TEST_F(ManagedPlugin, IsReplacedByAnotherOfItsName) {
+  enable(kKathara, {"--driver", "vde"});
+  docker_->ask({"network", "create", "-d", kKathara, "--subnet", "10.9.0.0/24", "n1"});
+  docker_->run_container("c1", {.network = "n1"});
+  docker_->ask({"plugin", "rm", "--force", kKathara});
+  create_and_enable(kKathara);
+  docker_->run_container("c2", {.network = "n1"});
+  EXPECT_TRUE(ping(docker_->netns_of("c1"), docker_->address_of("c2", "n1")));
+  docker_->ask({"rm", "-f", "c1", "c2"});
+  docker_->ask({"network", "rm", "n1"});
+  expect_nothing_left(kKathara);
+}
+
+TEST_F(ManagedPlugin, ComesBackWhenTheAgentIsKilled) {
+  enable(kKathara, {"--driver", "vde"});
+  docker_->ask({"network", "create", "-d", kKathara, "--subnet", "10.9.0.0/24", "n1"});
+  docker_->run_container("c1", {.network = "n1"});
+  ASSERT_TRUE(comes_back("lanwrightd"));
+  docker_->run_container("c2", {.network = "n1"});
+  EXPECT_TRUE(ping(docker_->netns_of("c1"), docker_->address_of("c2", "n1")));
+  docker_->ask({"rm", "-f", "c1", "c2"});
+  docker_->ask({"network", "rm", "n1"});
+  EXPECT_EQ(sandbox_.links(), before_);
+}
+
+// The containers are younger than the plugin: it must see what Docker mounts later, by Docker's names for it.
+TEST_F(ManagedPlugin, PlugsContainersInAgain) {
+  enable(kKathara, {"--driver", "vde"});
+  docker_->ask({"network", "create", "-d", kKathara, "--subnet", "10.9.0.0/24", "n1"});
+  docker_->run_container("c1", {.network = "n1"});
+  docker_->run_container("c2", {.network = "n1"});
+  const std::string address = docker_->address_of("c2", "n1");
+  for (const char* program : {"vde_switch", "lanwright-plug"}) {
+    ASSERT_TRUE(comes_back(program));
+    EXPECT_TRUE(ping(docker_->netns_of("c1"), address)) << program;
+  }
+}
+
+TEST_F(ManagedPlugin, IsThereAfterAReboot) {
+  enable(kKathara, {"--driver", "vde"});
+  docker_->ask({"network", "create", "-d", kKathara, "--subnet", "10.9.0.0/24", "n1"});
+  docker_->run_container("c1", {.network = "n1", .more = {"--restart", "always"}});
+  docker_->stop();
+  ASSERT_TRUE(wait_until([] { return other_processes().empty(); })) << list_of(other_processes());
+  for (const auto& link : sandbox_.links()) sandbox_.ip("link del " + link);
+  umount2("/run/docker/netns/default", MNT_DETACH);
+  fs::remove_all("/run/docker");
+  docker_->start();
+  EXPECT_TRUE(wait_until([&] { return docker_->is_running("c1"); }, 30s));
+  docker_->run_container("c2", {.network = "n1"});
+  EXPECT_TRUE(ping(docker_->netns_of("c1"), docker_->address_of("c2", "n1")));
+}
+
+TEST_F(ManagedPlugin, MakesNetworksOfAnyDriver) {
+  enable(kOwn, {});
+  docker_->ask({"network", "create", "-d", kOwn, "--subnet", "10.10.0.0/24", "n2"});
+  EXPECT_EQ(networks().at(0).at("spec").at("driver"), "bridge");
+  docker_->ask({"network", "rm", "n2"});
+  // Its addresses are the agent's, too.
+  docker_->ask({"network", "create", "-d", kOwn, "--ipam-driver", kOwn, "-o", "driver=vde", "n1"});
+  EXPECT_EQ(networks().at(0).at("spec").at("driver"), "vde");
+  docker_->run_container("c1", {.network = "n1"});
+  docker_->run_container("c2", {.network = "n1"});
+  EXPECT_TRUE(docker_->address_of("c2", "n1").starts_with("10.210.192.")) << docker_->address_of("c2", "n1");
+  EXPECT_TRUE(ping(docker_->netns_of("c1"), docker_->address_of("c2", "n1")));
+  docker_->ask({"rm", "-f", "c1", "c2"});
+  docker_->ask({"network", "rm", "n1"});
+  expect_nothing_left(kOwn);
+}
+
+TEST(ManagedPluginScript, TellsWhatItCannotBuild) {
+  const Sandbox sandbox;
+  const fs::path directory = sandbox.directory() / "plugin";
+  const Finished misspelled = build_plugin(directory, {"--driver", "vdee"});
+  EXPECT_EQ(misspelled.status, 1);
+  EXPECT_NE(misspelled.err.find("did you mean `vde`?"), std::string::npos) << misspelled.text();
+  EXPECT_FALSE(fs::exists(directory));
+  fs::create_directory(directory);
+  sandbox.write_file("plugin/mine", "");
+  const Finished occupied = build_plugin(directory, {});
+  EXPECT_EQ(occupied.status, 1);
+  EXPECT_NE(occupied.err.find("is not empty"), std::string::npos) << occupied.text();
+  EXPECT_FALSE(fs::exists(directory / "config.json"));
+}
+
+}  // namespace
+}  // namespace lanwright::test

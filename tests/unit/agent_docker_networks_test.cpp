@@ -1,0 +1,394 @@
+// Networks and endpoints of Docker's, over a kernel in memory: what becomes of each call, and of what Docker
+// does behind our back.
+#include <gtest/gtest.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <future>
+#include <thread>
+
+#include "agent/docker.h"
+#include "tests/unit/memory_kernel.h"
+#include "tests/unit/memory_switches.h"
+#include "tests/unit/state_fixture.h"
+
+namespace lanwright {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::string kNetwork(64, 'a');
+const std::string kOther(64, 'b');
+const std::string kEndpoint(64, 'e');
+const std::string kNewer(64, 'f');
+constexpr const char* kName = "aaaaaaaaaaaa";
+constexpr const char* kSandbox = "/run/docker/netns/1234";
+
+Deadline soon() {
+  return std::chrono::steady_clock::now() + 20s;
+}
+IpPrefix prefix(const std::string& text) {
+  return IpPrefix::parse(text).value();
+}
+
+DockerNetwork network_of(const std::string& driver, const std::string& id = kNetwork) {
+  DockerNetwork network;
+  network.id = id;
+  network.spec.driver = driver;
+  if (driver == "macvlan" || driver == "ipvlan") network.spec.parent = "eth0";
+  DockerPool pool;
+  pool.cidr = prefix("10.0.0.0/24");
+  pool.gateway = prefix("10.0.0.1/24");
+  network.pools.push_back(pool);
+  Subnet subnet;
+  subnet.cidr = pool.cidr;
+  subnet.gateway = pool.gateway->address;
+  network.spec.subnets.push_back(subnet);
+  return network;
+}
+
+DockerEndpoint endpoint_with(const std::string& address, const std::string& id = kEndpoint) {
+  DockerEndpoint endpoint;
+  endpoint.network = kNetwork;
+  endpoint.id = id;
+  if (!address.empty()) endpoint.addresses.push_back(prefix(address));
+  return endpoint;
+}
+
+class DockerNetworks : public testing::Test {
+ protected:
+  DockerNetworks() {
+    LinkFact parent;
+    parent.name = "eth0";
+    parent.up = parent.lower_up = true;
+    parent.mtu = 1500;
+    kernel_.add_link("", parent);
+    open();
+  }
+  ~DockerNetworks() override { close(); }
+
+  template <class Work>
+  auto on_loop(Work work) {
+    std::packaged_task<decltype(work())()> task(std::move(work));
+    auto done = task.get_future();
+    boost::asio::post(*io_, [&] { task(); });
+    return done.get();
+  }
+
+  void open() {
+    io_.emplace(1);
+    work_.emplace(io_->get_executor());
+    // The kernel outlives the agent.
+    struct Borrowed final : LinkPort {
+      test::MemoryKernel& kernel;
+      explicit Borrowed(test::MemoryKernel& real) : kernel(real) {}
+      int event_fd() const override { return kernel.event_fd(); }
+      Touched drain(Observed& observed) override { return kernel.drain(observed); }
+      Result<Touched> resync(Observed& observed) override { return kernel.resync(observed); }
+      Touched watch(const std::set<std::string>& paths, Observed& observed) override {
+        return kernel.watch(paths, observed);
+      }
+      Touched recheck(const std::string& path, Observed& observed) override {
+        return kernel.recheck(path, observed);
+      }
+      std::vector<Result<void>> execute(std::span<const Action* const> actions,
+                                        const Observed& observed) override {
+        return kernel.execute(actions, observed);
+      }
+      std::uint64_t writes() const override { return kernel.writes(); }
+    };
+    engine_ = std::make_unique<Engine>(*io_, must_open(directory_.path()).store,
+                                       std::make_unique<Borrowed>(kernel_),
+                                       std::make_unique<test::MemorySwitches>(), "");
+    ASSERT_TRUE(engine_->start());
+    docker_ = must(DockerAgent::open(*io_, *engine_));
+    thread_ = std::thread([this] { io_->run(); });
+  }
+  void close() {
+    if (!io_) return;
+    on_loop([this] { engine_->stop(); });
+    io_->stop();
+    thread_.join();
+    docker_.reset();
+    engine_.reset();
+    work_.reset();
+    io_.reset();
+  }
+
+  void kernel(const std::function<void(test::MemoryKernel&)>& work) {
+    on_loop([&] { work(kernel_); });
+  }
+  bool eventually(const std::function<bool()>& condition) {
+    for (const auto end = soon(); std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(1ms)) {
+      if (on_loop(condition)) return true;
+    }
+    return false;
+  }
+
+  // Whether the link of the endpoint is there now.
+  const LinkFact* in(const std::string& netns, const std::string& name) const {
+    return kernel_.real().find(LinkName{netns, name});
+  }
+  const AttachmentSpec* attachment(const std::string& id = kEndpoint) const {
+    const auto* entry = engine_->desired().find({Kind::attachment, id.substr(0, 12)});
+    if (entry == nullptr || entry->object.deleting) return nullptr;
+    return std::get_if<AttachmentSpec>(entry->object.spec.get());
+  }
+  bool has_network(const std::string& name = kName) {
+    return on_loop([&] { return engine_->desired().find({Kind::network, name}) != nullptr; });
+  }
+
+  // As a container is started: the link is in the sandbox as eth0.
+  DockerJoin start_container(const std::string& driver, const std::string& address = "10.0.0.2/24") {
+    must(docker_->create_network(network_of(driver), soon()));
+    must(docker_->create_endpoint(endpoint_with(address), soon()));
+    DockerJoin join = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
+    kernel([&](test::MemoryKernel& host) {
+      host.add_namespace(kSandbox);
+      host.move_link({"", join.interface}, {kSandbox, "eth0"}, true);
+    });
+    EXPECT_TRUE(eventually([this] { return attachment() != nullptr && attachment()->interface == "eth0"; }));
+    return join;
+  }
+
+  Directory directory_;
+  test::MemoryKernel kernel_;
+  std::optional<boost::asio::io_context> io_;
+  std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<DockerAgent> docker_;
+  std::thread thread_;
+};
+
+class DockerDrivers : public DockerNetworks, public testing::WithParamInterface<const char*> {};
+
+TEST_P(DockerDrivers, LiveAsLongAsDockerSays) {
+  must(docker_->create_network(network_of(GetParam()), soon()));
+  EXPECT_TRUE(has_network());
+  const auto answer = must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  const bool own_mac = std::string(GetParam()) != "ipvlan";
+  EXPECT_EQ(answer.mac ? answer.mac->text() : "", own_mac ? "02:42:0a:00:00:02" : "");
+  const DockerJoin join = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
+  EXPECT_EQ(join.prefix, "eth");
+  EXPECT_EQ(join.gateway ? join.gateway->text() : "", "10.0.0.1");
+  EXPECT_FALSE(join.disable_gateway_service);
+  on_loop([&] {
+    const LinkFact* link = in("", join.interface);
+    ASSERT_NE(link, nullptr) << join.interface;
+    EXPECT_FALSE(link->up) << "Docker sets it up";
+    if (own_mac) {
+      EXPECT_EQ(link->mac, answer.mac);
+    }
+  });
+  kernel([&](test::MemoryKernel& host) {
+    host.add_namespace(kSandbox);
+    host.move_link({"", join.interface}, {kSandbox, "eth0"}, true);
+  });
+  ASSERT_TRUE(eventually([this] { return attachment()->interface == "eth0"; }));
+  must(docker_->leave(kNetwork, kEndpoint, soon()));
+  on_loop([&] { EXPECT_NE(in(kSandbox, "eth0"), nullptr) << "Docker takes it out"; });
+  kernel([&](test::MemoryKernel& host) { host.move_link({kSandbox, "eth0"}, {"", join.interface}, false); });
+  must(docker_->delete_endpoint(kNetwork, kEndpoint, soon()));
+  on_loop([&] { EXPECT_EQ(in("", join.interface), nullptr); });
+  must(docker_->delete_network(kNetwork, soon()));
+  EXPECT_FALSE(has_network());
+  on_loop([&] { EXPECT_EQ(kernel_.real().namespaces.at("").links().size(), 2U) << "lo and eth0"; });
+}
+
+TEST_P(DockerDrivers, ALinkThatIsLostIsMadeAgainInTheSandbox) {
+  start_container(GetParam());
+  const auto before = on_loop([this] { return *in(kSandbox, "eth0"); });
+  kernel([](test::MemoryKernel& host) { host.delete_link({kSandbox, "eth0"}); });
+  ASSERT_TRUE(eventually([this] {
+    const LinkFact* link = in(kSandbox, "eth0");
+    return link != nullptr && link->up && link->addresses.size() == 1 && link->routes.size() == 1;
+  }));
+  on_loop([&] {
+    const LinkFact* link = in(kSandbox, "eth0");
+    EXPECT_NE(link->ifindex, before.ifindex);
+    EXPECT_EQ(link->mac, before.mac);
+    EXPECT_EQ(link->addresses.front().prefix.text(), "10.0.0.2/24");
+    EXPECT_EQ(link->routes.front().route.via->text(), "10.0.0.1");
+  });
+}
+
+TEST_P(DockerDrivers, WhatDockerChangesIsNotFought) {
+  start_container(GetParam());
+  const auto writes = on_loop([this] { return kernel_.writes(); });
+  kernel([](test::MemoryKernel& host) {
+    host.change({kSandbox, "eth0"}, [](LinkFact& link) {
+      link.up = false;
+      link.name = "eth7";
+      link.mac = MacAddress::parse("02:00:00:00:00:77");
+    });
+  });
+  EXPECT_EQ(must(engine_->difference("docker", soon())).actions.size(), 0U);
+  EXPECT_EQ(on_loop([this] { return kernel_.writes(); }), writes);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, DockerDrivers, testing::Values("bridge", "macvlan", "ipvlan"),
+                         [](const auto& driver) { return std::string(driver.param); });
+
+TEST_F(DockerNetworks, NothingIsMadeOfALinkThatDockerHasInItsHands) {
+  must(docker_->create_network(network_of("macvlan"), soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  const DockerJoin join = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
+  const auto writes = on_loop([this] { return kernel_.writes(); });
+  kernel([&](test::MemoryKernel& host) { host.delete_link({"", join.interface}); });
+  EXPECT_EQ(must(engine_->difference("docker", soon())).actions.size(), 0U) << "it may be between namespaces";
+  must(docker_->leave(kNetwork, kEndpoint, soon()));
+  EXPECT_EQ(must(engine_->difference("docker", soon())).actions.size(), 0U);
+  EXPECT_EQ(on_loop([this] { return kernel_.writes(); }), writes);
+  must(docker_->delete_endpoint(kNetwork, kEndpoint, soon()));
+}
+
+TEST_F(DockerNetworks, CallsMayBeRepeated) {
+  for (int i = 0; i < 2; ++i) must(docker_->create_network(network_of("bridge"), soon()));
+  auto another = network_of("bridge");
+  another.pools.clear();
+  EXPECT_EQ(docker_->create_network(another, soon()).error().kind, ErrorKind::conflict);
+  const auto first = must(docker_->create_endpoint(endpoint_with(""), soon()));
+  ASSERT_TRUE(first.mac);
+  EXPECT_EQ(must(docker_->create_endpoint(endpoint_with(""), soon())), first);
+  const auto joined = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
+  EXPECT_EQ(must(docker_->join(kNetwork, kEndpoint, kSandbox, soon())), joined);
+  EXPECT_TRUE(joined.disable_gateway_service) << "no address, no gateway";
+  for (int i = 0; i < 2; ++i) {
+    must(docker_->leave(kNetwork, kEndpoint, soon()));
+    must(docker_->delete_endpoint(kNetwork, kEndpoint, soon()));
+  }
+  for (int i = 0; i < 2; ++i) must(docker_->delete_network(kNetwork, soon()));
+}
+
+TEST_F(DockerNetworks, WhatIsNotKnownIsTold) {
+  EXPECT_EQ(docker_->create_endpoint(endpoint_with(""), soon()).error().kind, ErrorKind::not_found);
+  EXPECT_NE(docker_->join(kNetwork, kEndpoint, kSandbox, soon()).error().text().find("docker network rm"),
+            std::string::npos);
+  must(docker_->create_network(network_of("bridge"), soon()));
+  EXPECT_EQ(docker_->join(kNetwork, kEndpoint, kSandbox, soon()).error().kind, ErrorKind::not_found);
+  EXPECT_EQ(docker_->endpoint_info(kNetwork, kEndpoint, soon()).error().kind, ErrorKind::not_found);
+  must(docker_->leave(kNetwork, kEndpoint, soon()));
+}
+
+TEST_F(DockerNetworks, AreKnownAfterARestart) {
+  start_container("macvlan");
+  const auto writes = on_loop([this] { return kernel_.writes(); });
+  close();
+  open();
+  EXPECT_EQ(must(engine_->difference("docker", soon())).actions.size(), 0U);
+  EXPECT_EQ(on_loop([this] { return kernel_.writes(); }), writes);
+  must(docker_->create_endpoint(endpoint_with("10.0.0.3/24", kNewer), soon()));
+  must(docker_->delete_endpoint(kNetwork, kEndpoint, soon()));
+  must(docker_->delete_network(kNetwork, soon()));
+  EXPECT_FALSE(has_network());
+}
+
+TEST_F(DockerNetworks, AnEndpointWhoseSandboxIsGoneIsCollected) {
+  start_container("macvlan");
+  kernel([](test::MemoryKernel& host) { host.drop_namespace(kSandbox); });
+  EXPECT_TRUE(eventually([this] {
+    return engine_->desired().find({Kind::attachment, kEndpoint.substr(0, 12)}) == nullptr;
+  }));
+  EXPECT_TRUE(has_network());
+}
+
+TEST_F(DockerNetworks, AnEndpointThatDockerForgotMakesRoomForTheNextWithItsAddress) {
+  start_container("macvlan");
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24", kNewer), soon()));
+  on_loop([this] {
+    EXPECT_EQ(attachment(), nullptr);
+    EXPECT_NE(attachment(kNewer), nullptr);
+  });
+}
+
+TEST_F(DockerNetworks, WhatFailsIsTakenBack) {
+  auto network = network_of("macvlan");
+  network.spec.parent = "nope";
+  const auto refused = docker_->create_network(network, soon());
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text().find("nope"), std::string::npos) << refused.error().text();
+  EXPECT_FALSE(has_network());
+  must(docker_->create_network(network_of("macvlan"), soon()));
+  kernel([](test::MemoryKernel& host) {
+    host.before_action = [&host](const Action& action) {
+      host.refuse(action.target().name, [] { return error_from_errno(EPERM, "create", "link"); });
+    };
+  });
+  const auto failed = docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon());
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().number, EPERM) << failed.error().text();
+  on_loop([this] { EXPECT_EQ(attachment(), nullptr); });
+  EXPECT_TRUE(has_network());
+}
+
+TEST_F(DockerNetworks, AViewLeavesTheDeclaredNetworkAlone) {
+  DockerNetwork view;
+  view.id = kNetwork;
+  view.view_of = "lab";
+  EXPECT_EQ(docker_->create_network(view, soon()).error().kind, ErrorKind::not_found);
+  ApplyRequest request;
+  request.set.name = "campus";
+  request.set.networks["lab"].driver = "bridge";
+  must(engine_->apply(request, soon()));
+  must(docker_->create_network(view, soon()));
+  must(docker_->create_endpoint(endpoint_with(""), soon()));
+  on_loop([this] { EXPECT_EQ(attachment()->network, "lab"); });
+  close();
+  open();
+  must(docker_->delete_network(kNetwork, soon()));
+  on_loop([this] { EXPECT_EQ(attachment(), nullptr); });
+  EXPECT_TRUE(has_network("lab"));
+}
+
+TEST_F(DockerNetworks, NobodyElseDeclaresIntoTheirSet) {
+  ApplyRequest request;
+  request.set.name = kDockerSet;
+  EXPECT_EQ(engine_->apply(request, soon()).error().kind, ErrorKind::conflict);
+}
+
+TEST_F(DockerNetworks, TheWayOutIsTheDrivers) {
+  auto routed = network_of("ipvlan");
+  routed.spec.settings["mode"] = std::string("l3");
+  must(docker_->create_network(routed, soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  const auto join = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
+  EXPECT_FALSE(join.gateway);
+  EXPECT_TRUE(join.disable_gateway_service);
+  EXPECT_EQ(join.routes, (std::vector<DockerRoute>{{prefix("0.0.0.0/0"), std::nullopt}}));
+  must(docker_->delete_network(kNetwork, soon()));
+  auto closed = network_of("macvlan");
+  closed.internal = closed.spec.internal = true;
+  must(docker_->create_network(closed, soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  const auto inside = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
+  EXPECT_FALSE(inside.gateway);
+  EXPECT_TRUE(inside.routes.empty());
+}
+
+TEST_F(DockerNetworks, ParallelCallsDoNotDisturbEachOther) {
+  must(docker_->create_network(network_of("bridge"), soon()));
+  auto second = network_of("macvlan", kOther);
+  second.pools.clear();
+  second.spec.subnets.clear();
+  must(docker_->create_network(second, soon()));
+  std::vector<std::thread> callers;
+  std::atomic<int> made = 0;
+  for (int i = 0; i < 8; ++i) {
+    callers.emplace_back([&, i] {
+      auto endpoint = endpoint_with("", std::string(63, 'c') + static_cast<char>('0' + i));
+      endpoint.id = std::to_string(i) + endpoint.id.substr(1);
+      if (i % 2 == 1) endpoint.network = kOther;
+      const bool done = docker_->create_endpoint(endpoint, soon()) &&
+                        docker_->join(endpoint.network, endpoint.id, kSandbox, soon()) &&
+                        docker_->leave(endpoint.network, endpoint.id, soon()) &&
+                        docker_->delete_endpoint(endpoint.network, endpoint.id, soon());
+      if (done) ++made;
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(made, 8);
+  on_loop([this] { EXPECT_TRUE(engine_->desired().attachments_of(kName).empty()); });
+}
+
+}  // namespace
+}  // namespace lanwright
