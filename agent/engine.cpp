@@ -173,8 +173,7 @@ void Engine::stop() {
   log_.close();
   for (auto& waiter : waiters_) waiter->answer.set_value(false);
   waiters_.clear();
-  for (Settler& settler : std::exchange(settlers_, {}))
-    settler.done(Error{ErrorKind::busy, {}, "the agent", 0, "it is being stopped", "try again"});
+  dismiss_settlers();
   save_events();
 }
 

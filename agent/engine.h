@@ -138,6 +138,7 @@ class Engine final : public AgentPort {
   void keep_up_with_endpoints();
   std::optional<Result<void>> settled(const std::set<ResourceId>& objects) const;
   void wake_settlers();
+  void dismiss_settlers();  // nobody will answer them
 
   // The loop.
   void listen();

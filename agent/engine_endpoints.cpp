@@ -16,6 +16,10 @@ const AttachmentSpec* endpoint_of(const Blueprint::Entry* entry) {
   return spec != nullptr && spec->endpoint && !entry->object.deleting ? spec : nullptr;
 }
 
+Error being_stopped() {
+  return {ErrorKind::busy, {}, "the agent", 0, "it is being stopped", "try again"};
+}
+
 Error not_as_wanted(const ResourceId& id, ErrorKind kind, const ObjectStatus& status) {
   if (status.last_error && status.last_error->text() == status.message) return *status.last_error;
   return {kind, {}, id.text(), 0, status.message, {}};
@@ -24,6 +28,7 @@ Error not_as_wanted(const ResourceId& id, ErrorKind kind, const ObjectStatus& st
 }  // namespace
 
 Result<void> Engine::change(ObjectChange change) {
+  if (stopping_) return being_stopped();
   Verdict verdict;
   verdict.candidate = desired_;
   verdict.set = change.set;
@@ -86,7 +91,9 @@ std::optional<Result<void>> Engine::settled(const std::set<ResourceId>& objects)
 
 Engine::Ticket Engine::when_settled(std::set<ResourceId> objects, std::function<void(Result<void>)> done) {
   const Ticket ticket = ++last_ticket_;
-  if (auto now = settled(objects))
+  if (stopping_)
+    done(being_stopped());
+  else if (auto now = settled(objects))
     done(std::move(*now));
   else
     settlers_.push_back({ticket, std::move(objects), std::move(done)});
@@ -105,6 +112,10 @@ void Engine::wake_settlers() {
     return now.has_value();
   });
   for (auto& [settler, result] : woken) settler.done(std::move(result));  // who may ask the next question
+}
+
+void Engine::dismiss_settlers() {
+  for (Settler& settler : std::exchange(settlers_, {})) settler.done(being_stopped());
 }
 
 // Docker moves the link, renames it and sets it up, in this order, and tells nobody.

@@ -346,6 +346,13 @@ TEST_F(DockerNetworks, NobodyElseDeclaresIntoTheirSet) {
   EXPECT_EQ(engine_->apply(request, soon()).error().kind, ErrorKind::conflict);
 }
 
+TEST_F(DockerNetworks, AnAgentThatStopsHoldsNobodyUp) {
+  must(docker_->create_network(network_of("bridge"), soon()));
+  on_loop([this] { engine_->stop(); });
+  EXPECT_EQ(docker_->create_endpoint(endpoint_with(""), soon()).error().kind, ErrorKind::busy);
+  EXPECT_EQ(docker_->create_network(network_of("bridge"), soon()).error().kind, ErrorKind::busy);
+}
+
 TEST_F(DockerNetworks, TheWayOutIsTheDrivers) {
   auto routed = network_of("ipvlan");
   routed.spec.settings["mode"] = std::string("l3");
