@@ -598,7 +598,14 @@ void Engine::verified(const ResourceId& id, Tracked& tracked) {
   look_at_endpoint(id);
 }
 
+// What was begun goes on by itself, and tells when it is done.
+void Engine::goes_on(Tracked& tracked, const Error& why) {
+  tracked.rounds = 0;
+  set_phase(tracked, Phase::applying, why.words);
+}
+
 void Engine::blocked(const ResourceId& id, Tracked& tracked, const Error& why) {
+  if (why.kind == ErrorKind::busy) return goes_on(tracked, why);
   const bool conflict = why.kind != ErrorKind::waiting;
   const Phase phase = conflict ? Phase::conflict : Phase::pending;
   const std::string text = why.text();

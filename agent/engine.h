@@ -166,6 +166,7 @@ class Engine final : public AgentPort {
 
   // Outcomes for one object.
   void verified(const ResourceId& id, Tracked& tracked);
+  void goes_on(Tracked& tracked, const Error& why);
   void blocked(const ResourceId& id, Tracked& tracked, const Error& why);
   void differs(const ResourceId& id, Tracked& tracked, const std::vector<const Action*>& actions);
   void failed(const ResourceId& id, const Error& error);

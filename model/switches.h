@@ -78,6 +78,7 @@ struct SwitchFact {
   std::string settings;  // as it was started
   int pid = 0;           // of the switch; 0 = it does not run
   int plug_pid = 0;
+  bool starting = false;   // one of the two was started, and does not answer yet
   bool connected = false;  // the plug to the switch
   std::string foreign;     // not ours: who uses its place
   std::map<Mark, PlugFact> plugs;

@@ -12,6 +12,15 @@ Error blocked_by(ErrorKind kind, const Entry& entry, std::string words, std::str
   return {kind, "run", "switch of " + entry.object.id.text(), 0, std::move(words), std::move(hint)};
 }
 
+Error starting(const Entry& entry, const std::string& network) {
+  return {ErrorKind::busy,
+          "wait for",
+          "the switch of " + entry.object.id.text(),
+          0,
+          "the switch of network " + network + " was started and does not answer yet",
+          {}};
+}
+
 // Which of the two processes, or what between them, is missing.
 std::string missing_part(const SwitchFact* fact, const SwitchSpec& spec) {
   if (fact == nullptr) return "missing";
@@ -117,6 +126,10 @@ void SwitchPlanner::compare_carrier(const Entry& entry, const SwitchSpec& spec, 
     disruption = Disruption::flap;
   }
   if (reason.empty()) return;
+  if (fact != nullptr && fact->starting && !step.anew) {
+    outcome.blocked = starting(entry, spec.network);
+    return;
+  }
   run_.insert(spec.network);
   if (fact == nullptr || step.anew || fact->plug_pid == 0) fresh_.insert(spec.network);
   outcome.changes.push_back({std::move(step), std::move(reason), {"switch"}, disruption});
@@ -140,12 +153,13 @@ void SwitchPlanner::compare_plug(const Entry& entry, const PlugSpec& spec, const
   const bool own = fact != nullptr && fact->uid == network->object.uid;
   const bool runs = own && fact->pid != 0 && fact->plug_pid != 0;
   if (!runs && !run_.contains(spec.network)) {
-    outcome.blocked = {ErrorKind::waiting,
-                       "plug in",
-                       entry.object.id.text(),
-                       0,
-                       "the switch of network " + spec.network + " does not run",
-                       "see the condition of network " + spec.network};
+    outcome.blocked = own && fact->starting ? starting(entry, spec.network)
+                                            : Error{ErrorKind::waiting,
+                                                    "plug in",
+                                                    entry.object.id.text(),
+                                                    0,
+                                                    "the switch of network " + spec.network + " does not run",
+                                                    "see the condition of network " + spec.network};
     return;
   }
   const Mark mark{entry.object.uid, spec.role};

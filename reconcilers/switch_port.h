@@ -44,7 +44,8 @@ class SwitchPort {
   virtual Result<Touched> resync(Observed& observed) = 0;
 
   // Does the actions in order; answers one result each. What was done is asked for, and stands in `observed`,
-  // when this returns. Interfaces are looked up in `observed`.
+  // when this returns. Interfaces are looked up in `observed`. A process that does not answer soon after it
+  // was started is not waited for: ErrorKind::waiting, and event_fd() tells what becomes of it.
   virtual std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) = 0;
 
   // Waits a fraction of a second, no longer, for one that does not answer.

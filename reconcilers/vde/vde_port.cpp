@@ -32,7 +32,9 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kStartTime = 2s;       // until a process that was started answers
+constexpr auto kStartTime = 5s;       // until a process that was started answers
+constexpr auto kStartGlance = 100ms;  // of it in which the loop waits, for all that it started together
+constexpr auto kStartTurn = 5ms;      // between looks at those that took longer
 constexpr auto kPatience = 3s;        // with one that runs, before it is taken for dead
 constexpr auto kGlance = 200ms;       // with one that is asked for its counters, and holds up the loop
 constexpr auto kProbePause = 2s;      // between turns of asking for signs of life
@@ -76,15 +78,45 @@ Error named(Error error, const std::string& network) {
   return error;
 }
 
+// Its state is not asked again when it is as needed.
+void run_timer(const Descriptor& timer, bool& runs, bool needed, std::chrono::milliseconds period) {
+  if (needed == runs) return;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(needed ? period : 0ms);
+  const std::chrono::nanoseconds rest = needed ? period - seconds : 0ms;
+  const timespec each{seconds.count(), rest.count()};
+  const itimerspec times{each, each};
+  if (::timerfd_settime(timer.get(), 0, &times, nullptr) == 0) runs = needed;
+}
+
+// Of a process that was started: whether there is still time for it to answer. It is ended when there is not.
+Result<bool> still_starting(Process& process, std::optional<Clock::time_point>& due, const char* tried,
+                            const std::string& network, const std::string& log) {
+  const bool ended = has_ended(process);
+  if (!ended && Clock::now() < *due) return true;
+  due.reset();
+  if (!ended) {
+    if (auto stopped = end(process, 0ms); !stopped) return stopped.error();
+  }
+  process = {};
+  return Error{ended ? ErrorKind::busy : ErrorKind::timeout,
+               tried,
+               network,
+               0,
+               std::string(ended ? "it ended at once" : "it does not answer") + ": " + last_words(log),
+               "see " + log};
+}
+
 class VdePort final : public SwitchPort {
  public:
-  VdePort(VdeOptions options, Descriptor epoll, Descriptor changes, Descriptor timer)
+  VdePort(VdeOptions options, Descriptor epoll, Descriptor changes, Descriptor timer, Descriptor start_timer)
       : options_(std::move(options)),
         epoll_(std::move(epoll)),
         changes_(std::move(changes)),
-        timer_(std::move(timer)) {
+        timer_(std::move(timer)),
+        start_timer_(std::move(start_timer)) {
     listen(changes_.get());
     listen(timer_.get());
+    listen(start_timer_.get());
   }
 
   int event_fd() const override { return epoll_.get(); }
@@ -100,6 +132,12 @@ class VdePort final : public SwitchPort {
     PlugClient client;
     std::unique_ptr<PendingProbe> probe;  // of the switch
     Clock::time_point asked;              // since then
+    // What was started and does not answer yet has until then.
+    std::optional<Clock::time_point> switch_due;
+    std::optional<Clock::time_point> plug_due;
+    Process new_plug;              // until it is `plug`
+    std::optional<Error> failure;  // of a start that nobody waited for, to be told
+    bool starting() const { return switch_due || plug_due; }
   };
 
   SwitchPlaces places_of(const std::string& network) const {
@@ -118,6 +156,7 @@ class VdePort final : public SwitchPort {
   void look_for_strangers(Observed& observed, Touched& touched);
   bool count_ports(const std::string& network, SwitchReport& report);
   void keep_time();
+  void follow_starts(std::vector<std::string>& moved);
   void ask_for_life();
   void ask_for_life(const std::string& network, Running& running);
   static void end_who_is_silent(Running& running);
@@ -127,6 +166,11 @@ class VdePort final : public SwitchPort {
   Result<void> start_switch(const RunSwitch& step);
   Result<void> await_switch(const RunSwitch& step);
   Result<void> run_plug(const RunSwitch& step);
+  Result<void> start_plug(const RunSwitch& step, Running& running);
+  using IsUp = Result<bool> (VdePort::*)(const std::string&, Running&);
+  Result<void> await(IsUp is_up, const std::string& network);
+  Result<bool> switch_is_up(const std::string& network, Running& running);
+  Result<bool> plug_is_up(const std::string& network, Running& running);
   Result<void> stop(const StopSwitch& step);
   Result<void> plug_in(const PlugIn& step, const Observed& observed);
   Result<void> unplug(const Unplug& step, const Observed& observed);
@@ -138,7 +182,10 @@ class VdePort final : public SwitchPort {
   Descriptor changes_;  // inotify: directories in RUN/vde came or went
   Descriptor timer_;    // runs while there is a switch
   bool timed_ = false;
-  std::string last_asked_;  // network whose turn was the last
+  Descriptor start_timer_;  // runs while one is starting
+  bool start_timed_ = false;
+  Clock::duration start_budget_{};  // left of kStartGlance
+  std::string last_asked_;          // network whose turn was the last
   std::map<std::string, Running> running_;
   Touched touched_;  // by what was done, to be told
 };
@@ -146,6 +193,7 @@ class VdePort final : public SwitchPort {
 // ---- observation
 
 void VdePort::find_switch(const SwitchPlaces& places, Running& running) {
+  if (running.switch_due) return;
   if (running.process && has_ended(running.process)) running.process = {};
   if (running.process) return;
   auto connection = connect_unix(places.management());
@@ -168,6 +216,8 @@ void VdePort::find_plug(const SwitchPlaces& places, Running& running) {
   if (!process) return;
   running.plug = std::move(*process);
   running.client = std::move(*client);
+  running.new_plug = {};
+  running.plug_due.reset();
   listen(running.plug.handle.get());
   listen(running.client.fd());
 }
@@ -191,7 +241,7 @@ void VdePort::look(const std::string& network, Observed& observed, Touched& touc
   SwitchFact fact;
   fact.uid = owner->uid;
   fact.settings = owner->settings;
-  fact.pid = running.process.pid;
+  fact.pid = running.switch_due ? 0 : running.process.pid;
   if (running.client) {
     auto ports = running.client.list();
     if (!ports) {
@@ -207,6 +257,7 @@ void VdePort::look(const std::string& network, Observed& observed, Touched& touc
       for (const plug::PortLine& line : ports->lines) fact.plugs[line.plug.mark] = line.plug;
     }
   }
+  fact.starting = running.starting();
   const bool has_vlans = std::any_of(fact.plugs.begin(), fact.plugs.end(),
                                      [](const auto& plug) { return plug.second.port != 0; });
   if (fact.pid != 0 && has_vlans) {
@@ -275,6 +326,9 @@ Touched VdePort::drain(Observed& observed) {
   while (::read(changes_.get(), bytes.data(), bytes.size()) > 0) directories = true;
   if (directories) look_for_strangers(observed, touched);
   std::vector<std::string> moved;
+  while (::read(start_timer_.get(), &times, sizeof times) > 0) continue;
+  follow_starts(moved);
+  for (const std::string& network : moved) touched.switches.insert(network);
   for (auto& [network, running] : running_) {
     PlugClient::News news;
     if (running.client) news = running.client.news();
@@ -291,11 +345,20 @@ Touched VdePort::drain(Observed& observed) {
 
 // Without a switch nobody is woken up.
 void VdePort::keep_time() {
-  const bool needed = !running_.empty();
-  if (needed == timed_) return;
-  const time_t seconds = needed ? kProbePause.count() : 0;
-  const itimerspec period{{seconds, 0}, {seconds, 0}};
-  if (::timerfd_settime(timer_.get(), 0, &period, nullptr) == 0) timed_ = needed;
+  run_timer(timer_, timed_, !running_.empty(), kProbePause);
+  const bool starting =
+      std::any_of(running_.begin(), running_.end(), [](const auto& each) { return each.second.starting(); });
+  run_timer(start_timer_, start_timed_, starting, kStartTurn);
+}
+
+// Those that take longer to start than the loop waits for them.
+void VdePort::follow_starts(std::vector<std::string>& moved) {
+  for (auto& [network, running] : running_) {
+    if (!running.starting()) continue;
+    auto up = running.switch_due ? switch_is_up(network, running) : plug_is_up(network, running);
+    if (!up) running.failure = up.error();
+    if (!up || *up) moved.push_back(network);
+  }
 }
 
 // A process that hangs without having ended carries nothing: it is ended, which its handle tells, and is
@@ -312,7 +375,7 @@ void VdePort::ask_for_life() {
 
 void VdePort::ask_for_life(const std::string& network, Running& running) {
   if (running.client) running.client.ping();
-  if (running.probe || !running.process) return;
+  if (running.probe || !running.process || running.switch_due) return;
   const SwitchPlaces places = places_of(network);
   const auto owner = read_switch_owner(places);
   if (!owner) return;
@@ -325,7 +388,7 @@ void VdePort::ask_for_life(const std::string& network, Running& running) {
 
 void VdePort::end_who_is_silent(Running& running) {
   if (running.client && running.client.silence() > kPatience) end_now(running.plug);
-  if (!running.probe) return;
+  if (!running.probe || running.switch_due) return;
   if (running.probe->look() != PendingProbe::Answer::none) {
     running.probe.reset();
   } else if (Clock::now() - running.asked > kPatience) {
@@ -363,6 +426,7 @@ std::vector<Result<void>> VdePort::execute(std::span<const Action* const> action
     runs.push_back(i);
     results[i] = prepare(*step, observed);
   }
+  start_budget_ = kStartGlance;
   for (const Begin phase : {&VdePort::start_switch, &VdePort::await_switch, &VdePort::run_plug}) {
     for (const std::size_t i : runs) {
       if (results[i]) results[i] = (this->*phase)(std::get<RunSwitch>(actions[i]->step));
@@ -394,7 +458,11 @@ Result<void> VdePort::end_processes(const std::string& network) {
   if (known == running_.end()) return {};
   Running& running = known->second;
   running.client = {};
-  for (Process* process : {&running.plug, &running.process}) {
+  running.probe.reset();
+  running.switch_due.reset();
+  running.plug_due.reset();
+  running.failure.reset();
+  for (Process* process : {&running.plug, &running.new_plug, &running.process}) {
     if (!*process) continue;
     if (auto ended = end(*process, kGrace); !ended) return ended;
     *process = {};
@@ -440,6 +508,7 @@ Result<void> VdePort::prepare(const RunSwitch& step, Observed& observed) {
 Result<void> VdePort::start_switch(const RunSwitch& step) {
   const SwitchPlaces places = places_of(step.where.name);
   Running& running = running_[step.where.name];
+  if (running.failure) return *std::exchange(running.failure, std::nullopt);
   find_switch(places, running);
   if (running.process) return {};
   const SwitchEngine* engine = find_engine(step.spec.engine);
@@ -474,68 +543,96 @@ Result<void> VdePort::start_switch(const RunSwitch& step) {
   auto process = spawn(spawned);
   if (!process) return process.error();
   running.process = std::move(*process);
+  running.probe.reset();
+  running.switch_due = Clock::now() + kStartTime;
   listen(running.process.handle.get());
   return {};
 }
 
-Result<void> VdePort::await_switch(const RunSwitch& step) {
-  const SwitchPlaces places = places_of(step.where.name);
-  Running& running = running_[step.where.name];
-  const auto end_time = Clock::now() + kStartTime;
+// No event tells that a process begins to answer. The loop waits for it as long as it commonly takes; what
+// takes longer is looked at in turns.
+Result<void> VdePort::await(IsUp is_up, const std::string& network) {
+  Running& running = running_[network];
+  const auto begin = Clock::now();
   for (;;) {
-    auto answers = find_engine(step.spec.engine)->probe(places, kPatience);
-    // An earlier one that still holds the place would answer for ours.
-    if (answers && answers->pid == running.process.pid) return {};
-    const bool ended = await_end(running.process, kStartPause);
-    if (!ended && Clock::now() < end_time) continue;
-    if (!ended) {
-      if (auto stopped = end(running.process, 0ms); !stopped) return stopped;
-    }
-    running.process = {};
-    return Error{ended ? ErrorKind::busy : ErrorKind::timeout,
-                 "run switch",
-                 step.where.name,
-                 0,
-                 std::string(ended ? "it ended at once" : "it does not answer") + ": " +
-                     last_words(places.switch_log()),
-                 "see " + places.switch_log()};
+    auto up = (this->*is_up)(network, running);
+    if (!up) return up.error();
+    if (*up) return {};
+    if (Clock::now() - begin >= start_budget_) break;
+    await_end(running.switch_due ? running.process : running.new_plug, kStartPause);
   }
+  start_budget_ -= std::min(start_budget_, Clock::now() - begin);
+  return Error{ErrorKind::waiting, "start", network, 0, "it was started and does not answer yet", {}};
+}
+
+Result<void> VdePort::await_switch(const RunSwitch& step) {
+  return await(&VdePort::switch_is_up, step.where.name);
+}
+
+Result<bool> VdePort::switch_is_up(const std::string& network, Running& running) {
+  if (!running.switch_due) return true;
+  const SwitchPlaces places = places_of(network);
+  const auto owner = read_switch_owner(places);
+  const SwitchEngine& engine = owner ? engine_of(owner->settings) : default_engine();
+  if (!running.probe) {
+    if (auto probe = engine.begin_probe(places)) running.probe = std::move(*probe);
+  }
+  const auto answer = running.probe ? running.probe->look() : PendingProbe::Answer::none;
+  if (answer != PendingProbe::Answer::none) running.probe.reset();
+  if (answer == PendingProbe::Answer::alive) {
+    const auto answers = engine.probe(places, kGlance);
+    // An earlier one that still holds the place would answer for ours.
+    if (answers && answers->pid == running.process.pid) {
+      running.switch_due.reset();
+      return true;
+    }
+  }
+  auto starting =
+      still_starting(running.process, running.switch_due, "run switch", network, places.switch_log());
+  if (!starting) return starting.error();
+  return false;
+}
+
+Result<bool> VdePort::plug_is_up(const std::string& network, Running& running) {
+  const SwitchPlaces places = places_of(network);
+  find_plug(places, running);
+  if (running.plug) return true;
+  auto starting = still_starting(running.new_plug, running.plug_due, "run plug", network, places.plug_log());
+  if (!starting) return starting.error();
+  return false;
+}
+
+Result<void> VdePort::start_plug(const RunSwitch& step, Running& running) {
+  const SwitchPlaces places = places_of(step.where.name);
+  if (options_.plug_program.empty())
+    return Error{
+        ErrorKind::unsupported,        "run plug", step.where.name, ENOENT, "lanwright-plug is not installed",
+        "it belongs beside lanwrightd"};
+  SpawnSpec spawned;
+  spawned.command = {options_.plug_program,        "--switch",  places.socket, "--management",
+                     places.management(),          "--control", places.plug(), "--mtu",
+                     std::to_string(step.spec.mtu)};
+  if (step.spec.hub) spawned.command.emplace_back("--hub");
+  spawned.environment = {"LANWRIGHT_SWITCH=" + step.uid};
+  spawned.log = places.plug_log();
+  spawned.descriptors = kSpareDescriptors + kDescriptorsPerPort * kMostPlugs;
+  auto process = spawn(spawned);
+  if (!process) return process.error();
+  running.new_plug = std::move(*process);
+  running.plug_due = Clock::now() + kStartTime;
+  listen(running.new_plug.handle.get());
+  return {};
 }
 
 Result<void> VdePort::run_plug(const RunSwitch& step) {
   const SwitchPlaces places = places_of(step.where.name);
   Running& running = running_[step.where.name];
   find_plug(places, running);
+  if (!running.plug && !running.plug_due) {
+    if (auto started = start_plug(step, running); !started) return started;
+  }
   if (!running.plug) {
-    if (options_.plug_program.empty())
-      return Error{ErrorKind::unsupported,
-                   "run plug",
-                   step.where.name,
-                   ENOENT,
-                   "lanwright-plug is not installed",
-                   "it belongs beside lanwrightd"};
-    SpawnSpec spawned;
-    spawned.command = {options_.plug_program,        "--switch",  places.socket, "--management",
-                       places.management(),          "--control", places.plug(), "--mtu",
-                       std::to_string(step.spec.mtu)};
-    if (step.spec.hub) spawned.command.emplace_back("--hub");
-    spawned.environment = {"LANWRIGHT_SWITCH=" + step.uid};
-    spawned.log = places.plug_log();
-    spawned.descriptors = kSpareDescriptors + kDescriptorsPerPort * kMostPlugs;
-    auto process = spawn(spawned);
-    if (!process) return process.error();
-    const auto end_time = Clock::now() + kStartTime;
-    for (find_plug(places, running); !running.plug; find_plug(places, running)) {
-      const bool ended = await_end(*process, kStartPause);
-      if (!ended && Clock::now() < end_time) continue;
-      if (auto stopped = ended ? Result<void>() : end(*process, 0ms); !stopped) return stopped;
-      return Error{ErrorKind::busy,
-                   "run plug",
-                   step.where.name,
-                   0,
-                   "it does not answer: " + last_words(places.plug_log()),
-                   "see " + places.plug_log()};
-    }
+    if (auto up = await(&VdePort::plug_is_up, step.where.name); !up) return up;
   }
   if (!step.spec.hub) return running.client.watch();
   auto ports = running.client.list();
@@ -640,7 +737,7 @@ bool VdePort::count_ports(const std::string& network, SwitchReport& report) {
   // Who owes an answer for longer than a glance is not waited for again.
   if (running.probe && running.probe->look() != PendingProbe::Answer::none) running.probe.reset();
   const bool owes = running.probe && Clock::now() - running.asked > kGlance;
-  const bool switch_answers = running.process && !owes;
+  const bool switch_answers = running.process && !running.switch_due && !owes;
   if (switch_answers) {
     if (auto ports = engine_of(report.fact.settings).ports(places_of(network), kGlance))
       report.ports = std::move(*ports);
@@ -688,12 +785,13 @@ Result<std::unique_ptr<SwitchPort>> open_vde_port(const VdeOptions& given) {
   if (!epoll) return error_from_errno(errno, "create", "epoll descriptor");
   Descriptor changes(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   Descriptor timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!timer) return error_from_errno(errno, "create", "timer descriptor");
+  Descriptor start_timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!timer || !start_timer) return error_from_errno(errno, "create", "timer descriptor");
   const std::string watched = (options.run_dir / "vde").string();
   if (!changes || ::inotify_add_watch(changes.get(), watched.c_str(), IN_CREATE | IN_DELETE | IN_MOVE) < 0)
     return error_from_errno(errno, "watch", watched);
-  return std::unique_ptr<SwitchPort>(
-      std::make_unique<VdePort>(std::move(options), std::move(epoll), std::move(changes), std::move(timer)));
+  return std::unique_ptr<SwitchPort>(std::make_unique<VdePort>(
+      std::move(options), std::move(epoll), std::move(changes), std::move(timer), std::move(start_timer)));
 }
 
 std::string find_plug_program() {

@@ -1,8 +1,12 @@
 // What goes wrong around a LAN that a VDE switch carries, and what is said of it.
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
+#include <atomic>
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "tests/integration/frames.h"
 #include "tests/integration/harness.h"
@@ -147,6 +151,84 @@ TEST_F(VdeFaults, ASwitchThatIsNotInstalledIsToldAndFoundLater) {
   EXPECT_NE(phase_of(*agent_, "attachments", "r1-0"), "Ready");
   fs::create_symlink("/usr/bin/vde_switch", programs / "vde_switch");
   expect_works("lan", "e0");
+}
+
+// ---- slow to start
+
+// A vde_switch that waits, before it begins, until it is let go.
+class SlowSwitch : public VdeFaults {
+ protected:
+  SlowSwitch() {
+    fs::create_directory(programs_);
+    if (::mkfifo(gate_.c_str(), 0600) != 0) throw HarnessError("mkfifo " + gate_.string());
+    std::ofstream(programs_ / "vde_switch")
+        << "#!/bin/sh\nread -r go <" << gate_.string() << "\nexec /usr/bin/vde_switch \"$@\"\n";
+    fs::permissions(programs_ / "vde_switch", fs::perms::owner_all);
+    AgentOptions options;
+    options.environment = {"PATH=" + programs_.string()};
+    start(options);
+  }
+  void let_go() const { std::ofstream(gate_) << "go\n"; }  // opens when one waits there
+
+  Json ask(const std::string& driver, const std::string& call, const Json& body) const {
+    return Json::parse(
+        http(agent_->docker_socket("lanwright-" + driver), "POST", "/NetworkDriver." + call, body.dump())
+            .body);
+  }
+
+  fs::path programs_ = sandbox_.directory() / "programs";
+  fs::path gate_ = sandbox_.directory() / "gate";
+};
+
+TEST_F(SlowSwitch, HoldsUpNobodyElse) {
+  apply(networks({"lan"}));
+  EXPECT_TRUE(reaches(*agent_, "networks", "lan", "Applying"));
+  EXPECT_TRUE(reaches(*agent_, "networks", "other", "Ready"));
+  const std::string message = message_of(*agent_, "networks", "lan");
+  EXPECT_NE(message.find("does not answer yet"), std::string::npos) << message;
+  const Finished beside = agent_->cli(
+      {"apply", "-f",
+       sandbox_.write_file("beside.yaml", "version: 1\nname: beside\nnetworks: {more: {driver: bridge}}\n"),
+       "--wait=20s"});
+  EXPECT_TRUE(beside.ok()) << beside.text();
+  EXPECT_EQ(switch_of(*agent_, "lan").pid, 0);
+  let_go();
+  expect_works("lan", "e0");
+}
+
+// Its start fails when it is over, and is tried again.
+TEST_F(SlowSwitch, ThatNeverAnswersIsToldAndStartedAgain) {
+  apply(networks({"lan"}));
+  EXPECT_TRUE(reaches(*agent_, "networks", "lan", "Retrying"));
+  const std::string message = message_of(*agent_, "networks", "lan");
+  EXPECT_NE(message.find("does not answer"), std::string::npos) << message;
+  let_go();
+  expect_works("lan", "e0");
+}
+
+TEST_F(SlowSwitch, HoldsUpNoOtherNetworkOfDockers) {
+  const std::string slow(64, 'a');
+  const std::string quick(64, 'b');
+  const std::string endpoint(64, 'c');
+  std::atomic<bool> answered = false;
+  Json answer;
+  std::thread asks([&] {
+    answer = ask("vde", "CreateNetwork", {{"NetworkID", slow}, {"Options", Json::object()}});
+    answered = true;
+  });
+  EXPECT_TRUE(reaches(*agent_, "networks", slow.substr(0, 12), "Applying"));
+  EXPECT_EQ(ask("bridge", "CreateNetwork", {{"NetworkID", quick}, {"Options", Json::object()}}),
+            Json::object());
+  EXPECT_TRUE(ask("bridge", "CreateEndpoint", {{"NetworkID", quick}, {"EndpointID", endpoint}})
+                  .contains("Interface"));
+  EXPECT_TRUE(ask("bridge", "Join",
+                  {{"NetworkID", quick}, {"EndpointID", endpoint}, {"SandboxKey", "/run/docker/netns/c"}})
+                  .contains("InterfaceName"));
+  EXPECT_FALSE(answered);
+  let_go();
+  asks.join();
+  EXPECT_EQ(answer, Json::object());
+  EXPECT_TRUE(switch_of(*agent_, slow.substr(0, 12)).run());
 }
 
 // ---- others in its place

@@ -789,6 +789,22 @@ TEST_F(SwitchEngineTest, WhatIsPluggedInWaitsForItsSwitch) {
   EXPECT_EQ(status_of(host).phase, Phase::ready);
 }
 
+TEST_F(SwitchEngineTest, OneThatTakesItsTimeToStartHoldsUpNobodyElse) {
+  agent->switches([](test::MemorySwitches& switches) { switches.hold("lan"); });
+  ASSERT_TRUE(apply(switched_lan(1)).ok());
+  apply_and_wait(lan_with_hosts(1, "others", "other"));
+  for (const ResourceId& waiting : {lan, host}) {
+    EXPECT_EQ(status_of(waiting).phase, Phase::applying) << waiting.text();
+    EXPECT_NE(status_of(waiting).message.find("does not answer yet"), std::string::npos) << waiting.text();
+  }
+  agent->switches([](test::MemorySwitches& switches) { switches.come_up("lan"); });
+  EXPECT_TRUE(agent->engine->wait_converged(std::nullopt, 0, soon()));
+  EXPECT_EQ(status_of(lan).phase, Phase::ready);
+  EXPECT_EQ(status_of(host).phase, Phase::ready);
+  for (const Event& event : agent->engine->recent_events(100))
+    EXPECT_NE(event.type, "Failed") << event.message;
+}
+
 TEST_F(SwitchEngineTest, OtherSettingsStartItAnew) {
   apply_and_wait(switched_lan(1));
   const SwitchFact before = fact();

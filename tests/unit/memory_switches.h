@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 
 #include <map>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -33,6 +34,15 @@ class MemorySwitches final : public SwitchPort {
   }
   void occupy(const std::string& network, std::string words) { facts_[network].foreign = std::move(words); }
   void give_to(const std::string& network, const Uid& uid) { facts_.at(network).uid = uid; }
+  // It is started and does not answer until it comes up.
+  void hold(const std::string& network) { held_.insert(network); }
+  void come_up(const std::string& network) {
+    held_.erase(network);
+    SwitchFact& fact = facts_.at(network);
+    fact.starting = false;
+    fact.pid = ++last_pid_;
+    tell(network);
+  }
   void fail_next(Error error) { failure_ = std::move(error); }
 
   int event_fd() const override { return events_.get(); }
@@ -80,6 +90,10 @@ class MemorySwitches final : public SwitchPort {
     if (step.anew || fact.uid != step.uid) fact = {};
     fact.uid = step.uid;
     fact.settings = step.spec.settings();
+    if (held_.contains(step.where.name)) {
+      fact.starting = true;
+      return Error{ErrorKind::waiting, "start", step.where.name, 0, "it does not answer yet", {}};
+    }
     if (fact.pid == 0) fact.pid = ++last_pid_;
     if (fact.plug_pid == 0) fact.plug_pid = ++last_pid_;
     fact.connected = step.spec.hub;
@@ -122,6 +136,7 @@ class MemorySwitches final : public SwitchPort {
   std::map<std::string, SwitchFact> facts_;
   Touched touched_;
   std::optional<Error> failure_;
+  std::set<std::string> held_;
   int last_pid_ = 1000;
 };
 
