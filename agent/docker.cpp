@@ -66,15 +66,24 @@ Result<std::map<std::string, std::string>> docker_sockets(const std::vector<std:
   return sockets;
 }
 
-DockerAgent::DockerAgent(boost::asio::io_context& io, Engine& engine)
-    : io_(io), engine_(engine), store_(engine.store()), pools_(default_pools(site_id())) {}
+DockerAgent::DockerAgent(boost::asio::io_context& io, Engine& engine, ForwardPort& forwards)
+    : io_(io),
+      engine_(engine),
+      forwards_(forwards),
+      store_(engine.store()),
+      pools_(default_pools(site_id())) {}
 
-Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& io, Engine& engine) {
+DockerAgent::~DockerAgent() {
+  engine_.on_networks_changed = nullptr;
+}
+
+Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& io, Engine& engine,
+                                                       ForwardPort& forwards) {
   auto pools = engine.store().address_pools();
   if (!pools) return pools.error();
   auto networks = engine.store().docker_networks();
   if (!networks) return networks.error();
-  std::unique_ptr<DockerAgent> agent(new DockerAgent(io, engine));
+  std::unique_ptr<DockerAgent> agent(new DockerAgent(io, engine, forwards));
   for (AddressPool& pool : *pools) agent->pools_.put(std::move(pool));
   for (const StoredDockerNetwork& network : *networks) {
     auto record = docker_record_from(network.body);
@@ -82,6 +91,12 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
     agent->records_.emplace(network.id, *std::move(record));
   }
   if (auto dropped = agent->drop_idle_records(); !dropped) return dropped.error();
+  std::set<Uid> ours;
+  for (const auto& [id, entry] : engine.desired().entries()) {
+    if (id.kind == Kind::network) ours.insert(entry->object.uid);
+  }
+  agent->let_bridges_forward(ours);
+  engine.on_networks_changed = [docker = agent.get()] { docker->let_bridges_forward(); };
   return agent;
 }
 

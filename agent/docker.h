@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "agent/docker_record.h"
 #include "agent/engine.h"
 #include "api/docker/docker_port.h"
+#include "reconcilers/forward_port.h"
 #include "state/store.h"
 
 namespace lanwright {
@@ -24,12 +26,12 @@ Result<std::map<std::string, std::string>> docker_sockets(const std::vector<std:
 
 class DockerAgent final : public DockerPort {
  public:
-  // Loads what was given earlier. Before the loop turns. The engine outlives this.
-  static Result<std::unique_ptr<DockerAgent>> open(boost::asio::io_context& io, Engine& engine);
-
-  // What every bridge of Docker's networks forwards is let through (docker_forwarding.h): at the start, and
-  // when somebody has thrown the host's rules away. The loop's thread; blocks.
-  void let_bridges_forward() const;
+  // Loads what was given earlier. Before the loop turns. The engine and `forwards` outlive this.
+  static Result<std::unique_ptr<DockerAgent>> open(boost::asio::io_context& io, Engine& engine,
+                                                   ForwardPort& forwards);
+  ~DockerAgent() override;
+  DockerAgent(const DockerAgent&) = delete;
+  DockerAgent& operator=(const DockerAgent&) = delete;
 
   // DockerPort: from any thread but the loop's.
   Result<AddressPool> request_pool(const PoolRequest& request, Deadline deadline) override;
@@ -56,11 +58,10 @@ class DockerAgent final : public DockerPort {
   };
   // What is to be changed: begins it, and answers the objects that are waited for.
   using Begin = std::function<Result<std::set<ResourceId>>()>;
-  DockerAgent(boost::asio::io_context& io, Engine& engine);
+  DockerAgent(boost::asio::io_context& io, Engine& engine, ForwardPort& forwards);
 
   Result<void> make_it_so(const char* what, const Begin& begin, Deadline deadline);
   void undo(const Begin& removal);
-  Result<void> open_bridge(const std::string& network, Deadline deadline);
 
   // Of the loop's thread.
   Result<AddressPool> do_request_pool(const PoolRequest& request);
@@ -76,7 +77,9 @@ class DockerAgent final : public DockerPort {
   Result<std::set<ResourceId>> begin_join(const std::string& network, const std::string& endpoint,
                                           const std::string& sandbox, DockerJoin& answer);
   Result<std::set<ResourceId>> begin_leave(const std::string& network, const std::string& endpoint);
-  std::string bridge_of(const std::string& network) const;  // "" when it is carried by none
+  // What the bridges of Docker's networks forward is let through.
+  void let_bridges_forward(const std::set<Uid>& networks = {});
+  std::optional<ForwardRule> bridge_of(const DockerRecord& record) const;  // when one carries it
   // Of networks whose object somebody else removed.
   Result<void> drop_idle_records();
   const DockerRecord* record_of(const std::string& network) const;
@@ -87,6 +90,7 @@ class DockerAgent final : public DockerPort {
 
   boost::asio::io_context& io_;
   Engine& engine_;
+  ForwardPort& forwards_;
   Store& store_;
   AddressPools pools_;                           // as the store has them
   std::map<std::string, DockerRecord> records_;  // likewise; by Docker's id of the network

@@ -7,7 +7,6 @@
 #include <future>
 
 #include "agent/docker.h"
-#include "agent/docker_forwarding.h"
 #include "agent/log.h"
 #include "agent/on_loop.h"
 #include "model/names.h"
@@ -97,23 +96,22 @@ const DockerRecord* DockerAgent::record_of(const std::string& network) const {
   return object != nullptr && !object->object.deleting ? &found->second : nullptr;
 }
 
-std::string DockerAgent::bridge_of(const std::string& network) const {
-  const DockerRecord* record = record_of(network);
-  if (record == nullptr) return {};
-  const Parts parts = engine_.desired().find(network_id(record->network))->parts();
+std::optional<ForwardRule> DockerAgent::bridge_of(const DockerRecord& record) const {
+  const auto* entry = engine_.desired().find(network_id(record.network));
+  if (entry == nullptr || entry->object.deleting) return std::nullopt;
+  const Parts parts = entry->parts();
   for (const LinkSpec& link : parts.links) {
-    if (link.kind == "bridge") return link.where.name;
+    if (link.kind == "bridge") return ForwardRule{link.where.name, entry->object.uid};
   }
-  return {};
+  return std::nullopt;
 }
 
-void DockerAgent::let_bridges_forward() const {
-  for (const auto& [network, record] : records_) {
-    const std::string bridge = bridge_of(network);
-    if (bridge.empty()) continue;
-    if (auto let = let_bridge_forward(bridge); !let)
-      log::warning("containers may not hear each other", {{"error", let.error().text()}});
+void DockerAgent::let_bridges_forward(const std::set<Uid>& networks) {
+  std::set<ForwardRule> rules;
+  for (const auto& [id, record] : records_) {
+    if (auto rule = bridge_of(record)) rules.insert(*std::move(rule));
   }
+  forwards_.want(std::move(rules), networks);
 }
 
 Result<void> DockerAgent::drop_idle_records() {
@@ -208,9 +206,11 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
   change.beside.put_docker_networks.push_back({network.id, text_of(record)});
   if (!record.view) change.put.emplace(network_id(record.network), network.spec);
   const std::set<ResourceId> waited{network_id(record.network)};
+  const bool known_and_there = record_of(network.id) != nullptr;
   if (auto changed = engine_.change(std::move(change)); !changed) return changed.error();
-  is_new = known == records_.end();
+  is_new = !known_and_there;
   records_[network.id] = record;
+  let_bridges_forward();
   // A declared network need not be whole: containers wait for it as others do.
   return record.view ? std::set<ResourceId>{} : waited;
 }
@@ -229,6 +229,7 @@ Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& netw
   std::set<ResourceId> waited = change.remove;
   if (auto changed = engine_.change(std::move(change)); !changed) return changed.error();
   records_.erase(network);
+  let_bridges_forward();
   return waited;
 }
 
@@ -368,33 +369,19 @@ Result<std::set<ResourceId>> DockerAgent::begin_leave(const std::string& network
 
 // ---- Docker's side
 
-Result<void> DockerAgent::open_bridge(const std::string& network, Deadline deadline) {
-  auto bridge = on_loop<std::string>(io_, deadline, "find the bridge",
-                                     [this, network]() -> Result<std::string> { return bridge_of(network); });
-  if (!bridge) return bridge.error();
-  return bridge->empty() ? Result<void>() : let_bridge_forward(*bridge);
-}
-
 Result<void> DockerAgent::create_network(const DockerNetwork& network, Deadline deadline) {
   auto is_new = std::make_shared<bool>(false);
   auto made = make_it_so(
       "create network", [=, this] { return begin_network(network, *is_new); }, deadline);
-  if (made) made = open_bridge(network.id, deadline);
+  if (made) made = forwards_.wait(deadline);
   if (!made && *is_new) undo([this, network] { return remove_network(network.id); });
   return made;
 }
 
 Result<void> DockerAgent::delete_network(const std::string& network, Deadline deadline) {
-  auto left = std::make_shared<std::string>();
-  const auto begin = [this, network, left] {
-    const auto record = records_.find(network);
-    const bool own = record != records_.end() && !record->second.view;  // others may use a declared one
-    if (own) *left = bridge_of(network);
-    return remove_network(network);
-  };
-  auto removed = make_it_so("delete network", begin, deadline);
-  if (!removed || left->empty()) return removed;
-  return forget_bridge(*left);
+  auto removed = make_it_so(
+      "delete network", [this, network] { return remove_network(network); }, deadline);
+  return removed ? forwards_.wait(deadline) : removed;
 }
 
 Result<DockerEndpointAnswer> DockerAgent::create_endpoint(const DockerEndpoint& endpoint, Deadline deadline) {

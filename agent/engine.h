@@ -49,6 +49,8 @@ class Engine final : public AgentPort {
 
   // Called whenever the number of objects that are not settled changes to or from 0.
   std::function<void(bool converged)> on_converged;
+  // Called after networks were declared, changed or taken back, with all of it committed.
+  std::function<void()> on_networks_changed;
 
   // For those who make or change objects on others' behalf (agent/docker.h). Loop thread only.
   struct ObjectChange {

@@ -443,6 +443,8 @@ Result<ApplyOutcome> Engine::carry_out(Verdict verdict, bool dry_run) {
     drop_plan();  // it was made for what was wanted before
     watch_namespaces();
     schedule();
+    const auto is_network = [](const ResourceId& id) { return id.kind == Kind::network; };
+    if (on_networks_changed && std::any_of(scope.begin(), scope.end(), is_network)) on_networks_changed();
   }
   for (const StoredSet& set : store_->sets()) {
     if (set.name == verdict.set) outcome.generation = set.generation;

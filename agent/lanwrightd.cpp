@@ -30,6 +30,7 @@
 #include "api/docker/plugin_server.h"
 #include "api/server.h"
 #include "reconcilers/drivers.h"
+#include "reconcilers/netfilter/forward_keeper.h"
 #include "reconcilers/netlink/netlink_port.h"
 #include "reconcilers/vde/vde_port.h"
 #include "state/store.h"
@@ -169,8 +170,10 @@ int serve(const Options& options, int argc, char** argv) {
   engine.on_converged = [&](bool converged) { service.status(summary(converged)); };
   if (auto started = engine.start(); !started) die(started.error());
 
-  const std::unique_ptr<DockerAgent> docker = must(DockerAgent::open(io, engine));
-  docker->let_bridges_forward();
+  const std::unique_ptr<ForwardPort> forwards = must(open_forward_keeper([](const Error& error) {
+    log::warning("containers may not hear each other", {{"error", error.text()}});
+  }));
+  const std::unique_ptr<DockerAgent> docker = must(DockerAgent::open(io, engine, *forwards));
   const std::unique_ptr<PluginServer> plugins = must(serve_docker(*docker, options));
 
   ServerOptions server_options;
@@ -188,7 +191,7 @@ int serve(const Options& options, int argc, char** argv) {
       log::info("reloading");
       reload(argc, argv, options);
       engine.look_again();
-      docker->let_bridges_forward();
+      forwards->look_again();
       service.ready("reloaded");
       await_reload();
     });
@@ -218,6 +221,7 @@ int serve(const Options& options, int argc, char** argv) {
     if (options.audit_minutes == 0 || now - last_audit < audit_interval) return;
     last_audit = now;
     engine.look_again();
+    forwards->look_again();
   });
   log::info("ready", {{"socket", server_options.socket.string()}, {"state", options.state_dir.string()}});
   service.ready("ready");

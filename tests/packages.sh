@@ -8,8 +8,8 @@ set -euo pipefail
 build="cmake ninja-build g++ ccache pkg-config libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libcli11-dev
   libsqlite3-dev libnl-3-dev libnl-route-3-dev libboost-dev libsystemd-dev libcpp-httplib-dev libgtest-dev
   libgmock-dev libvdeplug-dev libpcap-dev"
-test="iproute2 iputils-ping procps util-linux vde-switch vdeplug tcpdump"
-docker="docker.io iptables busybox-static tar"
+test="iproute2 iptables iputils-ping procps util-linux vde-switch vdeplug tcpdump"
+docker="docker.io busybox-static tar"
 guest="qemu-system-x86 busybox-static cpio kmod util-linux"
 lint="clang-format clang-tidy python3 shellcheck"
 }

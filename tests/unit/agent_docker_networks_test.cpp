@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "agent/docker.h"
+#include "tests/unit/memory_forwards.h"
 #include "tests/unit/memory_kernel.h"
 #include "tests/unit/memory_switches.h"
 #include "tests/unit/state_fixture.h"
@@ -101,7 +102,7 @@ class DockerNetworks : public testing::Test {
                                        std::make_unique<Borrowed>(kernel_),
                                        std::make_unique<test::MemorySwitches>(), "");
     ASSERT_TRUE(engine_->start());
-    docker_ = must(DockerAgent::open(*io_, *engine_));
+    docker_ = must(DockerAgent::open(*io_, *engine_, forwards_));
     thread_ = std::thread([this] { io_->run(); });
   }
   void close() {
@@ -153,6 +154,7 @@ class DockerNetworks : public testing::Test {
 
   Directory directory_;
   test::MemoryKernel kernel_;
+  test::MemoryForwards forwards_;
   std::optional<boost::asio::io_context> io_;
   std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
   std::unique_ptr<Engine> engine_;
@@ -338,6 +340,45 @@ TEST_F(DockerNetworks, AViewLeavesTheDeclaredNetworkAlone) {
   must(docker_->delete_network(kNetwork, soon()));
   on_loop([this] { EXPECT_EQ(attachment(), nullptr); });
   EXPECT_TRUE(has_network("lab"));
+}
+
+TEST_F(DockerNetworks, TheirBridgesAreLetThroughAsLongAsTheyAreDockers) {
+  const auto bridges = [this] {
+    std::set<std::string> names;
+    for (const ForwardRule& rule : forwards_.rules()) names.insert(rule.bridge);
+    return names;
+  };
+  using Names = std::set<std::string>;
+  ApplyRequest request;
+  request.set.name = "campus";
+  request.set.networks["lab"].driver = "bridge";
+  must(engine_->apply(request, soon()));
+  EXPECT_EQ(bridges(), Names{}) << "Docker has nothing to do with it";
+  must(docker_->create_network(network_of("bridge"), soon()));
+  DockerNetwork view;
+  view.id = std::string(64, 'e');
+  view.view_of = "lab";
+  must(docker_->create_network(view, soon()));
+  const Names both{"lw-" + std::string(kName), "lw-lab"};
+  EXPECT_EQ(bridges(), both);
+  close();
+  forwards_.want({}, {});
+  open();
+  EXPECT_EQ(bridges(), both);
+  EXPECT_EQ(forwards_.networks().size(), 2U);
+  must(docker_->delete_network(view.id, soon()));
+  EXPECT_EQ(bridges(), Names{"lw-" + std::string(kName)});
+  // Whoever removes it.
+  DeleteRequest removal;
+  removal.object = ResourceId{Kind::network, kName};
+  must(engine_->remove(removal, soon()));
+  EXPECT_EQ(bridges(), Names{});
+  // What fails at the firewall has not been made.
+  forwards_.fail(Error{ErrorKind::busy, "let through", {}, 0, "iptables: no", {}});
+  const auto failed = docker_->create_network(network_of("bridge"), soon());
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().text().find("iptables: no"), std::string::npos);
+  EXPECT_EQ(bridges(), Names{});
 }
 
 TEST_F(DockerNetworks, NobodyElseDeclaresIntoTheirSet) {

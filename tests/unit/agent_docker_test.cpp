@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "agent/on_loop.h"
+#include "tests/unit/memory_forwards.h"
 #include "tests/unit/memory_kernel.h"
 #include "tests/unit/memory_switches.h"
 #include "tests/unit/state_fixture.h"
@@ -113,7 +114,7 @@ class AgentDocker : public testing::Test {
     engine = std::make_unique<Engine>(loop->io, must_open(directory.path()).store,
                                       std::make_unique<test::MemoryKernel>(),
                                       std::make_unique<test::MemorySwitches>(), "");
-    docker = must(DockerAgent::open(loop->io, *engine));
+    docker = must(DockerAgent::open(loop->io, *engine, forwards));
   }
   void close() {
     loop->finish();  // nothing of it is under way then
@@ -133,6 +134,7 @@ class AgentDocker : public testing::Test {
 
   Directory directory;
   std::optional<Loop> loop;
+  test::MemoryForwards forwards;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<DockerAgent> docker;
 };

@@ -1,0 +1,23 @@
+// The kernel's news of rules that went away (nf_tables). Source: linux/netfilter/nf_tables.h
+#pragma once
+
+#include "model/result.h"
+#include "reconcilers/netlink/descriptor.h"
+
+namespace lanwright {
+
+// Of one thread.
+class RuleEvents {
+ public:
+  // Of the calling thread's network namespace. Fails where the kernel has no nf_tables.
+  static Result<RuleEvents> open();
+  int fd() const { return socket_.get(); }
+  // Takes in what came: whether the chain FORWARD may have lost a rule. True as well when news were lost.
+  bool rules_were_lost() const;
+
+ private:
+  explicit RuleEvents(Descriptor socket) : socket_(std::move(socket)) {}
+  Descriptor socket_;
+};
+
+}  // namespace lanwright

@@ -1,0 +1,145 @@
+// The host's firewall where Docker made networks: what a bridge of them forwards is let through, as long as
+// it is one of them, whatever happens to the rules or to the agent.
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <set>
+
+#include "tests/integration/harness.h"
+#include "tests/integration/product.h"
+
+namespace lanwright::test {
+namespace {
+
+using Names = std::set<std::string>;
+const std::string kNetwork(64, 'a');
+const std::string kOther(64, 'b');
+const std::string kView(64, 'c');
+const std::string kBridge = "lw-aaaaaaaaaaaa";
+const std::string kOtherBridge = "lw-bbbbbbbbbbbb";
+
+class Forward : public testing::Test {
+ protected:
+  Forward() { start(); }
+  void start() { agent_.emplace(sandbox_); }
+  void kill() {
+    agent_->kill();
+    agent_.reset();
+  }
+
+  Json docker(const std::string& call, const Json& body, const std::string& driver = "bridge") const {
+    const HttpAnswer answer =
+        http(agent_->docker_socket("lanwright-" + driver), "POST", "/NetworkDriver." + call, body.dump());
+    return Json::parse(answer.body);
+  }
+  void create(const std::string& id) const {
+    EXPECT_EQ(docker("CreateNetwork", {{"NetworkID", id}, {"Options", Json::object()}}), Json::object());
+  }
+  void remove(const std::string& id) const {
+    EXPECT_EQ(docker("DeleteNetwork", {{"NetworkID", id}}), Json::object());
+  }
+  void declare(const std::string& network) const {
+    agent_->apply("version: 1\nname: campus\nnetworks: {lab: {driver: bridge" + network + "}}\n");
+  }
+  void view_lab() const {
+    const Json options{{"com.docker.network.generic", {{"network", "lab"}}}};
+    const HttpAnswer answer = http(agent_->docker_socket("lanwright"), "POST", "/NetworkDriver.CreateNetwork",
+                                   Json{{"NetworkID", kView}, {"Options", options}}.dump());
+    EXPECT_EQ(Json::parse(answer.body), Json::object());
+  }
+
+  // `iptables ARGUMENTS` of both families.
+  void tables(const std::vector<std::string>& arguments) const {
+    for (std::string program : {"iptables", "ip6tables"}) {
+      std::vector<std::string> command{program, "-w", "5"};
+      command.insert(command.end(), arguments.begin(), arguments.end());
+      const Finished done = run(command);
+      if (!done.ok()) throw HarnessError(program + ": " + done.text());
+    }
+  }
+  // The bridges that are let through, by both families alike.
+  static Names let_through() {
+    std::optional<Names> names;
+    for (const std::string program : {"iptables", "ip6tables"}) {
+      Names family;
+      std::istringstream rules(run({program, "-w", "5", "-S", "FORWARD"}).out);
+      for (std::string line; std::getline(rules, line);) {
+        if (line.find("lanwright:") == std::string::npos) continue;
+        std::istringstream words(line);
+        std::string chain, in, out, from, to;
+        words >> chain >> chain >> in >> from >> out >> to;
+        EXPECT_EQ(from, to) << line;
+        EXPECT_EQ(line.substr(line.size() - 9), "-j ACCEPT") << line;
+        EXPECT_TRUE(family.insert(from).second) << "twice: " << line;
+      }
+      if (names && *names != family) return {"IPv4 and IPv6 differ"};
+      names = family;
+    }
+    return *names;
+  }
+  static bool becomes(const Names& bridges) {
+    return wait_until([&] { return let_through() == bridges; });
+  }
+
+  const Sandbox sandbox_;
+  std::optional<AgentProcess> agent_;
+};
+
+TEST_F(Forward, ABridgeOfDockersIsLetThroughWhenItIsMadeAndNotLonger) {
+  EXPECT_EQ(let_through(), Names{});
+  create(kNetwork);
+  EXPECT_EQ(let_through(), Names{kBridge}) << "before Docker was answered";
+  create(kOther);
+  EXPECT_EQ(let_through(), (Names{kBridge, kOtherBridge}));
+  remove(kNetwork);
+  EXPECT_EQ(let_through(), Names{kOtherBridge});
+  EXPECT_TRUE(agent_->cli({"delete", "network", kOther.substr(0, 12), "--wait=20s"}).ok());
+  EXPECT_TRUE(becomes({}));
+}
+
+TEST_F(Forward, WhatAFirewallThrewAwayComesBack) {
+  create(kNetwork);
+  tables({"-P", "FORWARD", "DROP"});
+  tables({"-F", "FORWARD"});
+  EXPECT_TRUE(becomes({kBridge}));
+  tables({"-D", "FORWARD", "1"});
+  EXPECT_TRUE(becomes({kBridge}));
+  // Somebody else's rules and the policy are his.
+  tables({"-I", "FORWARD", "-i", "x0", "-j", "ACCEPT"});
+  remove(kNetwork);
+  const std::string rules = run({"iptables", "-S", "FORWARD"}).out;
+  EXPECT_EQ(rules, "-P FORWARD DROP\n-A FORWARD -i x0 -j ACCEPT\n");
+}
+
+TEST_F(Forward, ADeclaredNetworkIsLetThroughWhileDockerHasAViewOfIt) {
+  declare("");
+  EXPECT_EQ(let_through(), Names{});
+  view_lab();
+  EXPECT_EQ(let_through(), Names{"lw-lab"});
+  declare(", bridge: {name: br9}");  // which makes another bridge of it
+  EXPECT_TRUE(becomes({"br9"}));
+  remove(kView);
+  EXPECT_EQ(let_through(), Names{});
+  EXPECT_EQ(phase_of(*agent_, "networks", "lab"), "Ready");
+}
+
+// Nothing is forgotten over a kill, and nothing is left.
+TEST_F(Forward, AnAgentThatWasKilledPutsItsRulesInOrder) {
+  create(kNetwork);
+  declare("");
+  view_lab();
+  const Names both{kBridge, "lw-lab"};
+  kill();
+  tables({"-F", "FORWARD"});
+  // Of a network that was removed when it was killed, and of an agent beside it.
+  tables({"-I", "FORWARD", "-i", "lw-old", "-o", "lw-old", "-m", "comment", "--comment", "lanwright:old",
+          "-j", "ACCEPT"});
+  sandbox_.ip("link add others type bridge");
+  tables({"-I", "FORWARD", "-i", "others", "-o", "others", "-m", "comment", "--comment", "lanwright:other",
+          "-j", "ACCEPT"});
+  start();
+  EXPECT_TRUE(becomes({kBridge, "lw-lab", "others"})) << "it is not ours";
+}
+
+}  // namespace
+}  // namespace lanwright::test

@@ -1,0 +1,48 @@
+// A ForwardPort that remembers what is wanted. Held against the real one by
+// tests/integration/forward_test.cpp.
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "reconcilers/forward_port.h"
+
+namespace lanwright::test {
+
+class MemoryForwards final : public ForwardPort {
+ public:
+  void fail(std::optional<Error> error) {
+    const std::lock_guard lock(mutex_);
+    failure_ = std::move(error);
+  }
+  std::set<ForwardRule> rules() const {
+    const std::lock_guard lock(mutex_);
+    return rules_;
+  }
+  // Networks that were said to be ours.
+  std::set<Uid> networks() const {
+    const std::lock_guard lock(mutex_);
+    return networks_;
+  }
+
+  void want(std::set<ForwardRule> rules, const std::set<Uid>& networks) override {
+    const std::lock_guard lock(mutex_);
+    rules_ = std::move(rules);
+    networks_.insert(networks.begin(), networks.end());
+  }
+  void look_again() override {}
+  Result<void> wait(std::chrono::steady_clock::time_point /*deadline*/) override {
+    const std::lock_guard lock(mutex_);
+    return failure_ ? Result<void>(*failure_) : Result<void>();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<ForwardRule> rules_;
+  std::set<Uid> networks_;
+  std::optional<Error> failure_;
+};
+
+}  // namespace lanwright::test
