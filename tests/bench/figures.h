@@ -19,7 +19,12 @@ struct Options {
   std::size_t runs = 3;
   std::size_t repairs = 100;      // of F5
   std::size_t idle_seconds = 20;  // of F7
-  std::size_t lan_rounds = 5;     // of F9
+  // Of F8.
+  std::size_t docker_networks = 100;  // others that are there
+  std::size_t endpoints = 60;
+  std::size_t container_runs = 20;
+  std::size_t network_runs = 15;
+  std::size_t lan_rounds = 5;  // of F9
   std::size_t lan_milliseconds = 3000;
   std::size_t lan_repairs = 20;
   std::size_t lan_ports = 50;
@@ -78,7 +83,11 @@ struct Figures {
   Series big_memory_after_apply;
   Series big_memory;  // after a start
   Series idle_switches;
-  Series idle_processor;                      // seconds
+  Series idle_processor;                    // seconds
+  std::map<std::string, Series> endpoints;  // F8, by driver
+  Pair run_by_docker;                       // F8; the floor is Docker's own driver
+  Pair create_by_docker;
+  Pair remove_by_docker;
   std::map<std::string, Carried> lans;        // F9
   std::map<std::string, Series> lan_repairs;  // F9
   std::vector<std::string> errors;            // what is functionally wrong, though it could be measured
@@ -88,6 +97,10 @@ void measure_lifecycle(const Options& options, Figures& figures);  // F1 to F4
 void measure_macvlans(const Options& options, Figures& figures);   // F1 and F3 with macvlan links
 void measure_service(const Options& options, Figures& figures);    // F5 to F7
 void measure_vde(const Options& options, Figures& figures);        // F9
+
+// F8: in the work of test::in_pid_namespace(), and where docker_is_there().
+void measure_docker(const Options& options, Figures& figures);
+bool docker_is_there();
 
 void say(const std::string& what);  // progress
 

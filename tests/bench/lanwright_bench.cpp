@@ -14,6 +14,7 @@
 
 #include "tests/bench/figures.h"
 #include "tests/bench/report.h"
+#include "tests/docker/pid_namespace.h"
 
 namespace lanwright::bench {
 
@@ -130,6 +131,29 @@ void add_starts(const Options& options, const Figures& figures, std::vector<Row>
   }
 }
 
+void add_endpoints(const Options& options, const Figures& figures, std::vector<Row>& rows) {
+  constexpr double kSoon = 3e-3;
+  for (const auto& [driver, times] : figures.endpoints) {
+    if (times.empty()) continue;
+    const std::string what = "create + join an endpoint, " + driver + ", " +
+                             std::to_string(options.docker_networks) + " other networks: p50 of " +
+                             std::to_string(options.endpoints);
+    rows.push_back(with_limit(row("F8", what, std::nullopt, times), kSoon));
+    rows.push_back(row("F8", "p95", std::nullopt, one(times.percentile(95))));
+  }
+}
+
+void add_docker(const Figures& figures, std::vector<Row>& rows) {
+  const auto add = [&](const char* command, const Pair& pair) {
+    if (pair.ours.empty() || pair.floor.empty()) return;
+    rows.push_back(with_ratio(
+        row("F8", std::string(command) + ", macvlan; floor Docker's own macvlan", pair.floor, pair.ours), 1));
+  };
+  add("docker run --rm", figures.run_by_docker);
+  add("docker network create", figures.create_by_docker);
+  add("docker network rm", figures.remove_by_docker);
+}
+
 void add_lans(const Figures& figures, std::vector<Row>& rows) {
   struct Comparison {
     const char* ours;
@@ -207,6 +231,8 @@ std::vector<Row> rows_of(const Options& options, const Figures& figures) {
   add_lifecycle(options, figures, rows);
   add_repairs(options, figures, rows);
   add_starts(options, figures, rows);
+  add_endpoints(options, figures, rows);
+  add_docker(figures, rows);
   add_lans(figures, rows);
   add_lan_repairs(options, figures, rows);
   if (options.wants("F10")) {
@@ -245,6 +271,14 @@ bool attempt(const std::string& what, const std::function<void()>& measure) {
   }
 }
 
+// A machine without Docker is good for the other figures.
+bool attempt_docker(const Options& options, Figures& figures) {
+  if (docker_is_there()) return attempt("F8", [&] { measure_docker(options, figures); });
+  std::cerr << "F8 is not measured: Docker is not installed; tests/packages.sh docker installs it"
+            << std::endl;
+  return !options.only.contains("F8");
+}
+
 int measure(const Options& options) {
   Figures figures;
   bool good = true;
@@ -254,13 +288,21 @@ int measure(const Options& options) {
     good = attempt("F1 and F3 of macvlan links", [&] { measure_macvlans(options, figures); }) && good;
   if (options.wants_any({"F5", "F6", "F7", "F10"}))
     good = attempt("F5 to F7", [&] { measure_service(options, figures); }) && good;
+  if (options.wants("F8")) good = attempt_docker(options, figures) && good;
   if (options.wants("F9")) good = attempt("F9", [&] { measure_vde(options, figures); }) && good;
   std::cout << machine() << "; " << options.runs
             << " runs; the floor is `ip -batch`, `ip link delete group` (F3, F4) "
-            << "and a bare netlink program (F5); load average " << load_average() << "\n\n";
+            << "and a bare netlink program (F5), elsewhere as told; load average " << load_average()
+            << "\n\n";
   print(std::cout, rows_of(options, figures));
   for (const std::string& error : figures.errors) std::cerr << "error: " << error << std::endl;
   return good && figures.errors.empty() ? 0 : 1;
+}
+
+// What containers leave behind ends for sure with a process namespace only.
+int measure_apart(const Options& options) {
+  const bool apart = options.wants("F8") && docker_is_there();
+  return apart ? test::in_pid_namespace([&] { return measure(options); }) : measure(options);
 }
 
 }  // namespace
@@ -273,9 +315,9 @@ int main(int argc, char** argv) {
   Options options;
   std::vector<std::string> only;
   bool quick = false;
-  app.add_option("--only", only, "Figures to measure, as F1,F5 (F1 to F7, F9 and F10)")
+  app.add_option("--only", only, "Figures to measure, as F1,F5 (F1 to F10)")
       ->delimiter(',')
-      ->check(CLI::IsMember({"F1", "F2", "F3", "F4", "F5", "F6", "F7", "F9", "F10"}));
+      ->check(CLI::IsMember({"F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10"}));
   auto* runs =
       app.add_option("--runs", options.runs, "Repetitions")->capture_default_str()->check(CLI::Range(1, 100));
   auto* size = app.add_option("--size", options.size, "Networks, and attachments of F1 to F3")
@@ -289,13 +331,17 @@ int main(int argc, char** argv) {
     if (runs->count() == 0) options.runs = 2;
     options.repairs = 20;
     options.idle_seconds = 3;
+    options.docker_networks = 10;
+    options.endpoints = 6;
+    options.container_runs = 3;
+    options.network_runs = 3;
     options.lan_rounds = 2;
     options.lan_milliseconds = 600;
     options.lan_repairs = 4;
     options.lan_ports = 5;
   }
   try {
-    return lanwright::bench::measure(options);
+    return lanwright::bench::measure_apart(options);
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << '\n';
     return 1;

@@ -97,6 +97,11 @@ std::string body_of(const HttpAnswer& answer) {
 
 }  // namespace
 
+bool Dockerd::is_installed() {
+  constexpr std::array programs{kDaemon, kClient, kBusybox};
+  return std::ranges::all_of(programs, [](const char* program) { return fs::exists(program); });
+}
+
 Dockerd::Dockerd(const Sandbox& sandbox, DockerdOptions options)
     : sandbox_(sandbox),
       options_(std::move(options)),

@@ -53,6 +53,8 @@ class Dockerd {
   void kill();                         // SIGKILL, and waits; its containerd dies with it, containers do not
   void restart();                      // stop() and start()
 
+  static bool is_installed();  // else `tests/packages.sh docker` does it
+
   pid_t pid() const { return pid_; }
   const std::filesystem::path& socket() const { return socket_; }
   static std::filesystem::path plugin_directory() { return "/run/docker/plugins"; }
