@@ -85,6 +85,7 @@ class Planner {
   void release_claims(const Cursor& at);
   void remove_strays(const Cursor& at);
   void remove_half_made(const Cursor& at, const std::string& netns, const NamespaceFacts& facts);
+  bool found_instead(const Entry& entry, const LinkSpec& link) const;
   void compare(const Cursor& at, const LinkSpec& link);
   void compare_existing(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership);
   void use_host_link(const Cursor& at, const LinkSpec& link);
@@ -432,8 +433,16 @@ const LinkFact* Planner::stranger_on(int parent) const {
   return found == strangers_.end() ? nullptr : found->second;
 }
 
+// Somebody else's link does instead of one that would be made on demand, whatever it stands on.
+bool Planner::found_instead(const Entry& entry, const LinkSpec& link) const {
+  const LinkFact* found = link.if_absent ? locate(entry, link) : nullptr;
+  if (found == nullptr || will_be_gone(link.where, found->ifindex)) return false;
+  const Ownership ownership = ownership_of(entry, link, *found);
+  return ownership != Ownership::ours && ownership != Ownership::other_object;
+}
+
 void Planner::compare(const Cursor& at, const LinkSpec& link) {
-  if (satisfied_by_peer_.contains(&link)) return;
+  if (satisfied_by_peer_.contains(&link) || found_instead(at.entry, link)) return;
   if (auto error = missing_base(at.entry, link)) return block(at, std::move(*error));
   if (!link.owned) return use_host_link(at, link);
 
@@ -448,7 +457,6 @@ void Planner::compare(const Cursor& at, const LinkSpec& link) {
     return;
   }
   const Ownership ownership = ownership_of(at.entry, link, *found);
-  if (link.if_absent && ownership != Ownership::ours && ownership != Ownership::other_object) return;
   switch (ownership) {
     case Ownership::ours:
     case Ownership::adoptable:

@@ -409,6 +409,17 @@ TEST_F(ParentsTest, AFoundVlanLinkIsUsedAndLeftAlone) {
   EXPECT_TRUE(plan_now().empty());
 }
 
+// `ip link add link enp1s0 name eth0.50 type vlan id 50`, or no VLAN link at all.
+TEST_F(ParentsTest, AFoundLinkNeedNotStandOnWhatItsNameSays) {
+  put_network("lan", network("macvlan", "eth0.50"));
+  desired.put(object({Kind::vlan, "eth0.50"}, *vlan_named("eth0.50"), ""));
+  EXPECT_EQ(plan_now().blocked.size(), 2U) << "the VLAN and the network";
+  add_host_link("eth0.50", "veth");
+  const Plan todo = plan_now();
+  EXPECT_TRUE(todo.empty());
+  EXPECT_TRUE(todo.blocked.empty());
+}
+
 TEST_F(ParentsTest, WhatAnAttachmentLeavesBehindIsRemovedWhereItWas) {
   kernel.add_namespace("/run/netns/r1");
   kernel.add_namespace("/run/netns/r2");
