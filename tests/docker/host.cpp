@@ -43,6 +43,18 @@ Words kinds() {
   return tests_dockers_own() ? Words{"macvlan"} : Words{"bridge", "macvlan", "vde"};
 }
 
+std::string lacking_kind(const Sandbox& sandbox) {
+  std::string lacking;
+  for (const std::string kind : {"dummy", "vlan id 7", "ipvlan"}) {
+    sandbox.ip("link add try0 type veth peer name try1");
+    const std::string under = kind == "dummy" ? "" : "link try0 ";
+    if (!sandbox.try_ip("link add " + under + "name try2 type " + kind)) lacking = kind;
+    for (const char* name : {"try0", "try2"}) sandbox.try_ip(std::string("link del ") + name);
+    if (!lacking.empty()) break;
+  }
+  return lacking;
+}
+
 std::string short_id(const std::string& id) {
   constexpr std::size_t kDigits = 12;
   return id.substr(0, kDigits);
@@ -111,6 +123,20 @@ void DockerHost::remove_networks(const Words& networks) const {
   Words command{"network", "rm"};
   std::ranges::copy(networks, std::back_inserter(command));
   docker_.ask(command);
+}
+
+// Asks by the API: emulated processors take a second to start the client.
+void DockerHost::remove_all() const {
+  Words containers;
+  for (const Json& each : docker_.api("GET", "/containers/json?all=1").body)
+    containers.push_back(each.at("Id"));
+  if (!containers.empty()) remove(containers);
+  Words networks;
+  for (const Json& each : docker_.api("GET", "/networks").body) {
+    const std::string name = each.at("Name");
+    if (name != "bridge" && name != "host" && name != "none") networks.push_back(name);
+  }
+  if (!networks.empty()) remove_networks(networks);
 }
 
 std::string DockerHost::ip_name(const std::string& container) const {

@@ -22,6 +22,9 @@ bool tests_dockers_own();
 // Kinds that every kernel has and that make the same of the same options.
 Words kinds();
 
+// The first kind of VLAN, ipvlan and dummy links that this kernel has not; "" when it has them all.
+std::string lacking_kind(const Sandbox& sandbox);
+
 // Its digits that name a network, or an endpoint's attachment, at the agent.
 std::string short_id(const std::string& id);
 
@@ -52,6 +55,7 @@ class DockerHost {
   void run(const std::string& name, const std::string& network, const Words& options = {}) const;
   void remove(const Words& containers) const;         // docker rm -f
   void remove_networks(const Words& networks) const;  // docker network rm
+  void remove_all() const;                            // all containers, and all networks that were created
 
   // `ip ARGUMENTS` where the container is; JSON with details.
   Json ip_in(const std::string& container, const std::string& arguments) const;

@@ -130,17 +130,7 @@ class Tutorials : public testing::Test {
 
   // Everything that Docker has is removed; then nothing is left but what the test made itself.
   void clean_up() {
-    // By its API: emulated processors take a second to start the client.
-    Words containers;
-    for (const Json& each : host_->docker().api("GET", "/containers/json?all=1").body)
-      containers.push_back(each.at("Id"));
-    if (!containers.empty()) host_->remove(containers);
-    Words networks;
-    for (const Json& each : host_->docker().api("GET", "/networks").body) {
-      const std::string name = each.at("Name");
-      if (name != "bridge" && name != "host" && name != "none") networks.push_back(name);
-    }
-    if (!networks.empty()) host_->remove_networks(networks);
+    host_->remove_all();
     while (!made_.empty()) {
       EXPECT_TRUE(host_->sandbox().try_ip("link del " + made_.back()))
           << made_.back() << " was not Docker's to remove";
@@ -242,16 +232,7 @@ TEST_F(Tutorials, MacvlanWithIpv6) {
 
 class TutorialsOnVlans : public Tutorials {
  protected:
-  static void SetUpTestSuite() {
-    const Sandbox sandbox;
-    lacking_.clear();
-    for (const std::string kind : {"dummy", "vlan id 7", "ipvlan"}) {
-      sandbox.ip("link add try0 type veth peer name try1");
-      const std::string under = kind == "dummy" ? "" : "link try0 ";
-      if (!sandbox.try_ip("link add " + under + "name try2 type " + kind)) lacking_ = kind;
-      for (const char* name : {"try0", "try2"}) sandbox.try_ip(std::string("link del ") + name);
-    }
-  }
+  static void SetUpTestSuite() { lacking_ = lacking_kind(Sandbox()); }
   void SetUp() override {
     if (!lacking_.empty()) GTEST_SKIP() << "this kernel has no links of kind " << lacking_;
     if (host_ == nullptr) Tutorials::SetUpTestSuite();
