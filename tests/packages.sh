@@ -9,7 +9,7 @@ build="cmake ninja-build g++ ccache pkg-config libyaml-cpp-dev nlohmann-json3-de
   libsqlite3-dev libnl-3-dev libnl-route-3-dev libboost-dev libsystemd-dev libcpp-httplib-dev libgtest-dev
   libgmock-dev libvdeplug-dev libpcap-dev"
 test="iproute2 iptables iputils-ping procps util-linux vde-switch vdeplug tcpdump"
-docker="docker.io busybox-static tar"
+docker="docker.io docker-compose busybox-static tar"
 guest="qemu-system-x86 busybox-static cpio kmod util-linux"
 lint="clang-format clang-tidy python3 shellcheck"
 }
