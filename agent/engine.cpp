@@ -95,6 +95,7 @@ Engine::Engine(boost::asio::io_context& io, std::unique_ptr<Store> store, std::u
       retry_timer_(io),
       save_timer_(io),
       absent_timer_(io),
+      endpoints_timer_(io),
       random_(std::random_device{}()),
       store_notice_(std::move(store_notice)),
       start_time_(wall_now()) {

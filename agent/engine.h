@@ -214,6 +214,7 @@ class Engine final : public AgentPort {
   boost::asio::steady_timer retry_timer_;
   boost::asio::steady_timer save_timer_;
   boost::asio::steady_timer absent_timer_;
+  boost::asio::steady_timer endpoints_timer_;
   std::size_t worked_ = 0;      // actions since the last time that all was settled
   bool looked_afresh_ = false;  // the kernel was read anew for the plan at hand
   bool scheduled_ = false;
@@ -234,6 +235,7 @@ class Engine final : public AgentPort {
   Ticket last_ticket_ = 0;
   std::map<ResourceId, std::string> named_;  // endpoints that Docker has moved and named, with the name
   std::set<ResourceId> deserted_;            // endpoints whose sandbox is gone
+  bool store_rests_ = false;                 // both wait until it is asked again
   std::mt19937_64 random_;
   std::map<std::string, std::uint64_t> counters_;
   std::string store_notice_;

@@ -9,6 +9,7 @@
 namespace lanwright {
 namespace {
 
+constexpr std::chrono::seconds kStoreRest(1);  // after it refused
 constexpr std::uint32_t kPatientFailures = 3;  // the first ones mostly mean that the kernel is still at it
 
 const AttachmentSpec* endpoint_of(const Blueprint::Entry* entry) {
@@ -139,24 +140,35 @@ void Engine::look_at_endpoint(const ResourceId& id) {
 // The name is kept, so that a link that is lost is made again where it was. A sandbox never comes back:
 // Docker gives each a path of its own.
 void Engine::keep_up_with_endpoints() {
-  if (named_.empty() && deserted_.empty()) return;
+  if ((named_.empty() && deserted_.empty()) || store_rests_) return;
+  const auto names = std::exchange(named_, {});
+  const auto gone = std::exchange(deserted_, {});
   ObjectChange found;
   found.set = kDockerSet;
-  for (const auto& [id, name] : std::exchange(named_, {})) {
+  for (const auto& [id, name] : names) {
     const AttachmentSpec* spec = endpoint_of(desired_.find(id));
     if (spec == nullptr || spec->endpoint->left) continue;
     AttachmentSpec named = *spec;
     named.interface = name;
     found.put.emplace(id, std::move(named));
   }
-  for (const ResourceId& id : std::exchange(deserted_, {})) {
+  for (const ResourceId& id : gone) {
     if (endpoint_of(desired_.find(id)) == nullptr) continue;
     found.remove.insert(id);
     found.beside.events.push_back({0, wall_now(), "Deleted", id, kDockerSet,
                                    "its sandbox is gone, and Docker did not say so", std::nullopt});
   }
-  if (auto changed = change(std::move(found)); !changed)
-    log::warning("what became of Docker's endpoints is not stored", {{"error", changed.error().text()}});
+  const auto changed = change(std::move(found));
+  if (changed) return;
+  log::warning("what became of Docker's endpoints is not stored", {{"error", changed.error().text()}});
+  named_ = names;
+  deserted_ = gone;
+  store_rests_ = true;
+  endpoints_timer_.expires_after(kStoreRest);
+  endpoints_timer_.async_wait([this](const boost::system::error_code& error) {
+    store_rests_ = false;
+    if (!error && !stopping_) run();
+  });
 }
 
 }  // namespace lanwright

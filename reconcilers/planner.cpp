@@ -267,8 +267,11 @@ void Planner::remove_strays(const Cursor& at) {
   const auto& links = parts_of(at.entry).links;
   const auto wanted = [&](const std::string& netns, const LinkFact& fact) {
     return std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
-      const bool may_be_there = link.where.netns == netns || (link.handed && link.elsewhere == netns);
-      return link.owned && may_be_there && locate(at.entry, link) == &fact;
+      if (!link.owned) return false;
+      // While it is moved it may be seen in both places: which one is out of date, nobody knows.
+      if (link.handed && Mark::parse(fact.alias) == mark_of(at.entry, link))
+        return netns == link.where.netns || netns == link.elsewhere;
+      return link.where.netns == netns && locate(at.entry, link) == &fact;
     });
   };
   std::set<std::string> places = {""};

@@ -24,6 +24,12 @@ Message change(int type, int flags, int ifindex, const IpPrefix& prefix) {
   return message;
 }
 
+// As Docker, systemd-networkd and ifupdown have it; a pair has none (RFC 3021).
+bool has_broadcast(const IpPrefix& prefix) {
+  constexpr std::uint8_t kLongest = 30;
+  return prefix.address.family == AF_INET && prefix.length <= kLongest && prefix.address.bytes[0] != 127;
+}
+
 }  // namespace
 
 std::optional<LinkAddress> decode_address(const nlmsghdr& message) {
@@ -57,6 +63,8 @@ Message list_addresses() {
 
 Message add_address(int ifindex, const IpPrefix& address) {
   Message message = change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, address);
+  const IpAddress last = address.last();
+  if (has_broadcast(address)) message.put_bytes(IFA_BROADCAST, {last.bytes.data(), last.size()});
   message.put_u8(IFA_PROTO, kOwnProtocol);  // since Linux 5.18, ignored before
   if (address.address.family == AF_INET6) message.put_u32(IFA_FLAGS, IFA_F_NODAD);
   return message;

@@ -33,12 +33,9 @@ class Repair : public testing::Test {
   }
 
   // What is in a container, but for the index of its link, which is a new one after a repair, and for who set
-  // what: the agent leaves the broadcast address to the prefix, and marks routes as its own.
+  // what: the agent marks routes as its own.
   Json facts(const std::string& container) const {
     Json facts = without_indexes(facts_of(host_.sandbox(), host_.ip_name(container)));
-    for (Json& link : facts.at("links")) {
-      for (Json& address : link.at("addr_info")) address.erase("broadcast");
-    }
     for (Json& route : facts.at("routes")) route.erase("protocol");
     return facts;
   }

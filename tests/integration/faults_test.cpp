@@ -316,6 +316,15 @@ TEST_F(Faults, ADamagedDatabaseIsSetAsideAndNothingIsRemoved) {
   EXPECT_GE(kept, 1);
 }
 
+// Takes all room of the file system.
+void fill_up(const fs::path& ballast) {
+  const Fd file(open(ballast.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600), "open ballast");
+  const std::string block(4096, 'x');
+  while (write(file.get(), block.data(), block.size()) > 0) {
+  }
+  if (errno != ENOSPC) fail_errno("fill " + ballast.string());
+}
+
 TEST_F(Faults, AFullDiskRefusesChangesAndNothingElse) {
   const fs::path state = sandbox_.directory() / "agent" / "state";
   fs::create_directories(state);
@@ -325,13 +334,7 @@ TEST_F(Faults, AFullDiskRefusesChangesAndNothingElse) {
   EventStream events(agent);
 
   const fs::path ballast = state / "ballast";
-  {
-    const Fd file(open(ballast.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600), "open ballast");
-    const std::string block(4096, 'x');
-    while (write(file.get(), block.data(), block.size()) > 0) {
-    }
-    ASSERT_EQ(errno, ENOSPC);
-  }
+  fill_up(ballast);
   const std::string more = bridges("more", "m", 2000);
   const HttpAnswer answer = post(agent, "/v1/apply", more);
   EXPECT_EQ(answer.status, 507) << answer.body;
@@ -350,6 +353,40 @@ TEST_F(Faults, AFullDiskRefusesChangesAndNothingElse) {
   EXPECT_TRUE(says(apply(agent, bridges("more", "m", 3), {"--wait"}), 0, {"Ready"}));
   EXPECT_TRUE(sandbox_.link("lw-m0"));
   EXPECT_TRUE(agent.running());
+}
+
+// Where Docker put a link cannot be written down while there is no room, and is not forgotten.
+TEST_F(Faults, WhereDockersLinksWentIsStoredWhenTheDiskHasRoomAgain) {
+  const fs::path state = sandbox_.directory() / "agent" / "state";
+  fs::create_directories(state);
+  ASSERT_EQ(mount("tmpfs", state.c_str(), "tmpfs", 0, "size=2m"), 0);
+  const AgentProcess agent(sandbox_);
+  const std::string network(64, 'a');
+  const std::string endpoint(64, 'e');
+  const auto docker = [&](const std::string& call, Json body) {
+    body["NetworkID"] = network;
+    return Json::parse(
+        http(agent.docker_socket("lanwright-bridge"), "POST", "/NetworkDriver." + call, body.dump()).body);
+  };
+  ASSERT_EQ(docker("CreateNetwork", {{"Options", Json::object()}}), Json::object());
+  docker("CreateEndpoint", {{"EndpointID", endpoint}, {"Interface", {{"Address", "10.5.0.2/24"}}}});
+  const Json joined = docker("Join", {{"EndpointID", endpoint}, {"SandboxKey", "/run/netns/r1"}});
+  const std::string link = joined.at("InterfaceName").at("SrcName");
+
+  fill_up(state / "ballast");
+  for (int i = 0; apply(agent, bridges("s" + std::to_string(i), "s" + std::to_string(i) + "-", 1)).ok(); ++i)
+    ASSERT_LT(i, 1000) << "the log of the database has room";
+  sandbox_.ip("link set " + link + " netns r1 name eth7");
+  sandbox_.ip("-n r1 link set eth7 up");
+  ASSERT_TRUE(wait_until([&] { return agent.log().find("is not stored") != std::string::npos; }));
+  const auto interface = [&] {
+    return object_of(agent, "attachments", endpoint.substr(0, 12)).at("spec").value("interface", "");
+  };
+  EXPECT_EQ(interface(), "");
+  fs::remove(state / "ballast");
+  EXPECT_TRUE(wait_until([&] { return interface() == "eth7"; }));
+  sandbox_.ip("-n r1 link del eth7");
+  EXPECT_TRUE(wait_until([&] { return sandbox_.link("eth7", "r1").has_value(); }));
 }
 
 // ---- the kernel

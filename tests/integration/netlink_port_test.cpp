@@ -543,7 +543,7 @@ TEST_F(NetlinkPort, GivesAndTakesAddresses) {
   ASSERT_EQ(seen.count("10.0.0.1"), 1U) << link.dump();
   EXPECT_EQ(seen["10.0.0.1"]["prefixlen"], 24);
   EXPECT_EQ(seen["10.0.0.1"]["scope"], "global");
-  EXPECT_FALSE(seen["10.0.0.1"].contains("broadcast"));
+  EXPECT_EQ(seen["10.0.0.1"]["broadcast"], "10.0.0.255");
   ASSERT_EQ(seen.count("fd00::1"), 1U) << link.dump();
   EXPECT_FALSE(seen["fd00::1"].contains("tentative"));
   bool own = false;

@@ -244,6 +244,27 @@ TEST_F(DockerNetworks, NothingIsMadeOfALinkThatDockerHasInItsHands) {
   must(docker_->delete_endpoint(kNetwork, kEndpoint, soon()));
 }
 
+// What is read of the sandbox may be newer than what is known of the host.
+TEST_F(DockerNetworks, ALinkThatIsSeenInBothPlacesWhileItMovesIsLeftAlone) {
+  must(docker_->create_network(network_of("macvlan"), soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  const DockerJoin join = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
+  const std::uint64_t writes = on_loop([this] { return kernel_.writes(); });
+  kernel([&](test::MemoryKernel& host) {
+    LinkFact moved = *in("", join.interface);
+    moved.name = "eth0";
+    host.add_namespace(kSandbox);
+    host.add_link(kSandbox, moved);
+  });
+  EXPECT_TRUE(eventually([&] { return engine_->observed().find(LinkName{kSandbox, "eth0"}) != nullptr; }));
+  EXPECT_TRUE(must(engine_->difference(std::nullopt, soon())).empty());
+  on_loop([&] {
+    EXPECT_NE(in(kSandbox, "eth0"), nullptr);
+    EXPECT_NE(in("", join.interface), nullptr);
+    EXPECT_EQ(kernel_.writes(), writes);
+  });
+}
+
 TEST_F(DockerNetworks, CallsMayBeRepeated) {
   for (int i = 0; i < 2; ++i) must(docker_->create_network(network_of("bridge"), soon()));
   auto another = network_of("bridge");
