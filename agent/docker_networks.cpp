@@ -78,6 +78,14 @@ Result<void> check_endpoint(const std::string& name, const AttachmentSpec& spec,
   return result;
 }
 
+// Sandboxes, and with them endpoints, end with the machine.
+Engine::ObjectChange change_of_endpoints() {
+  Engine::ObjectChange change;
+  change.set = kDockerSet;
+  change.beside.until_boot = true;
+  return change;
+}
+
 bool share_an_address(const std::vector<IpPrefix>& a, const std::vector<IpPrefix>& b) {
   return std::any_of(a.begin(), a.end(), [&](const IpPrefix& one) {
     return std::any_of(b.begin(), b.end(),
@@ -272,8 +280,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   const LinkSpec* link = handed_link(parts);
   if (link != nullptr && link->mac && !spec.mac) spec.mac = mac_for(endpoint);
   if (!endpoint.mac_given) begun.answer.mac = spec.mac;
-  Engine::ObjectChange change;
-  change.set = kDockerSet;
+  Engine::ObjectChange change = change_of_endpoints();
   change.remove = stale_beside(endpoint, *record);
   std::set<ResourceId> waited{{Kind::attachment, name}};
   change.put.emplace(*waited.begin(), std::move(spec));
@@ -286,8 +293,7 @@ Result<std::set<ResourceId>> DockerAgent::remove_endpoint(const std::string& net
                                                           const std::string& endpoint) {
   const auto* known = find_endpoint(network, endpoint);
   if (known == nullptr) return std::set<ResourceId>{};
-  Engine::ObjectChange change;
-  change.set = kDockerSet;
+  Engine::ObjectChange change = change_of_endpoints();
   change.remove.insert(known->object.id);
   std::set<ResourceId> waited = change.remove;
   if (auto changed = engine_.change(std::move(change)); !changed) return changed.error();
@@ -345,8 +351,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network,
     }
   }
   const ResourceId id = known->object.id;
-  Engine::ObjectChange change;
-  change.set = kDockerSet;
+  Engine::ObjectChange change = change_of_endpoints();
   change.put.emplace(id, std::move(spec));
   if (auto changed = engine_.change(std::move(change)); !changed) return changed.error();
   const Parts parts = engine_.desired().find(id)->parts();
@@ -360,8 +365,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_leave(const std::string& network
   if (known == nullptr) return std::set<ResourceId>{};
   AttachmentSpec spec = *endpoint_of(*known);
   spec.endpoint->left = true;
-  Engine::ObjectChange change;
-  change.set = kDockerSet;
+  Engine::ObjectChange change = change_of_endpoints();
   change.put.emplace(known->object.id, std::move(spec));
   if (auto changed = engine_.change(std::move(change)); !changed) return changed.error();
   return std::set<ResourceId>{};

@@ -145,6 +145,7 @@ void Engine::keep_up_with_endpoints() {
   const auto gone = std::exchange(deserted_, {});
   ObjectChange found;
   found.set = kDockerSet;
+  found.beside.until_boot = true;
   for (const auto& [id, name] : names) {
     const AttachmentSpec* spec = endpoint_of(desired_.find(id));
     if (spec == nullptr || spec->endpoint->left) continue;

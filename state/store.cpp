@@ -444,9 +444,9 @@ Result<std::vector<Claim>> Store::claims() const {
 Result<std::vector<StoredObject>> Store::commit(StoreChange change) {
   if (auto right = check(change); !right) return right.error();
   Impl::Draft draft = impl_->draft();
-  auto done =
-      impl_->transaction(Impl::Durability::full, "commit generation " + std::to_string(draft.generation),
-                         [&] { return impl_->write(change, draft); });
+  auto done = impl_->transaction(change.until_boot ? Impl::Durability::relaxed : Impl::Durability::full,
+                                 "commit generation " + std::to_string(draft.generation),
+                                 [&] { return impl_->write(change, draft); });
   if (!done) return done.error();
   impl_->generation = draft.generation;
   impl_->last_event = draft.last_event;
@@ -456,7 +456,7 @@ Result<std::vector<StoredObject>> Store::commit(StoreChange change) {
 
 Result<void> Store::forget(const std::vector<ResourceId>& objects) {
   if (objects.empty()) return {};
-  return impl_->transaction(Impl::Durability::full, "forget objects", [&]() -> Result<void> {
+  return impl_->transaction(Impl::Durability::relaxed, "forget objects", [&]() -> Result<void> {
     for (const auto& id : objects) {
       if (auto done = impl_->statements.forget_object.run(name_of(id.kind), id.name); !done) return done;
     }

@@ -1,6 +1,7 @@
 // The durable desired state: one SQLite file. Owned and called by the loop thread only. Every method that
-// changes something has committed (WAL, synchronous=FULL) when it returns success, and changed nothing when
-// it returns an error.
+// changes something has committed when it returns success, and changed nothing when it returns an error. What
+// is committed survives the end of the program at any moment (WAL), and, but where it says otherwise, of the
+// machine (synchronous=FULL).
 #pragma once
 
 #include <cstdint>
@@ -70,6 +71,9 @@ struct StoreChange {
   std::vector<Event> events;              // history that must not be lost (who applied what)
   std::vector<StoredDockerNetwork> put_docker_networks;
   std::vector<std::string> drop_docker_networks;  // unknown ones are ignored
+  // Of things that do not outlive the machine's boot: it may be forgotten if that comes at once, and nobody
+  // waits for the disk.
+  bool until_boot = false;
 };
 
 class Store {
@@ -95,7 +99,8 @@ class Store {
 
   // Returns the objects of `put_objects` as they are stored now (uid and generation filled in).
   Result<std::vector<StoredObject>> commit(StoreChange change);
-  // Deleting objects of which nothing is left. One that is wanted again meanwhile stays.
+  // Deleting objects of which nothing is left. One that is wanted again meanwhile stays. After the machine's
+  // sudden end they may be there again, as deleting ones, and are forgotten again.
   Result<void> forget(const std::vector<ResourceId>& objects);
   Result<void> add_claims(const std::vector<Claim>& claims);
   Result<void> drop_claims(const std::vector<Claim>& claims);

@@ -1,5 +1,6 @@
 // What Docker's plugin sockets need of the agent. The agent implements it (agent/docker.h); a test may too.
-// Every method may be called from any thread. What it answers as done is kept durably. After the deadline it
+// Every method may be called from any thread. What it answers as done is kept durably; endpoints, which do
+// not outlive the machine's boot, over the agent's end but not over the machine's. After the deadline it
 // answers ErrorKind::timeout, and what was asked was not done and will not be.
 #pragma once
 

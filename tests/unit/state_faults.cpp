@@ -72,6 +72,10 @@ TEST(StateDurability, ACommitIsOnTheDiskAndARecordIsNot) {
               }),
               1);
   }
+  StoreChange until_boot = put({network("lab")});
+  until_boot.until_boot = true;
+  EXPECT_EQ(syncs_of([&] { return store.commit(until_boot); }), 0);
+  EXPECT_EQ(syncs_of(commit), 1);
   AddressPool pool;
   pool.id = pool.space = "p";
   pool.cidr = *IpPrefix::parse("10.0.0.0/24");
