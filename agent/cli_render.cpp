@@ -85,6 +85,14 @@ std::string error_text(const Json& error) {
   return text_at(error, {"text"});
 }
 
+// Of a network that Docker forgot, what can be done about it comes first.
+std::string with_orphan_advice(const Json& object, std::string text) {
+  if (text_at(object, {"status", "orphaned"}) != "true" || text_at(object, {"deleting"}) == "true")
+    return text;
+  return "Docker does not know it any more; to remove it: lanwright delete network " +
+         text_at(object, {"name"}) + (text.empty() ? "" : "; " + text);
+}
+
 // What the columns of a list may look at.
 struct Context {
   const PortCounts& ports;
@@ -324,7 +332,7 @@ void print_identity(std::ostream& out, const Json& object, const Style& style) {
   field("Set", text_at(object, {"set"}));
   print_field(out, "Phase", phase_text, style.colour ? colour_of_phase(phase_text) : Colour::none);
   field("Since", time(text_at(object, {"status", "since"})));
-  field("Message", text_at(object, {"status", "message"}));
+  field("Message", with_orphan_advice(object, text_at(object, {"status", "message"})));
   field("Last error", error_text(at(object, {"status", "lastError"})));
   field("Next try", text_at(object, {"status", "nextTry"}));
   field("Generation", text_at(object, {"generation"}) + " (observed " +
@@ -473,8 +481,9 @@ std::string object_text(const Json& value) {
 
 std::string why_of(const Json& object) {
   std::string text = text_at(object, {"status", "message"});
-  if (!text.empty() || text_at(object, {"status", "phase"}) == "Ready") return text;
-  return error_text(at(object, {"status", "lastError"}));
+  if (text.empty() && text_at(object, {"status", "phase"}) != "Ready")
+    text = error_text(at(object, {"status", "lastError"}));
+  return with_orphan_advice(object, std::move(text));
 }
 
 PortCounts count_ports(const Json& attachments) {

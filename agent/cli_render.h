@@ -62,7 +62,7 @@ std::string tap_of(const Json& attachment);  // the name of its tap
 // "network lab" of anything that names an object.
 std::string object_text(const Json& value);
 Colour colour_of_phase(std::string_view phase);
-// Why an object is not Ready: its message, or its last error.
+// Why an object is not Ready, its message or its last error; and that Docker forgot it.
 std::string why_of(const Json& object);
 
 }  // namespace lanwright

@@ -71,10 +71,12 @@ DockerAgent::DockerAgent(boost::asio::io_context& io, Engine& engine, ForwardPor
       engine_(engine),
       forwards_(forwards),
       store_(engine.store()),
-      pools_(default_pools(site_id())) {}
+      pools_(default_pools(site_id())),
+      ask_timer_(io) {}
 
 DockerAgent::~DockerAgent() {
   engine_.on_networks_changed = nullptr;
+  engine_.on_docker_removed = nullptr;
 }
 
 Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& io, Engine& engine,
@@ -97,6 +99,11 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
   }
   agent->let_bridges_forward(ours);
   engine.on_networks_changed = [docker = agent.get()] { docker->let_bridges_forward(); };
+  engine.on_docker_removed = [&agent = *agent] {
+    if (auto dropped = agent.drop_idle_records(); !dropped)
+      log::warning("what is kept of Docker's networks is dropped with the next start",
+                   {{"error", dropped.error().text()}});
+  };
   return agent;
 }
 

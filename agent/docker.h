@@ -3,6 +3,8 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "agent/docker_record.h"
+#include "agent/docker_registry.h"
 #include "agent/engine.h"
 #include "api/docker/docker_port.h"
 #include "reconcilers/forward_port.h"
@@ -33,6 +36,14 @@ class DockerAgent final : public DockerPort {
   DockerAgent(const DockerAgent&) = delete;
   DockerAgent& operator=(const DockerAgent&) = delete;
 
+  // From now on, what Docker does not know any more is found out by asking it at this Unix socket ("":
+  // never): soon, after it connects, after a call of its for a network failed, and at ask_docker(). The
+  // loop's thread; returns at once.
+  void ask_docker_at(const std::string& socket);
+  void ask_docker();
+  enum class Question { none, due, open };
+  Question question() const;  // the one at hand; the loop's thread
+
   // DockerPort: from any thread but the loop's.
   Result<AddressPool> request_pool(const PoolRequest& request, Deadline deadline) override;
   Result<IpPrefix> request_address(const std::string& pool, const std::optional<IpAddress>& wanted,
@@ -50,6 +61,8 @@ class DockerAgent final : public DockerPort {
   Result<std::map<std::string, std::string>> endpoint_info(const std::string& network,
                                                            const std::string& endpoint,
                                                            Deadline deadline) override;
+  void docker_connects() override;
+  void network_in_doubt() override;
 
  private:
   struct BegunEndpoint {
@@ -88,12 +101,31 @@ class DockerAgent final : public DockerPort {
   std::set<ResourceId> stale_beside(const DockerEndpoint& endpoint, const DockerRecord& record) const;
   std::vector<RouteSpec> ways_out(const AttachmentSpec& endpoint, const DockerRecord& record) const;
 
+  // What Docker forgot (docker_orphans.cpp); of the loop's thread.
+  void ask_docker_in(std::chrono::seconds delay);
+  void arm_question();
+  void put_question();
+  DockerQuestion question_now();
+  void take_in(const DockerVerdict& verdict);
+  void docker_forgot(const std::string& network);
+  void docker_knows(const std::string& network);
+  void remove_forgotten(const std::vector<AskedEndpoint>& endpoints);
+  bool is_young(const std::string& id) const;
+  void note_age(const std::string& id);
+
   boost::asio::io_context& io_;
   Engine& engine_;
   ForwardPort& forwards_;
   Store& store_;
   AddressPools pools_;                           // as the store has them
   std::map<std::string, DockerRecord> records_;  // likewise; by Docker's id of the network
+
+  using SteadyTime = std::chrono::steady_clock::time_point;
+  boost::asio::steady_timer ask_timer_;
+  std::set<SteadyTime> due_;                       // when Docker is to be asked
+  std::map<std::string, SteadyTime> young_since_;  // networks and endpoints made lately, by Docker's id
+  std::set<std::string> orphans_;                  // Docker's ids of networks that it does not know
+  std::unique_ptr<DockerRegistry> registry_;       // nullptr: it is never asked
 };
 
 }  // namespace lanwright

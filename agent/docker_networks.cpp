@@ -130,8 +130,12 @@ Result<void> DockerAgent::drop_idle_records() {
   }
   const std::vector<std::string> idle = change.beside.drop_docker_networks;
   if (idle.empty()) return {};
-  for (const std::string& id : idle) records_.erase(id);
-  return engine_.change(std::move(change));
+  if (auto dropped = engine_.change(std::move(change)); !dropped) return dropped;
+  for (const std::string& id : idle) {
+    records_.erase(id);
+    orphans_.erase(id);
+  }
+  return {};
 }
 
 const Blueprint::Entry* DockerAgent::find_endpoint(const std::string& network,
@@ -219,6 +223,8 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
   is_new = !known_and_there;
   records_[network.id] = record;
   let_bridges_forward();
+  if (is_new) note_age(network.id);
+  docker_knows(network.id);
   // A declared network need not be whole: containers wait for it as others do.
   return record.view ? std::set<ResourceId>{} : waited;
 }
@@ -238,6 +244,7 @@ Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& netw
   if (auto changed = engine_.change(std::move(change)); !changed) return changed.error();
   records_.erase(network);
   let_bridges_forward();
+  orphans_.erase(network);
   return waited;
 }
 
@@ -258,6 +265,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
                                                          BegunEndpoint& begun) {
   const DockerRecord* record = record_of(endpoint.network);
   if (record == nullptr) return unknown_network(endpoint.network);
+  docker_knows(endpoint.network);
   const auto* network = engine_.desired().find(network_id(record->network));
   const auto& carrier = std::get<NetworkSpec>(*network->object.spec);
   if (const auto* known = find_endpoint(endpoint.network, endpoint.id)) {
@@ -286,6 +294,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   change.put.emplace(*waited.begin(), std::move(spec));
   if (auto changed = engine_.change(std::move(change)); !changed) return changed.error();
   begun.is_new = true;
+  young_since_[endpoint.id] = SteadyTime::max();  // until it is answered
   return waited;
 }
 
@@ -356,6 +365,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network,
   if (auto changed = engine_.change(std::move(change)); !changed) return changed.error();
   const Parts parts = engine_.desired().find(id)->parts();
   if (const LinkSpec* handed = handed_link(parts)) answer.interface = handed->where.name;
+  note_age(endpoint);
   return std::set<ResourceId>{id};
 }
 
@@ -392,6 +402,7 @@ Result<DockerEndpointAnswer> DockerAgent::create_endpoint(const DockerEndpoint& 
   auto begun = std::make_shared<BegunEndpoint>();
   auto made = make_it_so(
       "create endpoint", [=, this] { return begin_endpoint(endpoint, *begun); }, deadline);
+  boost::asio::post(io_, [this, id = endpoint.id] { note_age(id); });
   if (made) return begun->answer;
   if (begun->is_new) undo([this, endpoint] { return remove_endpoint(endpoint.network, endpoint.id); });
   return made.error();

@@ -67,6 +67,13 @@ class Engine final : public AgentPort {
   using Ticket = std::uint64_t;
   Ticket when_settled(std::set<ResourceId> objects, std::function<void(Result<void>)> done);
   void forget_ticket(Ticket ticket);
+  // Docker, which had this network made, does not know it any more, or does again: shown in its status, told
+  // as an event with this message, and nothing else. Again is harmless. Loop thread only.
+  void set_orphaned(const ResourceId& network, bool orphaned, const std::string& message);
+  // An event about an object that somebody else found out. Loop thread only.
+  void tell(const std::string& type, const ResourceId& id, const std::string& message);
+  // Called when a request of people's has removed objects of the set `docker`. Loop thread.
+  std::function<void()> on_docker_removed;
   const Blueprint& desired() const { return desired_; }
   const Observed& observed() const { return observed_; }
 
@@ -138,6 +145,8 @@ class Engine final : public AgentPort {
   // Docker's endpoints (engine_endpoints.cpp).
   void look_at_endpoint(const ResourceId& id);
   void keep_up_with_endpoints();
+  Result<void> take_endpoints_along(const ResourceId& id, std::set<ResourceId>& leaving) const;
+  std::string sandbox_in_use(const Blueprint::Entry& endpoint) const;
   std::optional<Result<void>> settled(const std::set<ResourceId>& objects) const;
   void wake_settlers();
   void dismiss_settlers();  // nobody will answer them

@@ -172,4 +172,54 @@ void Engine::keep_up_with_endpoints() {
   });
 }
 
+// ---- networks that Docker does not know
+
+void Engine::set_orphaned(const ResourceId& network, bool orphaned, const std::string& message) {
+  const auto known = tracked_.find(network);
+  if (known == tracked_.end() || known->second.status.orphaned == orphaned) return;
+  known->second.status.orphaned = orphaned;
+  known->second.view.reset();
+  tell(orphaned ? "Orphaned" : "Found", network, message);
+}
+
+void Engine::tell(const std::string& type, const ResourceId& id, const std::string& message) {
+  emit(type, id, message);
+}
+
+// The path of the sandbox that has the endpoint's link; "" when none has.
+std::string Engine::sandbox_in_use(const Blueprint::Entry& endpoint) const {
+  const AttachmentSpec* spec = endpoint_of(&endpoint);
+  const NamespaceFacts* sandbox = spec != nullptr ? observed_.find(spec->endpoint->sandbox) : nullptr;
+  if (spec == nullptr || spec->endpoint->sandbox.empty() || sandbox == nullptr || !sandbox->present)
+    return {};
+  const Parts parts = endpoint.parts();
+  const bool there = std::any_of(parts.links.begin(), parts.links.end(), [&](const LinkSpec& link) {
+    return link.handed && sandbox->find(Mark{endpoint.object.uid, link.role}) != nullptr;
+  });
+  return there ? spec->endpoint->sandbox : std::string();
+}
+
+// With Docker's network go its endpoints: who made them may not be there any more to take them away. Not from
+// under a container.
+Result<void> Engine::take_endpoints_along(const ResourceId& id, std::set<ResourceId>& leaving) const {
+  if (id.kind != Kind::network || desired_.find(id)->object.set != kDockerSet) return {};
+  for (const ResourceId& attachment : desired_.attachments_of(id.name)) {
+    const auto* entry = desired_.find(attachment);
+    if (endpoint_of(entry) == nullptr) continue;
+    const std::string sandbox = sandbox_in_use(*entry);
+    if (!sandbox.empty())
+      return Error{
+          ErrorKind::conflict,
+          "delete",
+          id.text(),
+          0,
+          "it is in use by " + attachment.text() + ": a container has it, in the sandbox " + sandbox,
+          "stop the container or disconnect it first; of one that Docker does not know any more, end "
+          "the processes and `umount " +
+              sandbox + "`"};
+    leaving.insert(attachment);
+  }
+  return {};
+}
+
 }  // namespace lanwright

@@ -218,6 +218,7 @@ Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
                    std::string("see `lanwright get ") + plural_of(request.object->kind) + "`"};
     verdict.set = entry->object.set;
     leaving.insert(*request.object);
+    if (auto free = take_endpoints_along(*request.object, leaving); !free) return free.error();
   } else {
     verdict.set = *request.set;
     for (const auto& [id, entry] : desired_.entries()) {
@@ -248,7 +249,10 @@ Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
   if (request.object && !verdict.removed.empty()) verdict.change.put_sets.push_back(verdict.set);
   verdict.change.events.push_back(
       {0, wall_now(), "Deleted", request.object, verdict.set, what + " is to be removed", request.peer});
-  return carry_out(std::move(verdict), false);
+  const bool dockers = verdict.set == kDockerSet;
+  auto removed = carry_out(std::move(verdict), false);
+  if (removed && dockers && on_docker_removed) on_docker_removed();
+  return removed;
 }
 
 void Engine::want(Verdict& verdict, WantedObject object) {

@@ -46,6 +46,7 @@ struct Options {
   std::filesystem::path api_socket;                                 // RUN_DIR/api.sock when empty
   std::filesystem::path docker_socket_dir = "/run/docker/plugins";  // none when empty
   std::vector<std::string> docker_aliases;
+  std::string docker_api_socket = "/run/docker.sock";  // Docker is never asked when empty
   std::string group = "lanwright";
   std::string netns;
   std::string log_level = "info";
@@ -64,6 +65,9 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--docker-alias", options.docker_aliases,
                  "NAME=DRIVER: one more name by which Docker may call a driver; may be repeated")
       ->allow_extra_args(false);
+  app.add_option("--docker-api-socket", options.docker_api_socket,
+                 "where Docker is asked which networks it still knows; '' for never")
+      ->capture_default_str();
   app.add_option("--group", options.group, "group that may use the REST socket")->capture_default_str();
   app.add_option("--netns", options.netns,
                  "manage this network namespace (a path) instead of the current one");
@@ -136,7 +140,7 @@ void reload(int argc, char** argv, const Options& running) {
   if (fresh.state_dir != running.state_dir || fresh.run_dir != running.run_dir ||
       fresh.api_socket != running.api_socket || fresh.group != running.group ||
       fresh.netns != running.netns || fresh.docker_socket_dir != running.docker_socket_dir ||
-      fresh.docker_aliases != running.docker_aliases)
+      fresh.docker_aliases != running.docker_aliases || fresh.docker_api_socket != running.docker_api_socket)
     log::warning("directories, sockets, group and namespace change with a restart only");
 }
 
@@ -174,6 +178,7 @@ int serve(const Options& options, int argc, char** argv) {
     log::warning("containers may not hear each other", {{"error", error.text()}});
   }));
   const std::unique_ptr<DockerAgent> docker = must(DockerAgent::open(io, engine, *forwards));
+  docker->ask_docker_at(options.docker_api_socket);
   const std::unique_ptr<PluginServer> plugins = must(serve_docker(*docker, options));
 
   ServerOptions server_options;
@@ -192,6 +197,7 @@ int serve(const Options& options, int argc, char** argv) {
       reload(argc, argv, options);
       engine.look_again();
       forwards->look_again();
+      docker->ask_docker();
       service.ready("reloaded");
       await_reload();
     });
@@ -222,6 +228,7 @@ int serve(const Options& options, int argc, char** argv) {
     last_audit = now;
     engine.look_again();
     forwards->look_again();
+    docker->ask_docker();
   });
   log::info("ready", {{"socket", server_options.socket.string()}, {"state", options.state_dir.string()}});
   service.ready("ready");

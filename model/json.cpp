@@ -239,6 +239,7 @@ Json to_json(const ObjectStatus& status) {
   if (status.next_try) json["nextTry"] = rfc3339(*status.next_try);
   json["since"] = rfc3339(status.since);
   json["repairs"] = status.repairs;
+  if (status.orphaned) json["orphaned"] = true;
   return json;
 }
 

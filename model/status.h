@@ -35,6 +35,7 @@ struct ObjectStatus {
   std::optional<WallTime> next_try;         // when retrying
   WallTime since{};                         // of the phase
   std::uint32_t repairs = 0;                // times that drift was repaired
+  bool orphaned = false;                    // Docker made it, and does not know it any more
 };
 
 // Who asked: read from the socket (SO_PEERCRED), never from a header.
@@ -50,7 +51,7 @@ struct Event {
   std::uint64_t id = 0;  // ascending
   WallTime time{};
   std::string type;  // Applied, Deleted, DriftSeen, Repaired, Created, Removed, Failed, Pending, Conflict,
-                     // Contested, Resync, Started, Stopping, Adopted
+                     // Contested, Resync, Started, Stopping, Adopted, Orphaned, Found
   std::optional<ResourceId> object;
   std::string set;
   std::string message;

@@ -28,6 +28,7 @@ struct CallRow {
   const char* name;  // behind the subsystem's: "RequestPool"
   Handler handler;
   bool takes_body = true;
+  bool of_network = false;  // after an error, Docker and the agent may not know the same networks
 };
 
 struct Subsystem {

@@ -55,6 +55,14 @@ class DockerPort {
   virtual Result<std::map<std::string, std::string>> endpoint_info(const std::string& network,
                                                                    const std::string& endpoint,
                                                                    Deadline deadline) = 0;
+
+  // What is noticed of Docker, told without waiting for anything.
+
+  // A dockerd begins to call: it says so once in its life to each socket, when it first needs it.
+  virtual void docker_connects() = 0;
+  // Making or removing a network ended with an error: Docker has forgotten the network, whatever became of it
+  // here.
+  virtual void network_in_doubt() = 0;
 };
 
 }  // namespace lanwright

@@ -41,7 +41,8 @@ Result<Json> nothing(const Call& /*call*/) {
 
 // ---- what the driver is
 
-Result<Json> capabilities(const Call& /*call*/) {
+Result<Json> capabilities(const Call& call) {
+  call.port.docker_connects();
   return Json{{"Scope", "local"}, {"ConnectivityScope", "local"}, {"GwAllocChecker", true}};
 }
 
@@ -176,8 +177,8 @@ Result<Json> external_connectivity(const Call& call) {
 constexpr std::array kCalls{
     CallRow{"GetCapabilities", capabilities, false},
     CallRow{"GwAllocCheck", gateway_check},
-    CallRow{"CreateNetwork", create_network},
-    CallRow{"DeleteNetwork", delete_network},
+    CallRow{"CreateNetwork", create_network, true, true},
+    CallRow{"DeleteNetwork", delete_network, true, true},
     CallRow{"AllocateNetwork", allocate_network},
     CallRow{"FreeNetwork", free_network},
     CallRow{"CreateEndpoint", create_endpoint},

@@ -185,15 +185,19 @@ struct PluginServer::Impl {
     }
     std::string body;
     if (const auto refusal = connection.read_body(body)) return refused(refusal->status, refusal->detail);
-    return activates ? activation() : serve(*target, body, names.at(connection.listener()));
+    if (!activates) return serve(*target, body, names.at(connection.listener()));
+    agent.docker_connects();
+    return activation();
   }
 
   Answer serve(const Target& target, const std::string& body, const Name& name) {
     const auto request = request_of(body, target.row.takes_body);
-    if (!request) return refused(400, request.error().text());
     const Deadline deadline = std::chrono::steady_clock::now() + call_limit;
     const auto result =
-        target.row.handler(Call{*request, name.socket, name.driver, grammar, agent, deadline});
+        request ? target.row.handler(Call{*request, name.socket, name.driver, grammar, agent, deadline})
+                : Result<Json>(request.error());
+    if (!result && target.row.of_network) agent.network_in_doubt();
+    if (!request) return refused(400, request.error().text());
     if (!result) return answered(200, Json{{target.subsystem.error_key, printable(result.error().text())}});
     return answered(200, *result);
   }

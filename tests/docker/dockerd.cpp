@@ -106,7 +106,7 @@ Dockerd::Dockerd(const Sandbox& sandbox, DockerdOptions options)
     : sandbox_(sandbox),
       options_(std::move(options)),
       home_(sandbox.directory() / "docker"),
-      socket_(home_ / "docker.sock"),
+      socket_(socket_in(sandbox)),
       log_(home_ / "log") {
   refuse_the_machines_own_network();
   hide_apparmor();
@@ -124,6 +124,15 @@ Dockerd::~Dockerd() {
   // Again until there is none: what is killed may just have started another one.
   if (!wait_until(kill_all_of_docker)) ADD_FAILURE() << "cannot end\n" << list_of(other_processes());
   if (pid_ > 0) waitpid(pid_, nullptr, 0);
+}
+
+fs::path Dockerd::socket_in(const Sandbox& sandbox) {
+  return sandbox.directory() / "docker" / "docker.sock";
+}
+
+void Dockerd::forget_networks() const {
+  if (pid_ > 0) throw HarnessError("dockerd runs");
+  if (fs::remove_all(home_ / "data" / "network") == 0) throw HarnessError("dockerd keeps networks elsewhere");
 }
 
 fs::path Dockerd::write_config() const {

@@ -52,11 +52,14 @@ class Dockerd {
   int stop(Milliseconds limit = 60s);  // SIGTERM; answers the exit status, throws when the limit passed
   void kill();                         // SIGKILL, and waits; its containerd dies with it, containers do not
   void restart();                      // stop() and start()
+  // What it keeps of networks is lost, as when its data root is. Not while it runs.
+  void forget_networks() const;
 
   static bool is_installed();  // else `tests/packages.sh docker` does it
 
   pid_t pid() const { return pid_; }
   const std::filesystem::path& socket() const { return socket_; }
+  static std::filesystem::path socket_in(const Sandbox& sandbox);  // the same, before it is started
   static std::filesystem::path plugin_directory() { return "/run/docker/plugins"; }
   std::string log() const;  // what it wrote so far
 

@@ -12,8 +12,9 @@
 namespace lanwright::test {
 namespace {
 
-AgentOptions agent_of_docker() {
-  return {.docker_directory = Dockerd::plugin_directory()};
+AgentOptions agent_of_docker(const Sandbox& sandbox) {
+  return {.more = {"--docker-api-socket", Dockerd::socket_in(sandbox)},
+          .docker_directory = Dockerd::plugin_directory()};
 }
 
 // What the agent keeps running for its networks.
@@ -61,7 +62,7 @@ std::string short_id(const std::string& id) {
 }
 
 DockerHost::DockerHost(const DockerdOptions& options)
-    : agent_(std::in_place, sandbox_, agent_of_docker()), docker_(sandbox_, options) {
+    : agent_(std::in_place, sandbox_, agent_of_docker(sandbox_)), docker_(sandbox_, options) {
   docker_.import_busybox();
 }
 
@@ -71,7 +72,7 @@ void DockerHost::kill_agent() {
 }
 
 void DockerHost::start_agent() {
-  agent_.emplace(sandbox_, agent_of_docker());
+  agent_.emplace(sandbox_, agent_of_docker(sandbox_));
 }
 
 void DockerHost::restart_killed_agent() {

@@ -247,6 +247,30 @@ TEST_F(Cli, DescribeShowsAllOfAnObject) {
   }
 }
 
+TEST_F(Cli, ANetworkThatDockerForgotIsShownWithTheCommandThatRemovesIt) {
+  const std::string advice = "Docker does not know it any more; to remove it: lanwright delete network lab";
+  Json forgotten = Json::parse(kNetworks);
+  forgotten[0]["status"]["orphaned"] = true;
+  agent.on_get("/v1/networks", forgotten.dump());
+  agent.on_get("/v1/attachments", "[]");
+  agent.on_get("/v1/networks/lab/describe", Json{{"object", forgotten[0]}}.dump());
+  const RunResult listed = run_with_agent({"get", "networks"});
+  EXPECT_NE(listed.out.find(advice + "\n"), std::string::npos) << listed.out;
+  const RunResult described = run_with_agent({"describe", "network", "lab"});
+  EXPECT_NE(described.out.find("Message:      " + advice + "\n"), std::string::npos) << described.out;
+}
+
+TEST_F(Cli, AForgottenNetworkStillTellsWhatElseItHas) {
+  Json forgotten = Json::parse(kNetworks);
+  forgotten[0]["status"]["orphaned"] = true;
+  forgotten[0]["status"]["phase"] = "Pending";
+  forgotten[0]["status"]["message"] = "waits for eth1";
+  agent.on_get("/v1/networks", forgotten.dump());
+  agent.on_get("/v1/attachments", "[]");
+  const RunResult result = run_with_agent({"get", "networks"});
+  EXPECT_NE(result.out.find("delete network lab; waits for eth1\n"), std::string::npos) << result.out;
+}
+
 TEST_F(Cli, ExportIsVerbatim) {
   agent.on_get("/v1/export", "version: 1\nname: campus\n");
   const RunResult result = run_with_agent({"export", "--set", "campus"});

@@ -24,29 +24,6 @@ Deadline soon() {
   return std::chrono::steady_clock::now() + 20s;
 }
 
-// Hands the engine a kernel that outlives it, as the real one does.
-class Borrowed final : public LinkPort {
- public:
-  explicit Borrowed(LinkPort& port) : port_(port) {}
-  int event_fd() const override { return port_.event_fd(); }
-  Touched drain(Observed& observed) override { return port_.drain(observed); }
-  Result<Touched> resync(Observed& observed) override { return port_.resync(observed); }
-  Touched watch(const std::set<std::string>& paths, Observed& observed) override {
-    return port_.watch(paths, observed);
-  }
-  Touched recheck(const std::string& path, Observed& observed) override {
-    return port_.recheck(path, observed);
-  }
-  std::vector<Result<void>> execute(std::span<const Action* const> actions,
-                                    const Observed& observed) override {
-    return port_.execute(actions, observed);
-  }
-  std::uint64_t writes() const override { return port_.writes(); }
-
- private:
-  LinkPort& port_;
-};
-
 // An agent without its sockets: the loop on a thread of its own, as in the daemon.
 class Agent {
  public:
@@ -56,8 +33,9 @@ class Agent {
     EXPECT_TRUE(opened.ok()) << (opened ? "" : opened.error().text());
     auto in_memory = std::make_unique<test::MemorySwitches>();
     switches_ = in_memory.get();
-    engine = std::make_unique<Engine>(io_, std::move(opened->store), std::make_unique<Borrowed>(kernel),
-                                      std::move(in_memory), "");
+    engine =
+        std::make_unique<Engine>(io_, std::move(opened->store),
+                                 std::make_unique<test::BorrowedKernel>(kernel), std::move(in_memory), "");
     EXPECT_TRUE(engine->start().ok());
     thread_ = std::thread([this] { io_.run(); });
   }

@@ -47,6 +47,14 @@ class MemoryDocker final : public DockerPort {
     pools_.take_back(pool, address);
     return {};
   }
+  void docker_connects() override {
+    const std::lock_guard lock(mutex_);
+    ++connections;
+  }
+  void network_in_doubt() override {
+    const std::lock_guard lock(mutex_);
+    ++doubts;
+  }
   // Its members, which the server's threads use too.
   template <class T>
   T get(T MemoryDocker::*member) {
@@ -129,6 +137,8 @@ class MemoryDocker final : public DockerPort {
   PoolRequest last_pool_request;
   Deadline last_deadline;
   std::optional<AddressUse> last_use;
+  int connections = 0;
+  int doubts = 0;
 
  private:
   std::mutex mutex_;

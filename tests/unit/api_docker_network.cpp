@@ -259,6 +259,28 @@ TEST_F(ApiDockerNetwork, AnEmptyBodyIsNoRequest) {
   EXPECT_TRUE(agent.get(&MemoryDocker::endpoints).empty());
 }
 
+TEST_F(ApiDockerNetwork, TellsTheAgentWhenADockerdBegins) {
+  say("DeleteNetwork", network());
+  EXPECT_EQ(agent.get(&MemoryDocker::connections), 0);
+  value("Plugin.Activate", "");
+  EXPECT_EQ(agent.get(&MemoryDocker::connections), 1);
+  say("GetCapabilities", "");
+  EXPECT_EQ(agent.get(&MemoryDocker::connections), 2);
+}
+
+TEST_F(ApiDockerNetwork, TellsTheAgentWhenItMayKnowAnotherNetworkThanDocker) {
+  say("CreateNetwork", network());
+  say("DeleteNetwork", network());
+  EXPECT_EQ(agent.get(&MemoryDocker::doubts), 0);
+  call("NetworkDriver.CreateNetwork", "");  // as Docker repeats a call whose connection broke
+  EXPECT_EQ(agent.get(&MemoryDocker::doubts), 1);
+  agent.with([](MemoryDocker& told) { told.failure = Error{ErrorKind::busy, "make", "lab", 0, "no", ""}; });
+  say("DeleteNetwork", network());
+  EXPECT_EQ(agent.get(&MemoryDocker::doubts), 2);
+  say("Leave", about());
+  EXPECT_EQ(agent.get(&MemoryDocker::doubts), 2);
+}
+
 TEST_F(ApiDockerNetwork, NamesTheFieldThatIsWrong) {
   const auto expect = [&](const std::string& name, const std::string& body, const std::string& words) {
     EXPECT_EQ(say(name, body), Json({{"Err", "read the field " + words}}).dump()) << name;

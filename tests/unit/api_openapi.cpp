@@ -82,6 +82,7 @@ TEST_F(ApiDocument, DescribesTheAnswers) {
                                                                    .hint = "load the module"});
     object.status.next_try = object.created;
     object.status.repairs = 4;
+    object.status.orphaned = true;
   });
   agent.set_switches({example_switch()});
   check("GET", "/v1/switches/lab", 200);

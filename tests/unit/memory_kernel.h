@@ -401,4 +401,27 @@ class MemoryKernel final : public LinkPort {
   std::uint64_t writes_ = 0;
 };
 
+// A kernel outlives the agent that looks at it.
+class BorrowedKernel final : public LinkPort {
+ public:
+  explicit BorrowedKernel(LinkPort& kernel) : kernel_(kernel) {}
+  int event_fd() const override { return kernel_.event_fd(); }
+  Touched drain(Observed& observed) override { return kernel_.drain(observed); }
+  Result<Touched> resync(Observed& observed) override { return kernel_.resync(observed); }
+  Touched watch(const std::set<std::string>& paths, Observed& observed) override {
+    return kernel_.watch(paths, observed);
+  }
+  Touched recheck(const std::string& path, Observed& observed) override {
+    return kernel_.recheck(path, observed);
+  }
+  std::vector<Result<void>> execute(std::span<const Action* const> actions,
+                                    const Observed& observed) override {
+    return kernel_.execute(actions, observed);
+  }
+  std::uint64_t writes() const override { return kernel_.writes(); }
+
+ private:
+  LinkPort& kernel_;
+};
+
 }  // namespace lanwright::test

@@ -144,6 +144,9 @@ TEST(StatusEncoding, HasTheDocumentedKeys) {
   EXPECT_EQ(json["since"], "1970-01-01T00:00:00.000Z");
   EXPECT_EQ(json["repairs"], 0);
   EXPECT_FALSE(to_json(ObjectStatus()).contains("lastError"));
+  EXPECT_FALSE(json.contains("orphaned"));
+  status.orphaned = true;
+  EXPECT_EQ(to_json(status)["orphaned"], true);
 }
 
 TEST(EventEncoding, HasTheDocumentedKeys) {

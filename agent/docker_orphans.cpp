@@ -1,0 +1,180 @@
+// What Docker forgot without telling: networks that it does not list are shown as orphaned, endpoints that
+// were never joined and that it does not list are removed. Docker is asked when there is a reason to, never
+// regularly, and nobody waits for its answer.
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "agent/docker.h"
+#include "agent/log.h"
+
+namespace lanwright {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kAfterStart = 2s;    // Docker may be calling just now for what it lost with the last agent
+constexpr auto kAfterConnect = 3s;  // a dockerd that calls for the first time is mostly starting
+constexpr auto kAfterFailure = 2s;  // Docker is still at it when it is told of one
+// Docker lists what it makes only when all of it is done.
+constexpr auto kYoung = 30s;
+constexpr std::size_t kShortId = 12;  // digits, as Docker shows them
+
+const AttachmentSpec* endpoint_of(const Blueprint::Entry& entry, const std::string& network) {
+  const auto* spec = std::get_if<AttachmentSpec>(entry.object.spec.get());
+  const bool its = spec != nullptr && spec->endpoint && spec->endpoint->network == network;
+  return its && !entry.object.deleting ? spec : nullptr;
+}
+
+bool has_sandbox(const AttachmentSpec& spec, const Observed& observed) {
+  if (spec.endpoint->sandbox.empty()) return false;
+  const NamespaceFacts* sandbox = observed.find(spec.endpoint->sandbox);
+  return sandbox != nullptr && sandbox->present;
+}
+
+std::string advice(const DockerRecord& record, const std::string& id) {
+  if (!record.view)
+    return "Docker does not know it any more; to remove it: lanwright delete network " + record.network;
+  return "Docker does not know its view " + id.substr(0, kShortId) +
+         " any more; what is left of that is told by: lanwright get attachments -o wide";
+}
+
+}  // namespace
+
+void DockerAgent::ask_docker_at(const std::string& socket) {
+  if (socket.empty()) return;
+  registry_ = std::make_unique<DockerRegistry>(io_, socket);
+  ask_docker_in(kAfterStart);
+}
+
+void DockerAgent::ask_docker() {
+  ask_docker_in(0s);
+}
+
+DockerAgent::Question DockerAgent::question() const {
+  if (registry_ && registry_->asking()) return Question::open;
+  return due_.empty() ? Question::none : Question::due;
+}
+
+void DockerAgent::docker_connects() {
+  boost::asio::post(io_, [this] { ask_docker_in(kAfterConnect); });
+}
+
+void DockerAgent::network_in_doubt() {
+  boost::asio::post(io_, [this] { ask_docker_in(kAfterFailure); });
+}
+
+// Whole seconds, so that reasons of one moment are one question. Where nothing is Docker's, nothing is waited
+// for.
+void DockerAgent::ask_docker_in(std::chrono::seconds delay) {
+  if (!registry_ || records_.empty()) return;
+  due_.insert(std::chrono::ceil<std::chrono::seconds>(Clock::now() + delay));
+  arm_question();
+}
+
+void DockerAgent::arm_question() {
+  if (due_.empty()) return;
+  ask_timer_.expires_at(*due_.begin());
+  ask_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    due_.erase(due_.begin(), due_.upper_bound(Clock::now()));
+    if (registry_->asking())
+      ask_docker_in(1s);
+    else
+      put_question();
+    arm_question();
+  });
+}
+
+void DockerAgent::put_question() {
+  DockerQuestion question = question_now();
+  if (question.networks.empty()) return;
+  registry_->ask(question, [this, question](Result<DockerAnswer> answer) {
+    if (answer)
+      take_in(judge(question, *answer));
+    else
+      log::debug("Docker does not say which networks it knows", {{"error", answer.error().text()}});
+  });
+}
+
+DockerQuestion DockerAgent::question_now() {
+  DockerQuestion question;
+  for (const auto& [id, record] : records_) {
+    if (!record.view && record_of(id) == nullptr) continue;  // it is being removed
+    question.networks.push_back({id, is_young(id)});
+    for (const ResourceId& attachment : engine_.desired().attachments_of(record.network)) {
+      const auto* entry = engine_.desired().find(attachment);
+      const AttachmentSpec* spec = endpoint_of(*entry, id);
+      if (spec == nullptr || !engine_.observed().complete || has_sandbox(*spec, engine_.observed())) continue;
+      if (is_young(spec->endpoint->endpoint))
+        question.young_endpoints = true;
+      else
+        question.endpoints.push_back({id, spec->endpoint->endpoint, attachment, entry->object.generation});
+    }
+  }
+  return question;
+}
+
+void DockerAgent::take_in(const DockerVerdict& verdict) {
+  for (const std::string& id : verdict.known) docker_knows(id);
+  for (const std::string& id : verdict.orphaned) docker_forgot(id);
+  remove_forgotten(verdict.forgotten);
+  if (verdict.undecided) ask_docker_in(kYoung);
+}
+
+void DockerAgent::docker_forgot(const std::string& id) {
+  const auto found = records_.find(id);
+  if (found == records_.end() || is_young(id) || !orphans_.insert(id).second) return;
+  const DockerRecord& record = found->second;
+  const ResourceId network{Kind::network, record.network};
+  const std::string message = advice(record, id);
+  log::warning(message, {{"network", record.network}, {"docker network", id}});
+  if (record.view)
+    engine_.tell("Orphaned", network, message);
+  else
+    engine_.set_orphaned(network, true, message);
+}
+
+void DockerAgent::docker_knows(const std::string& id) {
+  const auto found = records_.find(id);
+  if (orphans_.erase(id) == 0 || found == records_.end()) return;
+  const DockerRecord& record = found->second;
+  const ResourceId network{Kind::network, record.network};
+  log::info("Docker knows the network again", {{"network", record.network}, {"docker network", id}});
+  if (record.view)
+    engine_.tell("Found", network, "Docker knows its view " + id.substr(0, kShortId) + " again");
+  else
+    engine_.set_orphaned(network, false, "Docker knows it again");
+}
+
+// What Docker did with one since it was asked, it knows.
+void DockerAgent::remove_forgotten(const std::vector<AskedEndpoint>& endpoints) {
+  Engine::ObjectChange change;
+  change.set = kDockerSet;
+  for (const AskedEndpoint& endpoint : endpoints) {
+    const auto* entry = engine_.desired().find(endpoint.attachment);
+    if (entry == nullptr || entry->object.generation != endpoint.generation) continue;
+    if (endpoint_of(*entry, endpoint.network) == nullptr) continue;
+    change.remove.insert(endpoint.attachment);
+    change.beside.events.push_back({0, wall_now(), "Deleted", endpoint.attachment, kDockerSet,
+                                    "no container has it, and Docker does not know it", std::nullopt});
+  }
+  if (change.remove.empty()) return;
+  if (auto changed = engine_.change(std::move(change)); !changed)
+    log::warning("endpoints that Docker forgot are not removed", {{"error", changed.error().text()}});
+}
+
+// ---- ages
+
+// Absent: made long ago, or before this agent began.
+bool DockerAgent::is_young(const std::string& id) const {
+  const auto since = young_since_.find(id);
+  return since != young_since_.end() && Clock::now() - since->second < kYoung;
+}
+
+void DockerAgent::note_age(const std::string& id) {
+  std::erase_if(young_since_, [](const auto& each) { return Clock::now() - each.second >= kYoung; });
+  young_since_[id] = Clock::now();
+}
+
+}  // namespace lanwright

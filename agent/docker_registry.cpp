@@ -1,0 +1,171 @@
+#include "agent/docker_registry.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <exception>
+#include <future>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "model/json.h"
+
+namespace lanwright {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A dockerd that is starting takes connections, and answers when it is ready.
+constexpr auto kPatience = 10s;
+
+Error no_answer(const std::string& path, std::string words) {
+  return {ErrorKind::busy, "ask Docker for", path, 0, std::move(words), {}};
+}
+
+// "" when there is none.
+std::string text_in(const Json& object, const char* key) {
+  if (!object.is_object()) return {};
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+// The body; absent when Docker does not have it (404).
+Result<std::optional<std::string>> get(httplib::Client& http, const std::string& path) {
+  const httplib::Result result = http.Get(path);
+  if (!result) return no_answer(path, httplib::to_string(result.error()));
+  if (result->status == 404) return std::optional<std::string>();
+  if (result->status != 200) return no_answer(path, "HTTP status " + std::to_string(result->status));
+  return std::optional(result->body);
+}
+
+Result<DockerAnswer> find_out(httplib::Client& http, const std::set<std::string>& networks) {
+  DockerAnswer answer;
+  const auto list = get(http, "/networks");
+  if (!list) return list.error();
+  auto listed = listed_networks(list->value_or(""));
+  if (!listed) return listed.error();
+  answer.networks = *std::move(listed);
+  for (const std::string& network : networks) {
+    if (!answer.networks.contains(network)) continue;
+    const auto body = get(http, "/networks/" + network);
+    if (!body) return body.error();
+    if (!*body) continue;
+    auto endpoints = listed_endpoints(**body);
+    if (!endpoints) return endpoints.error();
+    answer.endpoints.emplace(network, *std::move(endpoints));
+  }
+  return answer;
+}
+
+Result<DockerAnswer> find_out_safely(httplib::Client& http, const std::set<std::string>& networks) {
+  try {
+    return find_out(http, networks);
+  } catch (const std::exception& wrong) {
+    return no_answer("/networks", wrong.what());
+  }
+}
+
+}  // namespace
+
+DockerVerdict judge(const DockerQuestion& question, const DockerAnswer& answer) {
+  DockerVerdict verdict;
+  verdict.undecided = question.young_endpoints;
+  for (const AskedNetwork& network : question.networks) {
+    if (answer.networks.contains(network.id))
+      verdict.known.push_back(network.id);
+    else if (network.young)
+      verdict.undecided = true;
+    else
+      verdict.orphaned.push_back(network.id);
+  }
+  for (const AskedEndpoint& endpoint : question.endpoints) {
+    const auto there = answer.endpoints.find(endpoint.network);
+    if (there != answer.endpoints.end() && !there->second.contains(endpoint.endpoint))
+      verdict.forgotten.push_back(endpoint);
+  }
+  return verdict;
+}
+
+Result<std::set<std::string>> listed_networks(const std::string& body) {
+  const Json list = Json::parse(body, nullptr, false);
+  std::set<std::string> ids;
+  if (!list.is_array()) return no_answer("/networks", "what it tells is no list");
+  for (const Json& network : list) {
+    const std::string id = text_in(network, "Id");
+    if (id.empty()) return no_answer("/networks", "a network has no Id");
+    ids.insert(id);
+  }
+  if (ids.empty()) return no_answer("/networks", "it has none at all, not even its own");
+  return ids;
+}
+
+Result<std::set<std::string>> listed_endpoints(const std::string& body) {
+  const Json network = Json::parse(body, nullptr, false);
+  const auto containers = network.is_object() ? network.find("Containers") : network.end();
+  if (!network.is_object() || containers == network.end() || !containers->is_object())
+    return no_answer("a network", "it does not tell its Containers");
+  std::set<std::string> ids;
+  for (const auto& [key, container] : containers->items()) {
+    const std::string id = text_in(container, "EndpointID");
+    if (id.empty()) return no_answer("a network", "one of its Containers has no EndpointID");
+    ids.insert(id);
+  }
+  return ids;
+}
+
+struct DockerRegistry::Asking {
+  httplib::Client http;
+  std::promise<void> end;
+  std::thread thread;
+
+  explicit Asking(const std::string& socket) : http(socket, 80) {
+    http.set_address_family(AF_UNIX);
+    http.set_keep_alive(true);
+    http.set_connection_timeout(kPatience);
+    http.set_read_timeout(kPatience);
+    http.set_write_timeout(kPatience);
+    // httplib would send the path of the socket, which is not a valid Host.
+    http.set_default_headers({{"Host", "docker"}});
+  }
+};
+
+DockerRegistry::DockerRegistry(boost::asio::io_context& io, std::string socket)
+    : io_(io), socket_(std::move(socket)) {}
+
+// Again until it has ended: what it does between two requests, a stop does not reach.
+DockerRegistry::~DockerRegistry() {
+  if (!asking_) return;
+  const auto ended = asking_->end.get_future();
+  do asking_->http.stop();
+  while (ended.wait_for(20ms) != std::future_status::ready);
+  asking_->thread.join();
+}
+
+void DockerRegistry::ask(const DockerQuestion& question, const Done& done) {
+  std::set<std::string> networks;
+  for (const AskedEndpoint& endpoint : question.endpoints) networks.insert(endpoint.network);
+  asking_ = std::make_unique<Asking>(socket_);
+  const std::weak_ptr<Life> life = life_;
+  const auto work = [this, life, asking = asking_.get(), networks = std::move(networks), done] {
+    auto answer = std::make_shared<Result<DockerAnswer>>(find_out_safely(asking->http, networks));
+    boost::asio::post(io_, [this, life, answer, done] {
+      if (life.expired()) return;
+      asking_->thread.join();
+      asking_.reset();
+      done(std::move(*answer));
+    });
+    asking->end.set_value();
+  };
+  try {
+    asking_->thread = std::thread(work);
+  } catch (const std::system_error& failed) {
+    asking_.reset();
+    boost::asio::post(io_, [done, error = no_answer("/networks", failed.what())] { done(error); });
+  }
+}
+
+}  // namespace lanwright

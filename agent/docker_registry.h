@@ -1,0 +1,87 @@
+// What Docker itself knows of the networks that it had the agent make: asked of the Docker Engine API
+// (https://docs.docker.com/engine/api/v1.41/#tag/Network), because Docker forgets networks and endpoints
+// without telling. Only reads, and what comes of an answer is for others: the Docker that answers may be
+// another one.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model/ids.h"
+#include "model/result.h"
+
+namespace lanwright {
+
+// A network of the agent's, as it was when Docker was asked. `young`: made so lately that Docker may not list
+// it yet.
+struct AskedNetwork {
+  std::string id;  // Docker's
+  bool young = false;
+};
+
+// An endpoint that has no sandbox, as it was when Docker was asked.
+struct AskedEndpoint {
+  std::string network;   // Docker's id
+  std::string endpoint;  // Docker's id
+  ResourceId attachment;
+  std::uint64_t generation = 0;  // of the attachment: moves with whatever Docker does with it
+};
+
+struct DockerQuestion {
+  std::vector<AskedNetwork> networks;
+  std::vector<AskedEndpoint> endpoints;
+  bool young_endpoints = false;  // there are others, too young to be asked for
+};
+
+struct DockerAnswer {
+  std::set<std::string> networks;                          // ids of all that Docker has
+  std::map<std::string, std::set<std::string>> endpoints;  // by network, of those asked for that Docker has
+};
+
+struct DockerVerdict {
+  std::vector<std::string> orphaned;     // ids of networks that Docker does not know
+  std::vector<std::string> known;        // of those that it does
+  std::vector<AskedEndpoint> forgotten;  // on networks that it knows
+  bool undecided = false;                // something was too young to tell
+};
+
+// What an answer means for what was asked. Pure.
+DockerVerdict judge(const DockerQuestion& question, const DockerAnswer& answer);
+
+// The ids in the bodies of GET /networks and of GET /networks/ID (of endpoints, those without a container
+// included). Pure. Errors: what is not as documented; a list without any network, as a Docker that works
+// always has some of its own ("none").
+Result<std::set<std::string>> listed_networks(const std::string& body);
+Result<std::set<std::string>> listed_endpoints(const std::string& body);
+
+// Asks at one Unix socket, each question in a thread of its own which ends with it, and which nobody waits
+// for. For the thread that runs `io`, which outlives this.
+class DockerRegistry {
+ public:
+  using Done = std::function<void(Result<DockerAnswer>)>;
+  DockerRegistry(boost::asio::io_context& io, std::string socket);
+  ~DockerRegistry();  // at once: a question that is open is broken off, and its `done` is not called
+  DockerRegistry(const DockerRegistry&) = delete;
+  DockerRegistry& operator=(const DockerRegistry&) = delete;
+
+  bool asking() const { return asking_ != nullptr; }
+  // Not while asking(). Calls `done` on the thread that runs `io`, later. Asked once: any error, such as
+  // nobody at the socket or silence for some seconds, means that nothing is known.
+  void ask(const DockerQuestion& question, const Done& done);
+
+ private:
+  struct Asking;
+  struct Life {};
+  boost::asio::io_context& io_;
+  std::string socket_;
+  std::unique_ptr<Asking> asking_;
+  std::shared_ptr<Life> life_ = std::make_shared<Life>();
+};
+
+}  // namespace lanwright

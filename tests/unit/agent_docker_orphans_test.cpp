@@ -1,0 +1,308 @@
+// Networks and endpoints that Docker forgot: found by asking something that answers as Docker does, over a
+// kernel in memory; and what it takes to remove them.
+#include <mutex>
+
+#include "tests/unit/agent_cli_fake.h"
+#include "tests/unit/agent_docker_fixture.h"
+
+namespace lanwright {
+namespace {
+
+// Lists what a test says.
+class FakeDocker {
+ public:
+  explicit FakeDocker(const std::string& socket) : server_(socket) {
+    server_.on_get("/networks", [this](const httplib::Request&, httplib::Response& response) {
+      const std::lock_guard lock(mutex_);
+      response.set_content(list_, "application/json");
+    });
+  }
+
+  void has(const std::vector<std::string>& networks) {
+    std::string list = R"([{"Id":"none"})";
+    for (const std::string& id : networks) list += R"(,{"Id":")" + id + R"("})";
+    says(list + "]");
+  }
+  void says(const std::string& list) {
+    const std::lock_guard lock(mutex_);
+    list_ = list;
+  }
+  void has_endpoints(const std::string& network, const std::vector<std::string>& endpoints) {
+    std::string containers;
+    for (const std::string& id : endpoints)
+      containers += (containers.empty() ? "" : ",") + ("\"ep-" + id) + R"(":{"EndpointID":")" + id + R"("})";
+    server_.on_get("/networks/" + network, R"({"Containers":{)" + containers + "}}");
+  }
+  std::size_t asked() const { return server_.seen().size(); }
+
+ private:
+  std::mutex mutex_;
+  std::string list_ = R"([{"Id":"none"}])";
+  FakeAgent server_;
+};
+
+class DockerOrphans : public DockerNetworks {
+ protected:
+  // A new agent: what it finds stored counts as old.
+  void restart() {
+    close();
+    open();
+    on_loop([this] { docker_->ask_docker_at(socket()); });
+    ask();
+  }
+  void ask() {
+    on_loop([this] { docker_->ask_docker(); });
+  }
+  std::string socket() const { return (directory_.path() / "docker.sock").string(); }
+
+  bool orphaned(const std::string& name = kName) {
+    return must(engine_->describe({Kind::network, name}, soon())).object->status.orphaned;
+  }
+  bool becomes_orphaned(bool expected = true) {
+    for (const auto end = soon(); std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(1ms)) {
+      if (orphaned() == expected) return true;
+    }
+    return false;
+  }
+  std::vector<Event> events(const std::string& type) {
+    auto all = engine_->recent_events(1000);
+    std::erase_if(all, [&](const Event& event) { return event.type != type; });
+    return all;
+  }
+  // Docker has answered once more, and what it said was taken in.
+  bool is_asked_again(const FakeDocker& docker) {
+    const std::size_t before = docker.asked();
+    ask();
+    return eventually([&] { return docker.asked() > before && !is_open(); });
+  }
+  bool is_open() const { return docker_->question() == DockerAgent::Question::open; }
+  bool has_none() const { return docker_->question() == DockerAgent::Question::none; }
+  Result<ApplyOutcome> remove(const std::string& name = kName) {
+    return engine_->remove({ResourceId{Kind::network, name}, std::nullopt, std::nullopt, {}}, soon());
+  }
+  std::size_t records() {
+    return on_loop([this] { return must(engine_->store().docker_networks()).size(); });
+  }
+};
+
+TEST_F(DockerOrphans, AreToldOnceAndShownUntilDockerKnowsThem) {
+  FakeDocker docker(socket());
+  must(docker_->create_network(network_of("bridge"), soon()));
+  must(docker_->create_network(network_of("macvlan", kOther), soon()));
+  docker.has({kOther});
+  restart();
+  ASSERT_TRUE(becomes_orphaned());
+  EXPECT_FALSE(orphaned(kOther.substr(0, 12)));
+  ASSERT_TRUE(is_asked_again(docker));
+  ASSERT_EQ(events("Orphaned").size(), 1U);
+  EXPECT_EQ(events("Orphaned")[0].object, (ResourceId{Kind::network, kName}));
+  EXPECT_NE(events("Orphaned")[0].message.find("lanwright delete network aaaaaaaaaaaa"), std::string::npos);
+  docker.has({kNetwork, kOther});
+  ask();
+  EXPECT_TRUE(becomes_orphaned(false));
+  EXPECT_EQ(events("Found").size(), 1U);
+  EXPECT_TRUE(has_network()) << "nothing is removed by itself";
+}
+
+TEST_F(DockerOrphans, WhatDockerCallsForItKnows) {
+  FakeDocker docker(socket());
+  must(docker_->create_network(network_of("bridge"), soon()));
+  restart();
+  ASSERT_TRUE(becomes_orphaned());
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  EXPECT_FALSE(orphaned());
+}
+
+TEST_F(DockerOrphans, AreNotWhatDockerIsStillMaking) {
+  FakeDocker docker(socket());
+  restart();
+  must(docker_->create_network(network_of("bridge"), soon()));
+  ASSERT_TRUE(is_asked_again(docker));
+  EXPECT_FALSE(orphaned());
+  EXPECT_TRUE(events("Orphaned").empty());
+}
+
+TEST_F(DockerOrphans, AreNotKnownWithoutAnAnswer) {
+  FakeDocker docker(socket());
+  must(docker_->create_network(network_of("bridge"), soon()));
+  docker.says("[]");
+  restart();
+  ASSERT_TRUE(is_asked_again(docker));
+  EXPECT_FALSE(orphaned());
+  docker.has({});
+  ASSERT_TRUE(is_asked_again(docker));
+  EXPECT_TRUE(orphaned());
+  docker.says("[]");
+  ASSERT_TRUE(is_asked_again(docker));
+  EXPECT_TRUE(orphaned()) << "nobody said otherwise";
+}
+
+TEST_F(DockerOrphans, NobodyIsAskedWhenNothingIsDockers) {
+  FakeDocker docker(socket());
+  docker.has({kNetwork});
+  restart();
+  ASSERT_TRUE(eventually([this] { return has_none(); }));
+  EXPECT_EQ(docker.asked(), 0U);
+}
+
+TEST_F(DockerOrphans, ReasonsToAskAreHeard) {
+  FakeDocker docker(socket());
+  must(docker_->create_network(network_of("bridge"), soon()));
+  docker.has({kNetwork});
+  close();
+  open();
+  on_loop([this] { docker_->ask_docker_at(""); });
+  docker_->docker_connects();
+  ask();
+  on_loop([this] { EXPECT_TRUE(has_none()) << "there is nobody to ask"; });
+  const auto is_asked = [&] {
+    const std::size_t before = docker.asked();
+    return eventually([this] { return has_none(); }) && docker.asked() > before;
+  };
+  on_loop([this] { docker_->ask_docker_at(socket()); });
+  EXPECT_TRUE(is_asked()) << "it has just begun";
+  docker_->docker_connects();
+  EXPECT_TRUE(is_asked());
+  docker_->network_in_doubt();
+  EXPECT_TRUE(is_asked());
+  ask();
+  EXPECT_TRUE(is_asked());
+}
+
+TEST_F(DockerOrphans, AViewIsTold) {
+  ApplyRequest request;
+  request.set.name = "campus";
+  request.set.networks["lab"].driver = "bridge";
+  must(engine_->apply(request, soon()));
+  DockerNetwork view;
+  view.id = kNetwork;
+  view.view_of = "lab";
+  must(docker_->create_network(view, soon()));
+  FakeDocker docker(socket());
+  restart();
+  ASSERT_TRUE(eventually([this] { return !events("Orphaned").empty(); }));
+  EXPECT_EQ(events("Orphaned")[0].object, (ResourceId{Kind::network, "lab"}));
+  EXPECT_NE(events("Orphaned")[0].message.find(kName), std::string::npos);
+  EXPECT_FALSE(orphaned("lab")) << "it is declared";
+}
+
+// ---- endpoints that were never joined
+
+TEST_F(DockerOrphans, EndpointsThatDockerForgotAreCollected) {
+  FakeDocker docker(socket());
+  docker.has({kNetwork});
+  docker.has_endpoints(kNetwork, {kNewer});
+  must(docker_->create_network(network_of("bridge"), soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.3/24", kNewer), soon()));
+  restart();
+  ASSERT_TRUE(eventually([this] { return attachment() == nullptr; }));
+  on_loop([this] { EXPECT_NE(attachment(kNewer), nullptr) << "Docker lists it"; });
+  const auto told = events("Deleted");
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].object, (ResourceId{Kind::attachment, kEndpoint.substr(0, 12)}));
+}
+
+TEST_F(DockerOrphans, EndpointsStayWhileNobodyCanTell) {
+  FakeDocker docker(socket());
+  docker.has_endpoints(kNetwork, {kEndpoint});
+  must(docker_->create_network(network_of("bridge"), soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  restart();
+  ASSERT_TRUE(becomes_orphaned()) << "Docker does not know the network";
+  on_loop([this] { EXPECT_NE(attachment(), nullptr); });
+  // One that it knows, with an endpoint that has just been made.
+  docker.has({kNetwork});
+  must(docker_->create_endpoint(endpoint_with("10.0.0.3/24", kNewer), soon()));
+  ASSERT_TRUE(is_asked_again(docker));
+  on_loop([this] {
+    EXPECT_NE(attachment(), nullptr);
+    EXPECT_NE(attachment(kNewer), nullptr);
+  });
+}
+
+TEST_F(DockerOrphans, AnEndpointWithASandboxIsItsSandboxs) {
+  FakeDocker docker(socket());
+  docker.has({kNetwork});
+  docker.has_endpoints(kNetwork, {});
+  start_container("macvlan");
+  restart();
+  ASSERT_TRUE(is_asked_again(docker));
+  on_loop([this] { EXPECT_NE(attachment(), nullptr); });
+}
+
+TEST_F(DockerOrphans, AnEndpointThatIsJoinedWhileDockerIsAskedStays) {
+  must(docker_->create_network(network_of("bridge"), soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  std::promise<void> asked;
+  std::promise<void> release;
+  auto released = release.get_future().share();
+  FakeAgent docker(socket());
+  docker.on_get("/networks", R"([{"Id":")" + kNetwork + R"("}])");
+  docker.on_get("/networks/" + kNetwork, [&](const httplib::Request&, httplib::Response& response) {
+    asked.set_value();
+    released.wait();
+    response.set_content(R"({"Containers":{}})", "application/json");
+  });
+  restart();
+  asked.get_future().wait();
+  must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
+  release.set_value();
+  ASSERT_TRUE(eventually([this] { return !is_open(); }));
+  on_loop([this] { EXPECT_NE(attachment(), nullptr); });
+}
+
+// ---- removing a network of Docker's
+
+TEST_F(DockerOrphans, ANetworkTakesItsEndpointsAlong) {
+  must(docker_->create_network(network_of("bridge"), soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.3/24", kNewer), soon()));
+  must(docker_->join(kNetwork, kNewer, kSandbox, soon()));  // and killed before there was a sandbox
+  ASSERT_EQ(records(), 1U);
+  EXPECT_EQ(must(remove()).objects.size(), 3U);
+  EXPECT_EQ(records(), 0U) << "at once";
+  EXPECT_TRUE(eventually([this] { return engine_->desired().entries().empty(); }));
+  on_loop([this] { EXPECT_EQ(kernel_.real().namespaces.at("").links().size(), 2U) << "lo and eth0"; });
+  must(docker_->create_network(network_of("macvlan"), soon()));  // of the same id, and another one
+  must(docker_->delete_network(kNetwork, soon()));
+}
+
+TEST_F(DockerOrphans, NotFromUnderAContainer) {
+  start_container("macvlan");
+  const auto refused = remove();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
+  for (const std::string& word : {std::string("attachment eeeeeeeeeeee"), std::string(kSandbox),
+                                  std::string("stop the container or disconnect it")})
+    EXPECT_NE(refused.error().text().find(word), std::string::npos) << refused.error().text();
+  EXPECT_EQ(records(), 1U);
+  on_loop([this] { EXPECT_NE(attachment(), nullptr); });
+  kernel([](test::MemoryKernel& host) { host.drop_namespace(kSandbox); });
+  ASSERT_TRUE(eventually([this] { return attachment() == nullptr; }));
+  must(remove());
+  EXPECT_EQ(records(), 0U);
+}
+
+TEST_F(DockerOrphans, NorOneThatSomebodyDeclaredOnto) {
+  must(docker_->create_network(network_of("bridge"), soon()));
+  ApplyRequest request;
+  request.set.name = "campus";
+  request.set.attachments["r1"].network = kName;
+  request.set.attachments["r1"].netns = "r1";
+  request.set.attachments["r1"].interface = "eth0";
+  must(engine_->apply(request, soon()));
+  const auto refused = remove();
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text().find("attachment r1"), std::string::npos) << refused.error().text();
+  EXPECT_EQ(records(), 1U);
+}
+
+TEST_F(DockerOrphans, TheRecordsGoWithTheSet) {
+  must(docker_->create_network(network_of("bridge"), soon()));
+  must(engine_->remove({std::nullopt, std::string(kDockerSet), std::nullopt, {}}, soon()));
+  EXPECT_EQ(records(), 0U);
+}
+
+}  // namespace
+}  // namespace lanwright

@@ -1,0 +1,170 @@
+// What Docker's answers mean, and how it is asked: over a Unix socket with something that answers as Docker
+// does.
+#include "agent/docker_registry.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <future>
+#include <optional>
+
+#include "tests/unit/agent_cli_fake.h"
+
+namespace lanwright {
+namespace {
+
+using namespace std::chrono_literals;
+using Ids = std::set<std::string>;
+
+AskedEndpoint endpoint(const std::string& network, const std::string& id) {
+  return {network, id, {Kind::attachment, id}, 1};
+}
+
+std::vector<std::string> forgotten_of(const DockerVerdict& verdict) {
+  std::vector<std::string> ids;
+  for (const AskedEndpoint& each : verdict.forgotten) ids.push_back(each.endpoint);
+  return ids;
+}
+
+TEST(DockerVerdict, OrphansAreThoseThatDockerDoesNotList) {
+  DockerQuestion question;
+  question.networks = {{"a", false}, {"b", false}, {"c", false}};
+  const DockerVerdict verdict = judge(question, {{"b", "none", "host"}, {}});
+  EXPECT_EQ(verdict.orphaned, (std::vector<std::string>{"a", "c"}));
+  EXPECT_EQ(verdict.known, std::vector<std::string>{"b"});
+  EXPECT_FALSE(verdict.undecided);
+}
+
+TEST(DockerVerdict, WhatIsYoungMayBeOnItsWayToDockersList) {
+  DockerQuestion question;
+  question.networks = {{"a", true}, {"b", true}};
+  const DockerVerdict verdict = judge(question, {{"b"}, {}});
+  EXPECT_TRUE(verdict.orphaned.empty());
+  EXPECT_EQ(verdict.known, std::vector<std::string>{"b"}) << "it is there, young or not";
+  EXPECT_TRUE(verdict.undecided);
+  question.networks = {{"b", true}};
+  EXPECT_FALSE(judge(question, {{"b"}, {}}).undecided);
+  question.young_endpoints = true;
+  EXPECT_TRUE(judge(question, {{"b"}, {}}).undecided);
+}
+
+TEST(DockerVerdict, EndpointsAreForgottenOnlyOnNetworksThatDockerKnows) {
+  DockerQuestion question;
+  question.networks = {{"a", false}, {"b", false}};
+  question.endpoints = {endpoint("a", "a1"), endpoint("a", "a2"), endpoint("b", "b1")};
+  DockerAnswer answer{{"a"}, {{"a", {"a2"}}}};
+  EXPECT_EQ(forgotten_of(judge(question, answer)), std::vector<std::string>{"a1"});
+  answer.endpoints.clear();  // it was gone between the two requests
+  EXPECT_TRUE(judge(question, answer).forgotten.empty());
+}
+
+TEST(DockerAnswers, AreReadAsTheyAreDocumented) {
+  const auto networks =
+      listed_networks(R"([{"Name":"none","Id":"1","Containers":{}},{"Name":"lab","Id":"2"}])");
+  ASSERT_TRUE(networks);
+  EXPECT_EQ(*networks, (Ids{"1", "2"}));
+  const auto endpoints = listed_endpoints(
+      R"({"Id":"2","Containers":{"c":{"Name":"c1","EndpointID":"e1"},"ep-e2":{"EndpointID":"e2"}}})");
+  ASSERT_TRUE(endpoints);
+  EXPECT_EQ(*endpoints, (Ids{"e1", "e2"}));
+  const auto none = listed_endpoints(R"({"Id":"2","Containers":{}})");
+  ASSERT_TRUE(none);
+  EXPECT_TRUE(none->empty());
+}
+
+TEST(DockerAnswers, ThatAreNotSoTellNothing) {
+  for (const char* body : {"", "[", "{}", "null", "[]", R"([{"Name":"lab"}])", R"([{"Id":7}])", "[1]",
+                           R"([{"Id":"1"},{"Id":""}])"})
+    EXPECT_FALSE(listed_networks(body)) << body;
+  for (const char* body : {"", "[]", "{}", R"({"Containers":[]})", R"({"Containers":null})",
+                           R"({"Containers":{"c":{}}})", R"({"Containers":{"c":{"EndpointID":1}}})"})
+    EXPECT_FALSE(listed_endpoints(body)) << body;
+}
+
+// ---- asking
+
+class Registry : public testing::Test {
+ protected:
+  // Turns the loop until the answer is there.
+  Result<DockerAnswer> ask(DockerRegistry& registry, const DockerQuestion& question) {
+    std::optional<Result<DockerAnswer>> told;
+    registry.ask(question, [&](Result<DockerAnswer> answer) { told = std::move(answer); });
+    EXPECT_TRUE(registry.asking());
+    const auto end = std::chrono::steady_clock::now() + 20s;
+    while (!told && std::chrono::steady_clock::now() < end) io_.run_one_for(20s);
+    EXPECT_FALSE(registry.asking());
+    return std::move(told).value();
+  }
+
+  TemporaryDirectory directory_;
+  std::string socket_ = directory_.file("docker.sock");
+  boost::asio::io_context io_{1};
+  const boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{io_.get_executor()};
+};
+
+TEST_F(Registry, AsksForTheListAndForNetworksWithEndpointsInQuestion) {
+  FakeAgent docker(socket_);
+  docker.on_get("/networks", R"([{"Id":"a"},{"Id":"b"},{"Id":"d"}])");
+  docker.on_get("/networks/a", R"({"Id":"a","Containers":{"c":{"EndpointID":"a2"}}})");
+  docker.on_get("/networks/d", R"({"message":"network d not found"})", 404);
+  DockerRegistry registry(io_, socket_);
+  DockerQuestion question;
+  question.endpoints = {endpoint("a", "a1"), endpoint("a", "a2"), endpoint("c", "c1"), endpoint("d", "d1")};
+  for (int round = 0; round < 2; ++round) {
+    const auto answer = ask(registry, question);
+    ASSERT_TRUE(answer) << answer.error().text();
+    EXPECT_EQ(answer->networks, (Ids{"a", "b", "d"}));
+    EXPECT_EQ(answer->endpoints, (std::map<std::string, Ids>{{"a", {"a2"}}}));
+  }
+  std::vector<std::string> lines;
+  for (const SeenRequest& seen : docker.seen()) lines.push_back(seen.line);
+  const std::vector<std::string> once{"GET /networks", "GET /networks/a", "GET /networks/d"};
+  ASSERT_EQ(lines.size(), 2 * once.size());
+  EXPECT_EQ(std::vector(lines.begin(), lines.begin() + 3), once);
+}
+
+TEST_F(Registry, AnythingElseTellsNothing) {
+  DockerRegistry registry(io_, socket_);
+  EXPECT_EQ(ask(registry, {}).error().kind, ErrorKind::busy) << "nobody there";
+  FakeAgent docker(socket_);
+  docker.on_get("/networks", R"({"message":"starting"})", 500);
+  const auto failed = ask(registry, {});
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().text().find("500"), std::string::npos) << failed.error().text();
+  DockerRegistry overlong(io_, "/" + std::string(200, 'x'));
+  EXPECT_FALSE(ask(overlong, {}));
+}
+
+TEST_F(Registry, AFailureBehindTheListTellsNothingEither) {
+  FakeAgent docker(socket_);
+  docker.on_get("/networks", R"([{"Id":"a"}])");
+  docker.on_get("/networks/a", R"({"message":"no"})", 500);
+  DockerRegistry registry(io_, socket_);
+  DockerQuestion question;
+  question.endpoints = {endpoint("a", "a1")};
+  EXPECT_FALSE(ask(registry, question));
+}
+
+TEST_F(Registry, EndsAtOnceWhileDockerIsSilent) {
+  std::promise<void> asked;
+  std::promise<void> release;
+  auto released = release.get_future().share();
+  FakeAgent docker(socket_);
+  docker.on_get("/networks", [&](const httplib::Request&, httplib::Response&) {
+    asked.set_value();
+    released.wait();
+  });
+  std::optional<DockerRegistry> registry(std::in_place, io_, socket_);
+  bool told = false;
+  registry->ask({}, [&](const Result<DockerAnswer>&) { told = true; });
+  asked.get_future().wait();
+  const auto began = std::chrono::steady_clock::now();
+  registry.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 5s) << "half of what it would wait";
+  release.set_value();
+  io_.poll();
+  EXPECT_FALSE(told);
+}
+
+}  // namespace
+}  // namespace lanwright
