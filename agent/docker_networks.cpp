@@ -186,7 +186,7 @@ void DockerAgent::undo(const Begin& removal) {
   if (!undone) log::warning("what failed for Docker is not undone yet", {{"error", undone.error().text()}});
 }
 
-Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& network, bool& is_new) {
+Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& network, BegunNetwork& begun) {
   DockerRecord record;
   record.view = !network.view_of.empty();
   record.internal = network.internal;
@@ -220,10 +220,11 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
   const std::set<ResourceId> waited{network_id(record.network)};
   const bool known_and_there = record_of(network.id) != nullptr;
   if (auto changed = engine_.change(std::move(change)); !changed) return changed.error();
-  is_new = !known_and_there;
+  begun.is_new = !known_and_there;
   records_[network.id] = record;
   let_bridges_forward();
-  if (is_new) note_age(network.id);
+  begun.on_bridge = bridge_of(record).has_value();
+  if (begun.is_new) note_age(network.id);
   docker_knows(network.id);
   // A declared network need not be whole: containers wait for it as others do.
   return record.view ? std::set<ResourceId>{} : waited;
@@ -384,18 +385,17 @@ Result<std::set<ResourceId>> DockerAgent::begin_leave(const std::string& network
 // ---- Docker's side
 
 Result<void> DockerAgent::create_network(const DockerNetwork& network, Deadline deadline) {
-  auto is_new = std::make_shared<bool>(false);
+  auto begun = std::make_shared<BegunNetwork>();
   auto made = make_it_so(
-      "create network", [=, this] { return begin_network(network, *is_new); }, deadline);
-  if (made) made = forwards_.wait(deadline);
-  if (!made && *is_new) undo([this, network] { return remove_network(network.id); });
+      "create network", [=, this] { return begin_network(network, *begun); }, deadline);
+  if (made && begun->on_bridge) made = forwards_.wait(deadline);
+  if (!made && begun->is_new) undo([this, network] { return remove_network(network.id); });
   return made;
 }
 
 Result<void> DockerAgent::delete_network(const std::string& network, Deadline deadline) {
-  auto removed = make_it_so(
+  return make_it_so(
       "delete network", [this, network] { return remove_network(network); }, deadline);
-  return removed ? forwards_.wait(deadline) : removed;
 }
 
 Result<DockerEndpointAnswer> DockerAgent::create_endpoint(const DockerEndpoint& endpoint, Deadline deadline) {

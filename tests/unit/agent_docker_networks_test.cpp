@@ -243,6 +243,8 @@ TEST_F(DockerNetworks, TheirBridgesAreLetThroughAsLongAsTheyAreDockers) {
   ASSERT_FALSE(failed);
   EXPECT_NE(failed.error().text().find("iptables: no"), std::string::npos);
   EXPECT_EQ(bridges(), Names{});
+  must(docker_->create_network(network_of("macvlan"), soon()));  // which needs none of it
+  must(docker_->delete_network(kNetwork, soon()));
 }
 
 TEST_F(DockerNetworks, NobodyElseDeclaresIntoTheirSet) {
