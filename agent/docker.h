@@ -65,10 +65,6 @@ class DockerAgent final : public DockerPort {
   void network_in_doubt() override;
 
  private:
-  struct BegunNetwork {
-    bool is_new = false;
-    bool on_bridge = false;  // what it forwards is let through
-  };
   struct BegunEndpoint {
     DockerEndpointAnswer answer;
     bool is_new = false;
@@ -87,7 +83,8 @@ class DockerAgent final : public DockerPort {
   Result<void> do_release_pool(const std::string& pool);
   Result<void> do_release_address(const std::string& pool, const IpAddress& address);
 
-  Result<std::set<ResourceId>> begin_network(const DockerNetwork& network, BegunNetwork& begun);
+  Result<void> open_bridge(const std::string& network, Deadline deadline);
+  Result<std::set<ResourceId>> begin_network(const DockerNetwork& network, bool& is_new);
   Result<std::set<ResourceId>> remove_network(const std::string& network);
   Result<std::set<ResourceId>> begin_endpoint(const DockerEndpoint& endpoint, BegunEndpoint& begun);
   Result<std::set<ResourceId>> remove_endpoint(const std::string& network, const std::string& endpoint);

@@ -186,7 +186,7 @@ void DockerAgent::undo(const Begin& removal) {
   if (!undone) log::warning("what failed for Docker is not undone yet", {{"error", undone.error().text()}});
 }
 
-Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& network, BegunNetwork& begun) {
+Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& network, bool& is_new) {
   DockerRecord record;
   record.view = !network.view_of.empty();
   record.internal = network.internal;
@@ -220,11 +220,9 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
   const std::set<ResourceId> waited{network_id(record.network)};
   const bool known_and_there = record_of(network.id) != nullptr;
   if (auto changed = engine_.change(std::move(change)); !changed) return changed.error();
-  begun.is_new = !known_and_there;
+  is_new = !known_and_there;
   records_[network.id] = record;
-  let_bridges_forward();
-  begun.on_bridge = bridge_of(record).has_value();
-  if (begun.is_new) note_age(network.id);
+  if (is_new) note_age(network.id);
   docker_knows(network.id);
   // A declared network need not be whole: containers wait for it as others do.
   return record.view ? std::set<ResourceId>{} : waited;
@@ -384,12 +382,24 @@ Result<std::set<ResourceId>> DockerAgent::begin_leave(const std::string& network
 
 // ---- Docker's side
 
+// The bridge is there by now: other agents of the host take a rule whose bridge is missing for a leftover.
+Result<void> DockerAgent::open_bridge(const std::string& network, Deadline deadline) {
+  using Rule = std::optional<ForwardRule>;
+  auto rule = on_loop<Rule>(io_, deadline, "find the bridge", [this, network]() -> Result<Rule> {
+    let_bridges_forward();
+    const DockerRecord* record = record_of(network);
+    return record != nullptr ? bridge_of(*record) : std::nullopt;
+  });
+  if (!rule) return rule.error();
+  return *rule ? forwards_.wait(**rule, deadline) : Result<void>();
+}
+
 Result<void> DockerAgent::create_network(const DockerNetwork& network, Deadline deadline) {
-  auto begun = std::make_shared<BegunNetwork>();
+  auto is_new = std::make_shared<bool>(false);
   auto made = make_it_so(
-      "create network", [=, this] { return begin_network(network, *begun); }, deadline);
-  if (made && begun->on_bridge) made = forwards_.wait(deadline);
-  if (!made && begun->is_new) undo([this, network] { return remove_network(network.id); });
+      "create network", [=, this] { return begin_network(network, *is_new); }, deadline);
+  if (made) made = open_bridge(network.id, deadline);
+  if (!made && *is_new) undo([this, network] { return remove_network(network.id); });
   return made;
 }
 

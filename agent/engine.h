@@ -145,6 +145,9 @@ class Engine final : public AgentPort {
   // Docker's endpoints (engine_endpoints.cpp).
   void look_at_endpoint(const ResourceId& id);
   void keep_up_with_endpoints();
+  void keep_up_with(const std::map<ResourceId, std::string>& names, const std::set<ResourceId>& gone);
+  Result<void> store_endpoints(const std::map<ResourceId, std::string>& names,
+                               const std::set<ResourceId>& gone);
   Result<void> take_endpoints_along(const ResourceId& id, std::set<ResourceId>& leaving) const;
   std::string sandbox_in_use(const Blueprint::Entry& endpoint) const;
   std::optional<Result<void>> settled(const std::set<ResourceId>& objects) const;

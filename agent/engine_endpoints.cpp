@@ -137,12 +137,40 @@ void Engine::look_at_endpoint(const ResourceId& id) {
   }
 }
 
-// The name is kept, so that a link that is lost is made again where it was. A sandbox never comes back:
-// Docker gives each a path of its own.
 void Engine::keep_up_with_endpoints() {
   if ((named_.empty() && deserted_.empty()) || store_rests_) return;
   const auto names = std::exchange(named_, {});
   const auto gone = std::exchange(deserted_, {});
+  keep_up_with(names, gone);
+}
+
+// What is refused does not keep the rest from being stored; what the store has no room for is tried again.
+void Engine::keep_up_with(const std::map<ResourceId, std::string>& names, const std::set<ResourceId>& gone) {
+  const auto stored = store_endpoints(names, gone);
+  if (stored) return;
+  const bool refused =
+      stored.error().kind == ErrorKind::conflict || stored.error().kind == ErrorKind::invalid;
+  if (refused && names.size() + gone.size() > 1) {
+    for (const auto& name : names) keep_up_with({name}, {});
+    for (const ResourceId& id : gone) keep_up_with({}, {id});
+    return;
+  }
+  log::warning("what became of Docker's endpoints is not stored", {{"error", stored.error().text()}});
+  if (refused) return;
+  named_.insert(names.begin(), names.end());
+  deserted_.insert(gone.begin(), gone.end());
+  store_rests_ = true;
+  endpoints_timer_.expires_after(kStoreRest);
+  endpoints_timer_.async_wait([this](const boost::system::error_code& error) {
+    store_rests_ = false;
+    if (!error && !stopping_) run();
+  });
+}
+
+// The name is kept, so that a link that is lost is made again where it was. A sandbox never comes back:
+// Docker gives each a path of its own.
+Result<void> Engine::store_endpoints(const std::map<ResourceId, std::string>& names,
+                                     const std::set<ResourceId>& gone) {
   ObjectChange found;
   found.set = kDockerSet;
   found.beside.until_boot = true;
@@ -159,17 +187,7 @@ void Engine::keep_up_with_endpoints() {
     found.beside.events.push_back({0, wall_now(), "Deleted", id, kDockerSet,
                                    "its sandbox is gone, and Docker did not say so", std::nullopt});
   }
-  const auto changed = change(std::move(found));
-  if (changed) return;
-  log::warning("what became of Docker's endpoints is not stored", {{"error", changed.error().text()}});
-  named_ = names;
-  deserted_ = gone;
-  store_rests_ = true;
-  endpoints_timer_.expires_after(kStoreRest);
-  endpoints_timer_.async_wait([this](const boost::system::error_code& error) {
-    store_rests_ = false;
-    if (!error && !stopping_) run();
-  });
+  return change(std::move(found));
 }
 
 // ---- networks that Docker does not know
@@ -196,7 +214,8 @@ std::string Engine::sandbox_in_use(const Blueprint::Entry& endpoint) const {
   const bool there = std::any_of(parts.links.begin(), parts.links.end(), [&](const LinkSpec& link) {
     return link.handed && sandbox->find(Mark{endpoint.object.uid, link.role}) != nullptr;
   });
-  return there ? spec->endpoint->sandbox : std::string();
+  const bool lost = !spec->interface.empty() && !spec->endpoint->left;  // and is about to be made again
+  return there || lost ? spec->endpoint->sandbox : std::string();
 }
 
 // With Docker's network go its endpoints: who made them may not be there any more to take them away. Not from

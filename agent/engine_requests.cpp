@@ -222,7 +222,9 @@ Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
   } else {
     verdict.set = *request.set;
     for (const auto& [id, entry] : desired_.entries()) {
-      if (entry->object.set == *request.set) leaving.insert(id);
+      if (entry->object.set != *request.set) continue;
+      leaving.insert(id);
+      if (auto free = take_endpoints_along(id, leaving); !free) return free.error();
     }
     verdict.change.drop_sets.push_back(*request.set);
   }

@@ -175,7 +175,7 @@ int serve(const Options& options, int argc, char** argv) {
   if (auto started = engine.start(); !started) die(started.error());
 
   const std::unique_ptr<ForwardPort> forwards = must(open_forward_keeper([](const Error& error) {
-    log::warning("containers may not hear each other", {{"error", error.text()}});
+    log::warning("the host's firewall and bridges of Docker's", {{"error", error.text()}});
   }));
   const std::unique_ptr<DockerAgent> docker = must(DockerAgent::open(io, engine, *forwards));
   docker->ask_docker_at(options.docker_api_socket);

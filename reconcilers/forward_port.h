@@ -26,13 +26,13 @@ class ForwardPort {
   virtual ~ForwardPort() = default;
 
   // These rules, and no others of these networks and of those that had one before, from now on: what somebody
-  // else throws away comes back. Returns at once.
+  // else throws away comes back. Returns at once. Before the first rule nobody looks at the host's.
   virtual void want(std::set<ForwardRule> rules, const std::set<Uid>& networks = {}) = 0;
   // Whether or not anything told of a change.
   virtual void look_again() = 0;
-  // Until what is wanted now is so. Otherwise the error of the last try, which is repeated later, or
-  // `timeout`.
-  virtual Result<void> wait(std::chrono::steady_clock::time_point deadline) = 0;
+  // Until this rule is there, where it is wanted. Otherwise the error of the last try, which is repeated
+  // later, or `timeout`.
+  virtual Result<void> wait(const ForwardRule& rule, std::chrono::steady_clock::time_point deadline) = 0;
 };
 
 }  // namespace lanwright

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -23,53 +24,73 @@ namespace lanwright {
 namespace {
 
 using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kFirstRetry = 1s;
 constexpr std::chrono::milliseconds kLongestRetry = 1min;
 
+using Failures = std::map<ForwardRule, Error>;
+
+Error failed(const std::string& program, const std::string& words) {
+  return {ErrorKind::busy,        "let through what bridges forward", {}, 0,
+          program + ": " + words, "see " + program + " -S FORWARD"};
+}
+
 // -w: others may be changing rules at the same time.
-Result<std::string> run_tables(const std::string& program, std::vector<std::string> arguments) {
+Result<CommandResult> run_tables(const std::string& program, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {program, "-w", "5"});
-  auto result = run_command(arguments);
-  if (!result) return result.error();
-  if (result->status == 0) return result->words;
-  return Error{ErrorKind::busy,
-               "let through what bridges forward",
-               {},
-               0,
-               program + ": " + result->words,
-               "see " + program + " -S FORWARD"};
+  return run_command(arguments);
 }
 
 bool bridge_exists(const std::string& name) {
   return ::if_nametoindex(name.c_str()) != 0;
 }
 
-// Of one family of addresses, which has a program of its own.
-Result<void> keep(const std::string& program, const std::set<ForwardRule>& wanted,
-                  const std::set<Uid>& ours) {
+Result<void> carry_out(const std::string& program, const ForwardChange& change) {
+  constexpr int kNoSuchRule = 1;  // of -D: somebody else was faster
+  if (change.insert && !can_be_ruled(change.rule.bridge))
+    return Error{ErrorKind::invalid,
+                 "let through what it forwards",
+                 "bridge " + change.rule.bridge,
+                 0,
+                 "iptables takes its name for something else",
+                 "use letters, digits, `.`, `_` and `-`"};
+  std::vector<std::string> arguments = arguments_of(change.rule);
+  arguments.insert(arguments.begin(), change.insert ? "-I" : "-D");
+  auto result = run_tables(program, std::move(arguments));
+  if (!result) return result.error();
+  if (result->status == 0 || (!change.insert && result->status == kNoSuchRule)) return {};
+  return failed(program, result->words);
+}
+
+// Of one family of addresses, which has a program of its own. What fails does not keep the rest from being
+// done.
+void keep(const std::string& program, const std::set<ForwardRule>& wanted, const std::set<Uid>& ours,
+          Failures& failures) {
   auto listing = run_tables(program, {"-S", "FORWARD"});
-  if (!listing) return listing.error();
-  for (const ForwardChange& change :
-       forward_changes(wanted, ours, forward_rules_in(*listing), bridge_exists)) {
-    std::vector<std::string> arguments = arguments_of(change.rule);
-    arguments.insert(arguments.begin(), change.insert ? "-I" : "-D");
-    if (auto changed = run_tables(program, std::move(arguments)); !changed) return changed.error();
+  if (!listing || listing->status != 0) {
+    const Error error = listing ? failed(program, listing->words) : listing.error();
+    for (const ForwardRule& rule : wanted) failures.emplace(rule, error);
+    return;
   }
-  return {};
+  for (const ForwardChange& change :
+       forward_changes(wanted, ours, forward_rules_in(listing->words), bridge_exists)) {
+    if (auto done = carry_out(program, change); !done) failures.emplace(change.rule, done.error());
+  }
 }
 
 bool kernel_has_ipv6() {
   return ::access("/proc/net/if_inet6", F_OK) == 0;
 }
 
-Result<void> keep_all(const std::set<ForwardRule>& wanted, const std::set<Uid>& ours) {
-  for (const char* name : {"iptables", "ip6tables"}) {
+Failures keep_all(const std::set<ForwardRule>& wanted, const std::set<Uid>& ours) {
+  Failures failures;
+  for (const std::string name : {"iptables", "ip6tables"}) {
     const std::string program = find_program(name);
-    if (program.empty() || (name == std::string_view("ip6tables") && !kernel_has_ipv6())) continue;
-    if (auto kept = keep(program, wanted, ours); !kept) return kept;
+    if (program.empty() || (name == "ip6tables" && !kernel_has_ipv6())) continue;
+    keep(program, wanted, ours, failures);
   }
-  return {};
+  return failures;
 }
 
 class ForwardKeeper final : public ForwardPort {
@@ -92,26 +113,29 @@ class ForwardKeeper final : public ForwardPort {
     const std::lock_guard lock(mutex_);
     for (const ForwardRule& rule : rules) ours_.insert(rule.uid);
     ours_.insert(networks.begin(), networks.end());
-    if (asked_ != 0 && rules == wanted_) return;
+    if (rules == wanted_ && failures_.empty()) return;
     wanted_ = std::move(rules);
     ++asked_;
     wake();
   }
   void look_again() override {
     const std::lock_guard lock(mutex_);
+    if (asked_ == 0) return;
     ++asked_;
     wake();
   }
-  Result<void> wait(std::chrono::steady_clock::time_point deadline) override {
+  Result<void> wait(const ForwardRule& rule, Clock::time_point deadline) override {
     std::unique_lock lock(mutex_);
     const std::uint64_t asked = asked_;
-    if (news_.wait_until(lock, deadline, [&] { return done_ >= asked; })) return result_;
-    return Error{ErrorKind::timeout,
-                 "let through what bridges forward",
-                 {},
-                 0,
-                 "iptables does not come to an end",
-                 "see who else changes rules"};
+    if (!news_.wait_until(lock, deadline, [&] { return done_ >= asked; }))
+      return Error{ErrorKind::timeout,
+                   "let through what it forwards",
+                   "bridge " + rule.bridge,
+                   0,
+                   "iptables does not come to an end",
+                   "see who else changes rules"};
+    const auto failure = failures_.find(rule);
+    return failure == failures_.end() ? Result<void>() : Result<void>(failure->second);
   }
 
  private:
@@ -121,6 +145,8 @@ class ForwardKeeper final : public ForwardPort {
     while (await_work()) continue;
   }
   bool await_work();
+  void await_news();
+  void plan_retry(const Failures& failures);
 
   Descriptor wake_;
   std::optional<RuleEvents> events_;
@@ -131,41 +157,57 @@ class ForwardKeeper final : public ForwardPort {
   std::set<Uid> ours_;  // networks of ours that have, or had, rules
   std::uint64_t asked_ = 0;
   std::uint64_t done_ = 0;
-  Result<void> result_;
-  std::optional<Error> told_;           // of the thread
-  std::chrono::milliseconds retry_{0};  // likewise
+  Failures failures_;  // of the last try
+  // Of the thread.
+  std::optional<Error> told_;
+  std::chrono::milliseconds pause_ = kFirstRetry;  // before the next retry
+  std::optional<Clock::time_point> retry_at_;
   bool stopping_ = false;
   std::thread thread_;  // last: it uses all of the above
 };
 
-// Waits for something to do, and does it; false when it is over.
-bool ForwardKeeper::await_work() {
+// Until somebody asks, the kernel tells, or it is time to try again.
+void ForwardKeeper::await_news() {
   std::array<pollfd, 2> sources{pollfd{wake_.get(), POLLIN, 0},
                                 pollfd{events_ ? events_->fd() : -1, POLLIN, 0}};
-  const int timeout = retry_ == 0ms ? -1 : static_cast<int>(retry_.count());
-  const int ready = ::poll(sources.data(), sources.size(), timeout);
+  int timeout = -1;
+  if (retry_at_) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*retry_at_ - Clock::now());
+    timeout = static_cast<int>(std::max(left, 0ms).count());
+  }
+  ::poll(sources.data(), sources.size(), timeout);
   eventfd_t times = 0;
   ::eventfd_read(wake_.get(), &times);
+}
+
+// One turn; false when it is over.
+bool ForwardKeeper::await_work() {
+  await_news();
   const bool lost = events_ && events_->rules_were_lost();
+  const bool retry = retry_at_ && Clock::now() >= *retry_at_;
   std::unique_lock lock(mutex_);
   if (stopping_) return false;
-  const bool asked_again = asked_ != done_ || (lost && !wanted_.empty());
-  const bool retry_is_due = ready == 0;
-  if (!asked_again && !retry_is_due) return true;
+  if (asked_ == done_ && !retry && !(lost && !wanted_.empty())) return true;
   const std::uint64_t asked = asked_;
   const auto wanted = wanted_;
   const auto ours = ours_;
   lock.unlock();
-  Result<void> kept = keep_all(wanted, ours);
-  const auto failure = kept ? std::nullopt : std::optional(kept.error());
-  if (failure && failure != told_) tell_(*failure);
-  told_ = failure;
+  Failures failures = keep_all(wanted, ours);
+  plan_retry(failures);
   lock.lock();
-  retry_ = kept ? 0ms : std::clamp(retry_ * 2, kFirstRetry, kLongestRetry);
-  result_ = std::move(kept);
+  failures_ = std::move(failures);
   done_ = asked;
   news_.notify_all();
   return true;
+}
+
+void ForwardKeeper::plan_retry(const Failures& failures) {
+  const auto first = failures.empty() ? std::nullopt : std::optional(failures.begin()->second);
+  if (first && first != told_) tell_(*first);
+  told_ = first;
+  retry_at_.reset();
+  if (first) retry_at_ = Clock::now() + pause_;
+  pause_ = first ? std::min(pause_ * 2, kLongestRetry) : kFirstRetry;
 }
 
 }  // namespace
@@ -175,7 +217,10 @@ Result<std::unique_ptr<ForwardPort>> open_forward_keeper(std::function<void(cons
   if (!wake) return error_from_errno(errno, "open", "an event descriptor");
   auto events = RuleEvents::open();
   std::optional<RuleEvents> told;
-  if (events) told = std::move(*events);
+  if (events)
+    told = std::move(*events);
+  else
+    tell(events.error());
   return std::unique_ptr<ForwardPort>(
       std::make_unique<ForwardKeeper>(std::move(wake), std::move(told), std::move(tell)));
 }

@@ -27,6 +27,10 @@ std::string value_behind(const std::vector<std::string>& words, std::string_view
 
 }  // namespace
 
+bool can_be_ruled(const std::string& bridge) {
+  return bridge.find_first_of("+!\"'\\") == std::string::npos;
+}
+
 std::vector<std::string> arguments_of(const ForwardRule& rule) {
   return {"FORWARD", "-i",        rule.bridge,
           "-o",      rule.bridge, "-m",

@@ -14,6 +14,10 @@ namespace lanwright {
 // that now does something else, are not among them.
 std::vector<ForwardRule> forward_rules_in(const std::string& listing);
 
+// Whether a rule can name the bridge: iptables reads some characters in its own way (`+`: all names that
+// begin so).
+bool can_be_ruled(const std::string& bridge);
+
 // As arguments behind `-I`, `-D` or `-A`: the chain and the rule.
 std::vector<std::string> arguments_of(const ForwardRule& rule);
 

@@ -137,6 +137,7 @@ class VdePort final : public SwitchPort {
     std::optional<Clock::time_point> plug_due;
     Process new_plug;              // until it is `plug`
     std::optional<Error> failure;  // of a start that nobody waited for, to be told
+    bool watch_due = false;        // one of the two is new: the plug may not watch the switch (no hub) yet
     bool starting() const { return switch_due || plug_due; }
   };
 
@@ -153,6 +154,7 @@ class VdePort final : public SwitchPort {
   void look(const std::string& network, Observed& observed, Touched& touched);
   void find_switch(const SwitchPlaces& places, Running& running);
   void find_plug(const SwitchPlaces& places, Running& running);
+  static void see_to_the_watch(Running& running, const SwitchFact& fact);
   void look_for_strangers(Observed& observed, Touched& touched);
   bool count_ports(const std::string& network, SwitchReport& report);
   void keep_time();
@@ -202,6 +204,8 @@ void VdePort::find_switch(const SwitchPlaces& places, Running& running) {
   say_goodbye(*connection);
   if (!process) return;
   running.process = std::move(*process);
+  running.failure.reset();
+  running.watch_due = true;
   listen(running.process.handle.get());
 }
 
@@ -218,8 +222,17 @@ void VdePort::find_plug(const SwitchPlaces& places, Running& running) {
   running.client = std::move(*client);
   running.new_plug = {};
   running.plug_due.reset();
+  running.failure.reset();
+  running.watch_due = true;
   listen(running.plug.handle.get());
   listen(running.client.fd());
+}
+
+// Whoever started first, and whether or not the loop waited for them: a plug watches a switch that is no hub.
+void VdePort::see_to_the_watch(Running& running, const SwitchFact& fact) {
+  if (!running.watch_due || fact.pid == 0) return;
+  const bool hub = fact.settings.find(" hub=1 ") != std::string::npos;
+  running.watch_due = !hub && !running.client.watch();
 }
 
 // What of this network there is. Level-triggered: whatever happened, the same look.
@@ -255,6 +268,7 @@ void VdePort::look(const std::string& network, Observed& observed, Touched& touc
       fact.plug_pid = running.plug.pid;
       fact.connected = ports->shared.connected;
       for (const plug::PortLine& line : ports->lines) fact.plugs[line.plug.mark] = line.plug;
+      see_to_the_watch(running, fact);
     }
   }
   fact.starting = running.starting();
@@ -584,6 +598,7 @@ Result<bool> VdePort::switch_is_up(const std::string& network, Running& running)
     // An earlier one that still holds the place would answer for ours.
     if (answers && answers->pid == running.process.pid) {
       running.switch_due.reset();
+      running.watch_due = true;
       return true;
     }
   }

@@ -22,7 +22,8 @@ TEST(DockerExample, ShowsContainersAndANamespaceOnOneLan) {
   const auto programs = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   const Finished script =
       run({"/usr/bin/env", docker_host(host), "LANWRIGHT_SOCKET=" + host.agent().socket().string(),
-           "PATH=" + programs.string() + ":/usr/bin:/bin:/usr/sbin:/sbin", SOURCE_DIR "/examples/docker.sh"},
+           "PATH=" + programs.string() + ":/usr/bin:/bin:/usr/sbin:/sbin",
+           std::string(SOURCE_DIR) + "/examples/docker.sh"},
           options);
   EXPECT_TRUE(script.ok()) << script.text();
   EXPECT_NE(script.text().find("0% packet loss"), std::string::npos) << script.text();
@@ -41,7 +42,7 @@ class ComposeExample : public testing::Test {
                   "PATH=/usr/bin:/bin",
                   "/usr/bin/docker-compose",
                   "-f",
-                  SOURCE_DIR "/examples/compose.yml"};
+                  std::string(SOURCE_DIR) + "/examples/compose.yml"};
     command.insert(command.end(), arguments.begin(), arguments.end());
     return run(command, {.limit = 240s});
   }

@@ -121,9 +121,16 @@ void DockerHost::remove(const Words& containers) const {
 }
 
 void DockerHost::remove_networks(const Words& networks) const {
-  Words command{"network", "rm"};
-  std::ranges::copy(networks, std::back_inserter(command));
-  docker_.ask(command);
+  for (const std::string& network : networks) {
+    // Docker counts an endpoint down a moment after the removal of its container is answered.
+    const bool removed = wait_until([&] {
+      const Finished tried = docker_.docker({"network", "rm", network});
+      if (!tried.ok() && tried.err.find("has active endpoints") == std::string::npos)
+        throw HarnessError("docker network rm: " + tried.text());
+      return tried.ok();
+    });
+    if (!removed) throw HarnessError("docker network rm " + network + ": it still has active endpoints");
+  }
 }
 
 // Asks by the API: emulated processors take a second to start the client.

@@ -2,8 +2,12 @@
 // it is one of them, whatever happens to the rules or to the agent.
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <set>
+#include <sstream>
 
 #include "tests/integration/harness.h"
 #include "tests/integration/product.h"
@@ -122,6 +126,67 @@ TEST_F(Forward, ADeclaredNetworkIsLetThroughWhileDockerHasAViewOfIt) {
   remove(kView);
   EXPECT_TRUE(becomes({}));
   EXPECT_EQ(phase_of(*agent_, "networks", "lab"), "Ready");
+}
+
+// An iptables that inserts nothing while a certain file is there.
+class BrokenTables : public Forward {
+ protected:
+  BrokenTables() {
+    kill();
+    std::filesystem::create_directory(programs_);
+    for (const std::string program : {"iptables", "ip6tables"}) {
+      std::ofstream(programs_ / program)
+          << "#!/bin/sh\n[ \"$3\" = -I ] && [ -e " << broken_.string()
+          << " ] && { echo no such luck; exit 4; }\nexec /usr/sbin/" << program << " \"$@\"\n";
+      std::filesystem::permissions(programs_ / program, std::filesystem::perms::owner_all);
+    }
+    AgentOptions options;
+    options.environment = {"PATH=" + programs_.string() + ":/usr/sbin:/usr/bin:/sbin:/bin"};
+    agent_.emplace(sandbox_, options);
+  }
+  void break_them() const { std::ofstream(broken_) << "yes"; }
+  void mend_them() const { std::filesystem::remove(broken_); }
+
+  std::filesystem::path programs_ = sandbox_.directory() / "programs";
+  std::filesystem::path broken_ = sandbox_.directory() / "broken";
+};
+
+TEST_F(BrokenTables, FailWhatNeedsThemAndNothingElse) {
+  break_them();
+  const Json refused = docker("CreateNetwork", {{"NetworkID", kNetwork}, {"Options", Json::object()}});
+  EXPECT_NE(refused.value("Err", "").find("no such luck"), std::string::npos) << refused;
+  EXPECT_FALSE(sandbox_.link(kBridge)) << "it is taken back";
+  EXPECT_EQ(docker("CreateNetwork", {{"NetworkID", kOther}, {"Options", Json::object()}}, "vde"),
+            Json::object());
+  mend_them();
+  create(kNetwork);
+  EXPECT_EQ(let_through(), Names{kBridge});
+}
+
+// Also where somebody else changes rules all the time.
+TEST_F(BrokenTables, AreTriedAgain) {
+  create(kNetwork);
+  break_them();
+  tables({"-F", "FORWARD"});
+  ASSERT_TRUE(wait_until([&] { return agent_->log().find("no such luck") != std::string::npos; }));
+  mend_them();
+  EXPECT_TRUE(wait_until([&] {
+    tables({"-I", "OUTPUT", "-j", "ACCEPT"});
+    tables({"-D", "OUTPUT", "-j", "ACCEPT"});
+    return let_through() == Names{kBridge};
+  }));
+}
+
+// Where nothing is Docker's, nobody runs them.
+TEST_F(BrokenTables, AreLeftAloneWithoutANetworkOfDockers) {
+  std::ofstream(programs_ / "iptables") << "#!/bin/sh\ntouch " << broken_.string() << "\n";
+  declare("");
+  agent_->signal(SIGHUP);
+  ASSERT_TRUE(agent_->wait_notified("RELOADING=1"));
+  ASSERT_TRUE(agent_->wait_notified("READY=1"));
+  EXPECT_EQ(docker("CreateNetwork", {{"NetworkID", kOther}, {"Options", Json::object()}}, "vde"),
+            Json::object());
+  EXPECT_FALSE(std::filesystem::exists(broken_));
 }
 
 // Nothing is forgotten over a kill, and nothing is left.

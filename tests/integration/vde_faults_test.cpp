@@ -6,8 +6,10 @@
 #include <atomic>
 #include <csignal>
 #include <fstream>
+#include <memory>
 #include <thread>
 
+#include "tests/integration/event_stream.h"
 #include "tests/integration/frames.h"
 #include "tests/integration/harness.h"
 #include "tests/integration/product.h"
@@ -196,12 +198,30 @@ TEST_F(SlowSwitch, HoldsUpNobodyElse) {
   expect_works("lan", "e0");
 }
 
+// Whoever waited for it, the plug sees to it that there are ports.
+TEST_F(SlowSwitch, GrowsAsAnyOther) {
+  constexpr std::size_t kPrograms = 45;  // more than a switch begins with
+  apply("version: 1\nname: lan\nnetworks: {lan: {driver: vde, vde: {hub: false}}}\n");
+  let_go();
+  ASSERT_TRUE(reaches(*agent_, "networks", "lan", "Ready"));
+  const pid_t first = switch_of(*agent_, "lan").pid;
+  ASSERT_EQ(::kill(first, SIGKILL), 0);  // the plug, which stays, has watched this one
+  ASSERT_TRUE(wait_until([&] { return switch_of(*agent_, "lan").pid == 0; }));
+  let_go();
+  ASSERT_TRUE(wait_until([&] { return switch_of(*agent_, "lan").pid != 0; }));
+  ASSERT_TRUE(reaches(*agent_, "networks", "lan", "Ready"));
+  std::vector<std::unique_ptr<VdeClient>> programs;
+  for (std::size_t i = 0; i < kPrograms; ++i) {
+    programs.push_back(std::make_unique<VdeClient>(switch_of(*agent_, "lan").socket));
+    ASSERT_TRUE(i == 0 || talk(*programs[i], *programs[0])) << i;
+  }
+}
+
 // Its start fails when it is over, and is tried again.
 TEST_F(SlowSwitch, ThatNeverAnswersIsToldAndStartedAgain) {
+  EventStream events(*agent_);
   apply(networks({"lan"}));
-  EXPECT_TRUE(reaches(*agent_, "networks", "lan", "Retrying"));
-  const std::string message = message_of(*agent_, "networks", "lan");
-  EXPECT_NE(message.find("does not answer"), std::string::npos) << message;
+  events.expect("Failed", "network lan", "it does not answer: ");
   let_go();
   expect_works("lan", "e0");
 }
@@ -212,11 +232,14 @@ TEST_F(SlowSwitch, HoldsUpNoOtherNetworkOfDockers) {
   const std::string endpoint(64, 'c');
   std::atomic<bool> answered = false;
   Json answer;
-  std::thread asks([&] {
+  std::jthread asks([&] {
     answer = ask("vde", "CreateNetwork", {{"NetworkID", slow}, {"Options", Json::object()}});
     answered = true;
   });
-  EXPECT_TRUE(reaches(*agent_, "networks", slow.substr(0, 12), "Applying"));
+  EXPECT_TRUE(wait_until([&] {
+    const Json networks = agent_->get_json("/v1/networks");
+    return networks.size() == 1 && networks.at(0).at("status").at("phase") == "Applying";
+  }));
   EXPECT_EQ(ask("bridge", "CreateNetwork", {{"NetworkID", quick}, {"Options", Json::object()}}),
             Json::object());
   EXPECT_TRUE(ask("bridge", "CreateEndpoint", {{"NetworkID", quick}, {"EndpointID", endpoint}})

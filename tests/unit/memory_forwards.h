@@ -33,9 +33,12 @@ class MemoryForwards final : public ForwardPort {
     networks_.insert(networks.begin(), networks.end());
   }
   void look_again() override {}
-  Result<void> wait(std::chrono::steady_clock::time_point /*deadline*/) override {
+  Result<void> wait(const ForwardRule& rule, std::chrono::steady_clock::time_point /*deadline*/) override {
     const std::lock_guard lock(mutex_);
-    return failure_ ? Result<void>(*failure_) : Result<void>();
+    return failure_ || !rules_.contains(rule)
+               ? Result<void>(failure_.value_or(
+                     Error{ErrorKind::internal, "wait", rule.bridge, 0, "nobody wants it", {}}))
+               : Result<void>();
   }
 
  private:

@@ -40,6 +40,11 @@ TEST(ForwardRules, WhatIsWrittenIsRead) {
   EXPECT_EQ(forward_rules_in(line), std::vector<ForwardRule>{a});
 }
 
+TEST(ForwardRules, NamesThatMeanMoreThanOneBridgeAreNotUsed) {
+  for (const char* name : {"lw-a", "br0", "br_0.5"}) EXPECT_TRUE(can_be_ruled(name)) << name;
+  for (const char* name : {"br+", "!br", "b\"r", "b'r", "b\\r"}) EXPECT_FALSE(can_be_ruled(name)) << name;
+}
+
 TEST(ForwardRules, WhatIsMissingIsInserted) {
   EXPECT_EQ(forward_changes({a, b}, {}, {a}, all_exist), (Changes{{true, b}}));
   EXPECT_EQ(forward_changes({a, b}, {}, {b, a}, all_exist), Changes{});
