@@ -28,7 +28,9 @@ class DockerIpam : public testing::Test {
     const HttpAnswer answer = http(agent_->docker_socket(socket), "POST", "/" + name,
                                    body.is_null() ? "" : body.dump(), {"Accept: application/json"});
     if (answer.status != 200) throw HarnessError(name + ": " + std::to_string(answer.status) + answer.body);
-    return Json::parse(answer.body);
+    Json json = Json::parse(answer.body, nullptr, false);
+    if (json.is_discarded()) throw HarnessError(name + ": the answer was cut off: " + answer.body);
+    return json;
   }
   std::string request_pool(const std::string& cidr, const std::string& range = "", bool v6 = false) const {
     const Json answer = call("IpamDriver.RequestPool", {{"AddressSpace", "lanwright"},
