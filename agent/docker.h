@@ -97,6 +97,7 @@ class DockerAgent final : public DockerPort {
   // Of networks whose object somebody else removed.
   Result<void> drop_idle_records();
   const DockerRecord* record_of(const std::string& network) const;
+  Error missing_network(const std::string& id) const;  // when there is no record_of() it
   const Blueprint::Entry* find_endpoint(const std::string& network, const std::string& endpoint) const;
   std::string free_name(Kind kind, const std::string& id) const;
   std::set<ResourceId> stale_beside(const DockerEndpoint& endpoint, const DockerRecord& record) const;

@@ -97,6 +97,17 @@ bool share_an_address(const std::vector<IpPrefix>& a, const std::vector<IpPrefix
 
 // ---- the loop's side
 
+Error DockerAgent::missing_network(const std::string& id) const {
+  const auto known = records_.find(id);
+  if (known == records_.end() || !known->second.view) return unknown_network(id);
+  return {ErrorKind::not_found,
+          "find",
+          "network " + known->second.network,
+          0,
+          "it is not declared any more, and Docker's network " + id.substr(0, kShortId) + " is a view of it",
+          "declare it again: lanwright apply -f FILE"};
+}
+
 const DockerRecord* DockerAgent::record_of(const std::string& network) const {
   const auto found = records_.find(network);
   if (found == records_.end()) return nullptr;
@@ -263,7 +274,7 @@ std::set<ResourceId> DockerAgent::stale_beside(const DockerEndpoint& endpoint,
 Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& endpoint,
                                                          BegunEndpoint& begun) {
   const DockerRecord* record = record_of(endpoint.network);
-  if (record == nullptr) return unknown_network(endpoint.network);
+  if (record == nullptr) return missing_network(endpoint.network);
   docker_knows(endpoint.network);
   const auto* network = engine_.desired().find(network_id(record->network));
   const auto& carrier = std::get<NetworkSpec>(*network->object.spec);
@@ -338,7 +349,7 @@ std::vector<RouteSpec> DockerAgent::ways_out(const AttachmentSpec& endpoint,
 Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network, const std::string& endpoint,
                                                      const std::string& sandbox, DockerJoin& answer) {
   const DockerRecord* record = record_of(network);
-  if (record == nullptr) return unknown_network(network);
+  if (record == nullptr) return missing_network(network);
   const auto* known = find_endpoint(network, endpoint);
   if (known == nullptr) return unknown_endpoint(endpoint);
   AttachmentSpec spec = *endpoint_of(*known);

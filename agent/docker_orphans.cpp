@@ -26,10 +26,11 @@ const AttachmentSpec* endpoint_of(const Blueprint::Entry& entry, const std::stri
   return its && !entry.object.deleting ? spec : nullptr;
 }
 
-bool has_sandbox(const AttachmentSpec& spec, const Observed& observed) {
+// Otherwise Docker may have taken it out again while nobody listened here.
+bool is_in_sandbox(const Blueprint::Entry& entry, const AttachmentSpec& spec, const Observed& observed) {
   if (spec.endpoint->sandbox.empty()) return false;
   const NamespaceFacts* sandbox = observed.find(spec.endpoint->sandbox);
-  return sandbox != nullptr && sandbox->present;
+  return sandbox != nullptr && sandbox->present && !sandbox->marked(entry.object.uid).empty();
 }
 
 std::string advice(const DockerRecord& record, const std::string& id) {
@@ -105,7 +106,8 @@ DockerQuestion DockerAgent::question_now() {
     for (const ResourceId& attachment : engine_.desired().attachments_of(record.network)) {
       const auto* entry = engine_.desired().find(attachment);
       const AttachmentSpec* spec = endpoint_of(*entry, id);
-      if (spec == nullptr || !engine_.observed().complete || has_sandbox(*spec, engine_.observed())) continue;
+      if (spec == nullptr || !engine_.observed().complete || is_in_sandbox(*entry, *spec, engine_.observed()))
+        continue;
       if (is_young(spec->endpoint->endpoint))
         question.young_endpoints = true;
       else

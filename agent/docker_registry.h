@@ -25,7 +25,7 @@ struct AskedNetwork {
   bool young = false;
 };
 
-// An endpoint that has no sandbox, as it was when Docker was asked.
+// An endpoint whose link is in no sandbox, as it was when Docker was asked.
 struct AskedEndpoint {
   std::string network;   // Docker's id
   std::string endpoint;  // Docker's id

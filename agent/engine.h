@@ -148,6 +148,7 @@ class Engine final : public AgentPort {
   void keep_up_with(const std::map<ResourceId, std::string>& names, const std::set<ResourceId>& gone);
   Result<void> store_endpoints(const std::map<ResourceId, std::string>& names,
                                const std::set<ResourceId>& gone);
+  Result<void> free_of_containers(const ResourceId& what, const ResourceId& attachment) const;
   Result<void> take_endpoints_along(const ResourceId& id, std::set<ResourceId>& leaving) const;
   std::string sandbox_in_use(const Blueprint::Entry& endpoint) const;
   std::optional<Result<void>> settled(const std::set<ResourceId>& objects) const;

@@ -218,24 +218,29 @@ std::string Engine::sandbox_in_use(const Blueprint::Entry& endpoint) const {
   return there || lost ? spec->endpoint->sandbox : std::string();
 }
 
+Result<void> Engine::free_of_containers(const ResourceId& what, const ResourceId& attachment) const {
+  const auto* entry = desired_.find(attachment);
+  const std::string sandbox = entry != nullptr ? sandbox_in_use(*entry) : std::string();
+  if (sandbox.empty()) return {};
+  return Error{ErrorKind::conflict,
+               "delete",
+               what.text(),
+               0,
+               "it is in use by " + attachment.text() + ": a container has it, in the sandbox " + sandbox,
+               "stop the container or disconnect it first; of one that Docker does not know any more, end "
+               "the processes and `umount " +
+                   sandbox + "`"};
+}
+
 // With Docker's network go its endpoints: who made them may not be there any more to take them away. Not from
 // under a container.
 Result<void> Engine::take_endpoints_along(const ResourceId& id, std::set<ResourceId>& leaving) const {
-  if (id.kind != Kind::network || desired_.find(id)->object.set != kDockerSet) return {};
+  if (desired_.find(id)->object.set != kDockerSet) return {};
+  if (id.kind == Kind::attachment) return free_of_containers(id, id);
+  if (id.kind != Kind::network) return {};
   for (const ResourceId& attachment : desired_.attachments_of(id.name)) {
-    const auto* entry = desired_.find(attachment);
-    if (endpoint_of(entry) == nullptr) continue;
-    const std::string sandbox = sandbox_in_use(*entry);
-    if (!sandbox.empty())
-      return Error{
-          ErrorKind::conflict,
-          "delete",
-          id.text(),
-          0,
-          "it is in use by " + attachment.text() + ": a container has it, in the sandbox " + sandbox,
-          "stop the container or disconnect it first; of one that Docker does not know any more, end "
-          "the processes and `umount " +
-              sandbox + "`"};
+    if (endpoint_of(desired_.find(attachment)) == nullptr) continue;
+    if (auto free = free_of_containers(id, attachment); !free) return free;
     leaving.insert(attachment);
   }
   return {};

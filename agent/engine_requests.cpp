@@ -244,7 +244,9 @@ Result<ApplyOutcome> Engine::do_remove(const DeleteRequest& request) {
                    id.text(),
                    0,
                    "it is in use by " + user->object.id.text(),
-                   "remove that first, or both together with their set"};
+                   user->object.set == kDockerSet
+                       ? "that is a container's: stop the container, or disconnect it first"
+                       : "remove that first, or both together with their set"};
     verdict.outcomes.push_back({id, "removed"});
     if (!entry->object.deleting) verdict.removed.push_back(id);
   }

@@ -81,12 +81,28 @@ class Allocation {
     return {};
   }
 
-  Leases keep(const Leases& had) {
+  // An endpoint of Docker's, whose address nobody chose here: what is held or reserved it cannot have.
+  Result<void> admit(const Blueprint::Entry& entry) {
+    for (const IpPrefix& address : spec_of(entry).addresses) {
+      if (taken_.insert(address.address).second) continue;
+      const auto holder = declared_.find(address.address);
+      return refused(
+          entry.object.id,
+          address.address.text() + (holder == declared_.end() ? " is reserved by the network"
+                                                              : " is held by " + holder->second->text()),
+          "choose another one (--ip), or have Docker keep to a range of its own (--ip-range)");
+    }
+    return {};
+  }
+
+  Leases keep(const Blueprint::Entry& entry) {
     Leases kept;
-    for (const IpPrefix& lease : had) {
+    for (const IpPrefix& lease : entry.object.leases) {
       const bool fits =
           std::any_of(pools_.begin(), pools_.end(), [&](const Pool& pool) { return pool.holds(lease); });
-      if (fits && taken_.insert(lease.address).second) kept.push_back(lease);
+      if (!fits || !taken_.insert(lease.address).second) continue;
+      kept.push_back(lease);
+      declared_.emplace(lease.address, &entry.object.id);
     }
     return kept;
   }
@@ -142,13 +158,20 @@ Result<std::map<ResourceId, Leases>> lease_addresses(const Blueprint& desired, c
   Allocation allocation(*spec);
   if (!spec->subnets.empty()) {
     for (const auto* entry : attachments) {
+      if (spec_of(*entry).endpoint) continue;
       if (auto declared = allocation.declare(*entry); !declared) return declared.error();
     }
   }
   // Whoever has an address keeps it, before others are given one.
   std::map<const Blueprint::Entry*, Leases> leases;
   for (const auto* entry : attachments)
-    leases[entry] = wants_lease(spec_of(*entry)) ? allocation.keep(entry->object.leases) : Leases{};
+    leases[entry] = wants_lease(spec_of(*entry)) ? allocation.keep(*entry) : Leases{};
+  if (!spec->subnets.empty()) {
+    for (const auto* entry : attachments) {
+      if (!spec_of(*entry).endpoint) continue;
+      if (auto admitted = allocation.admit(*entry); !admitted) return admitted.error();
+    }
+  }
   for (const auto* entry : attachments) {
     Leases& its = leases[entry];
     if (wants_lease(spec_of(*entry))) {

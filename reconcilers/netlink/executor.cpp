@@ -1,8 +1,11 @@
 #include "reconcilers/netlink/executor.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <fstream>
 #include <map>
 #include <optional>
 #include <set>
@@ -13,6 +16,7 @@
 #include "reconcilers/netlink/address_codec.h"
 #include "reconcilers/netlink/errors.h"
 #include "reconcilers/netlink/link_codec.h"
+#include "reconcilers/netlink/namespace.h"
 #include "reconcilers/netlink/netlink_port.h"
 #include "reconcilers/netlink/request.h"
 #include "reconcilers/netlink/route_codec.h"
@@ -157,6 +161,7 @@ class Stage {
   void refuse_taken_names(Socket& socket, Batch& batch);
   void judge(Socket& socket, std::size_t owner, std::span<const Reply> replies);
   bool has_other_length(const AddAddress& step) const;
+  Reply enable_ipv6(Socket& socket, std::size_t owner, const AddAddress& step, const Reply& refused);
   Reply replace_own_route(Socket& socket, const AddRoute& step, const Reply& refused);
   void undo_creation(Socket& socket, const CreateLink& step);
   Reply change_while_down(Socket& socket, const ChangeLink& step);
@@ -456,6 +461,8 @@ void Stage::judge(Socket& socket, std::size_t owner, std::span<const Reply> repl
     if (reply.error == EBUSY && (change->rename || change->mac)) reply = change_while_down(socket, *change);
   } else if (const auto* address = std::get_if<AddAddress>(&step)) {
     if (reply.error == EEXIST && !has_other_length(*address)) reply = {};
+    if (reply.error == EACCES && !address->where.netns.empty())
+      reply = enable_ipv6(socket, owner, *address, reply);
   } else if (const auto* route = std::get_if<AddRoute>(&step)) {
     if (reply.error == EEXIST) reply = replace_own_route(socket, *route, reply);
   } else if (const auto* create = std::get_if<CreateLink>(&step)) {
@@ -471,6 +478,21 @@ bool Stage::has_other_length(const AddAddress& step) const {
          std::any_of(link->addresses.begin(), link->addresses.end(), [&](const AddressFact& fact) {
            return fact.prefix.address == step.address.address && fact.prefix.length != step.address.length;
          });
+}
+
+// Docker disables IPv6 for links to come in its sandboxes, and enables it for each of its own.
+Reply Stage::enable_ipv6(Socket& socket, std::size_t owner, const AddAddress& step, const Reply& refused) {
+  const LinkFact* link = find(owner, step.where);
+  if (step.address.address.family != AF_INET6 || link == nullptr) return refused;
+  if (!descriptor_of(owner, step.where.netns)) return refused;
+  {
+    const NamespaceVisit visit(namespaces_.at(step.where.netns));
+    if (visit.error() != 0) return refused;
+    std::ofstream disabled("/proc/sys/net/ipv6/conf/" + step.where.name + "/disable_ipv6");
+    if (!(disabled << "0" << std::flush)) return refused;
+  }
+  ++writes_;
+  return perform_one(socket, add_address(link->ifindex, step.address));
 }
 
 // The agent's own route gives way to its successor; a stranger's stays.

@@ -129,6 +129,25 @@ TEST_F(Repair, TheParentReturnsAndContainersHaveAllBack) {
   EXPECT_EQ(host_.sandbox().links(), (Words{"docker0", "p0"}));
 }
 
+// In its sandboxes Docker disables IPv6 for links to come.
+TEST_F(Repair, Ipv6ComesBackWithTheParent) {
+  add_parent();
+  host_.create("macvlan", "lan",
+               {"--ipv6", "--subnet", "10.5.0.0/24", "--subnet", "fd05::/64", "--gateway", "10.5.0.1", "-o",
+                "parent=p0"});
+  host_.run("c1", "lan", {"--ip6", "fd05::77"});
+  host_.run("c2", "lan");
+  ASSERT_TRUE(ping(host_.netns("c2"), "fd05::77"));
+  EXPECT_TRUE(wait_until([&] { return host_.phase_of_attachment("c1", "lan") == "Ready"; }));
+  host_.sandbox().ip("link del p0");
+  EXPECT_TRUE(wait_until([&] { return host_.interfaces("c1").empty() && host_.interfaces("c2").empty(); }));
+  add_parent();
+  EXPECT_TRUE(
+      wait_until([&] { return ping(host_.netns("c2"), "fd05::77") && ping(host_.netns("c1"), "10.5.0.1"); }));
+  EXPECT_EQ(host_.default_route("c1"), "10.5.0.1");
+  remove_lan();
+}
+
 TEST_F(Repair, ContainersStopWhileTheParentIsGone) {
   if (tests_dockers_own()) GTEST_SKIP() << "Docker's own repairs nothing";
   make_lan("macvlan");

@@ -206,6 +206,68 @@ TEST_F(DockerNetworks, AViewLeavesTheDeclaredNetworkAlone) {
   EXPECT_TRUE(has_network("lab"));
 }
 
+TEST_F(DockerNetworks, AViewGivesNobodysAddressAway) {
+  ApplyRequest request;
+  request.set.name = "campus";
+  Subnet subnet;
+  subnet.cidr = prefix("10.0.0.0/24");
+  subnet.gateway = prefix("10.0.0.1/24").address;
+  subnet.reserved["printer"] = prefix("10.0.0.9/24").address;
+  request.set.networks["lab"].driver = "bridge";
+  request.set.networks["lab"].subnets = {subnet};
+  AttachmentSpec& host = request.set.attachments["h1"];
+  host.network = "lab";
+  host.netns = "r1";
+  host.interface = "eth0";
+  must(engine_->apply(request, soon()));
+  const auto leases = [this] {
+    return on_loop([this] { return engine_->desired().find({Kind::attachment, "h1"})->object.leases; });
+  };
+  const std::vector<IpPrefix> its{prefix("10.0.0.2/24")};
+  ASSERT_EQ(leases(), its);
+  DockerNetwork view;
+  view.id = kNetwork;
+  view.view_of = "lab";
+  must(docker_->create_network(view, soon()));
+  for (const auto& [address, words] :
+       std::map<std::string, std::string>{{"10.0.0.2/24", "held by attachment h1"},
+                                          {"10.0.0.9/24", "reserved"},
+                                          {"10.0.0.1/24", "reserved"}}) {
+    const auto refused = docker_->create_endpoint(endpoint_with(address), soon());
+    ASSERT_FALSE(refused) << address;
+    EXPECT_NE(refused.error().text().find(words), std::string::npos) << refused.error().text();
+    EXPECT_NE(refused.error().text().find("--ip-range"), std::string::npos) << refused.error().text();
+  }
+  must(docker_->create_endpoint(endpoint_with("10.0.0.3/24"), soon()));
+  EXPECT_EQ(leases(), its);
+  request.set.attachments["h2"] = host;
+  request.set.attachments["h2"].interface = "eth1";
+  must(engine_->apply(request, soon()));
+  EXPECT_EQ(leases(), its);
+  on_loop([this] {
+    EXPECT_EQ(engine_->desired().find({Kind::attachment, "h2"})->object.leases,
+              std::vector<IpPrefix>{prefix("10.0.0.4/24")});
+  });
+}
+
+TEST_F(DockerNetworks, AViewWhoseNetworkIsGoneSaysSo) {
+  ApplyRequest request;
+  request.set.name = "campus";
+  request.set.networks["lab"].driver = "bridge";
+  must(engine_->apply(request, soon()));
+  DockerNetwork view;
+  view.id = kNetwork;
+  view.view_of = "lab";
+  must(docker_->create_network(view, soon()));
+  must(engine_->remove({std::nullopt, std::string("campus"), std::nullopt, {}}, soon()));
+  const auto refused = docker_->create_endpoint(endpoint_with(""), soon());
+  ASSERT_FALSE(refused);
+  for (const char* word : {"network lab", "not declared any more", "lanwright apply"})
+    EXPECT_NE(refused.error().text().find(word), std::string::npos) << refused.error().text();
+  must(engine_->apply(request, soon()));
+  must(docker_->create_endpoint(endpoint_with(""), soon()));
+}
+
 TEST_F(DockerNetworks, TheirBridgesAreLetThroughAsLongAsTheyAreDockers) {
   const auto bridges = [this] {
     std::set<std::string> names;

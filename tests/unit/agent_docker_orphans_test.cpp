@@ -228,6 +228,18 @@ TEST_F(DockerOrphans, AnEndpointWithASandboxIsItsSandboxs) {
   on_loop([this] { EXPECT_NE(attachment(), nullptr); });
 }
 
+// `docker network disconnect` while the agent was away: the link is back on the host, the sandbox goes on.
+TEST_F(DockerOrphans, AnEndpointThatWasTakenOutOfItsSandboxIsCollected) {
+  FakeDocker docker(socket());
+  docker.has({kNetwork});
+  docker.has_endpoints(kNetwork, {});
+  const DockerJoin join = start_container("bridge");
+  kernel([&](test::MemoryKernel& host) { host.move_link({kSandbox, "eth0"}, {"", join.interface}, false); });
+  restart();
+  EXPECT_TRUE(eventually([this] { return attachment() == nullptr; }));
+  EXPECT_TRUE(eventually([&] { return in("", join.interface) == nullptr; }));
+}
+
 TEST_F(DockerOrphans, AnEndpointThatIsJoinedWhileDockerIsAskedStays) {
   must(docker_->create_network(network_of("bridge"), soon()));
   must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
@@ -273,6 +285,8 @@ TEST_F(DockerOrphans, NotFromUnderAContainer) {
   for (const std::string& word : {std::string("attachment eeeeeeeeeeee"), std::string(kSandbox),
                                   std::string("stop the container or disconnect it")})
     EXPECT_NE(refused.error().text().find(word), std::string::npos) << refused.error().text();
+  EXPECT_FALSE(engine_->remove({ResourceId{Kind::attachment, "eeeeeeeeeeee"}, std::nullopt, std::nullopt, {}},
+                               soon()));
   EXPECT_EQ(records(), 1U);
   on_loop([this] { EXPECT_NE(attachment(), nullptr); });
   kernel([](test::MemoryKernel& host) {  // its link, which comes back with its parent
