@@ -60,6 +60,20 @@ inline DockerEndpoint endpoint_with(const std::string& address, const std::strin
   return endpoint;
 }
 
+// A declared bridge `lab` of the set `campus`, and Docker's view of it.
+inline ApplyRequest campus() {
+  ApplyRequest request;
+  request.set.name = "campus";
+  request.set.networks["lab"].driver = "bridge";
+  return request;
+}
+inline DockerNetwork view_of_lab(const std::string& id = kNetwork) {
+  DockerNetwork view;
+  view.id = id;
+  view.view_of = "lab";
+  return view;
+}
+
 class DockerNetworks : public testing::Test {
  public:
   ~DockerNetworks() override { close(); }

@@ -188,13 +188,9 @@ TEST_F(DockerNetworks, WhatFailsIsTakenBack) {
 }
 
 TEST_F(DockerNetworks, AViewLeavesTheDeclaredNetworkAlone) {
-  DockerNetwork view;
-  view.id = kNetwork;
-  view.view_of = "lab";
+  const DockerNetwork view = view_of_lab();
   EXPECT_EQ(docker_->create_network(view, soon()).error().kind, ErrorKind::not_found);
-  ApplyRequest request;
-  request.set.name = "campus";
-  request.set.networks["lab"].driver = "bridge";
+  ApplyRequest request = campus();
   must(engine_->apply(request, soon()));
   must(docker_->create_network(view, soon()));
   must(docker_->create_endpoint(endpoint_with(""), soon()));
@@ -207,13 +203,11 @@ TEST_F(DockerNetworks, AViewLeavesTheDeclaredNetworkAlone) {
 }
 
 TEST_F(DockerNetworks, AViewGivesNobodysAddressAway) {
-  ApplyRequest request;
-  request.set.name = "campus";
+  ApplyRequest request = campus();
   Subnet subnet;
   subnet.cidr = prefix("10.0.0.0/24");
   subnet.gateway = prefix("10.0.0.1/24").address;
   subnet.reserved["printer"] = prefix("10.0.0.9/24").address;
-  request.set.networks["lab"].driver = "bridge";
   request.set.networks["lab"].subnets = {subnet};
   AttachmentSpec& host = request.set.attachments["h1"];
   host.network = "lab";
@@ -225,9 +219,7 @@ TEST_F(DockerNetworks, AViewGivesNobodysAddressAway) {
   };
   const std::vector<IpPrefix> its{prefix("10.0.0.2/24")};
   ASSERT_EQ(leases(), its);
-  DockerNetwork view;
-  view.id = kNetwork;
-  view.view_of = "lab";
+  const DockerNetwork view = view_of_lab();
   must(docker_->create_network(view, soon()));
   for (const auto& [address, words] :
        std::map<std::string, std::string>{{"10.0.0.2/24", "held by attachment h1"},
@@ -251,13 +243,9 @@ TEST_F(DockerNetworks, AViewGivesNobodysAddressAway) {
 }
 
 TEST_F(DockerNetworks, AViewWhoseNetworkIsGoneSaysSo) {
-  ApplyRequest request;
-  request.set.name = "campus";
-  request.set.networks["lab"].driver = "bridge";
+  ApplyRequest request = campus();
   must(engine_->apply(request, soon()));
-  DockerNetwork view;
-  view.id = kNetwork;
-  view.view_of = "lab";
+  const DockerNetwork view = view_of_lab();
   must(docker_->create_network(view, soon()));
   must(engine_->remove({std::nullopt, std::string("campus"), std::nullopt, {}}, soon()));
   const auto refused = docker_->create_endpoint(endpoint_with(""), soon());
@@ -275,15 +263,11 @@ TEST_F(DockerNetworks, TheirBridgesAreLetThroughAsLongAsTheyAreDockers) {
     return names;
   };
   using Names = std::set<std::string>;
-  ApplyRequest request;
-  request.set.name = "campus";
-  request.set.networks["lab"].driver = "bridge";
+  ApplyRequest request = campus();
   must(engine_->apply(request, soon()));
   EXPECT_EQ(bridges(), Names{}) << "Docker has nothing to do with it";
   must(docker_->create_network(network_of("bridge"), soon()));
-  DockerNetwork view;
-  view.id = std::string(64, 'e');
-  view.view_of = "lab";
+  const DockerNetwork view = view_of_lab(std::string(64, 'e'));
   must(docker_->create_network(view, soon()));
   const Names both{"lw-" + std::string(kName), "lw-lab"};
   EXPECT_EQ(bridges(), both);

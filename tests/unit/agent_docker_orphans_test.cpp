@@ -59,10 +59,14 @@ class DockerOrphans : public DockerNetworks {
     return must(engine_->describe({Kind::network, name}, soon())).object->status.orphaned;
   }
   bool becomes_orphaned(bool expected = true) {
-    for (const auto end = soon(); std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(1ms)) {
-      if (orphaned() == expected) return true;
+    const auto end = soon();
+    std::uint64_t last = 0;
+    while (orphaned() != expected) {  // each change of it is an event
+      const auto news = engine_->events_after(last, 1000, end);
+      if (news.empty()) return false;
+      last = news.back().id;
     }
-    return false;
+    return true;
   }
   std::vector<Event> events(const std::string& type) {
     auto all = engine_->recent_events(1000);
@@ -167,13 +171,9 @@ TEST_F(DockerOrphans, ReasonsToAskAreHeard) {
 }
 
 TEST_F(DockerOrphans, AViewIsTold) {
-  ApplyRequest request;
-  request.set.name = "campus";
-  request.set.networks["lab"].driver = "bridge";
+  ApplyRequest request = campus();
   must(engine_->apply(request, soon()));
-  DockerNetwork view;
-  view.id = kNetwork;
-  view.view_of = "lab";
+  const DockerNetwork view = view_of_lab();
   must(docker_->create_network(view, soon()));
   FakeDocker docker(socket());
   restart();
