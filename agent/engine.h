@@ -117,6 +117,15 @@ class Engine final : public AgentPort {
   };
   struct Verdict;  // what a request would change (engine_verdict.h)
 
+  // What Docker makes of a link that it has moved into a sandbox.
+  struct SeenEndpoint {
+    std::string interface;
+    bool way_out = false;
+    bool way_out6 = false;
+    bool operator==(const SeenEndpoint&) const = default;
+  };
+  static SeenEndpoint seen_in_sandbox(const AttachmentSpec& spec, const LinkFact& fact);
+
   // Somebody who waits for objects, not for sets.
   struct Settler {
     Ticket ticket = 0;
@@ -145,8 +154,8 @@ class Engine final : public AgentPort {
   // Docker's endpoints (engine_endpoints.cpp).
   void look_at_endpoint(const ResourceId& id);
   void keep_up_with_endpoints();
-  void keep_up_with(const std::map<ResourceId, std::string>& names, const std::set<ResourceId>& gone);
-  Result<void> store_endpoints(const std::map<ResourceId, std::string>& names,
+  void keep_up_with(const std::map<ResourceId, SeenEndpoint>& seen, const std::set<ResourceId>& gone);
+  Result<void> store_endpoints(const std::map<ResourceId, SeenEndpoint>& seen,
                                const std::set<ResourceId>& gone);
   Result<void> free_of_containers(const ResourceId& what, const ResourceId& attachment) const;
   Result<void> take_endpoints_along(const ResourceId& id, std::set<ResourceId>& leaving) const;
@@ -246,7 +255,7 @@ class Engine final : public AgentPort {
   std::vector<std::shared_ptr<Waiter>> waiters_;
   std::vector<Settler> settlers_;
   Ticket last_ticket_ = 0;
-  std::map<ResourceId, std::string> named_;  // endpoints that Docker has moved and named, with the name
+  std::map<ResourceId, SeenEndpoint> seen_;  // endpoints of which Docker has made something else since
   std::set<ResourceId> deserted_;            // endpoints whose sandbox is gone
   bool store_rests_ = false;                 // both wait until it is asked again
   std::mt19937_64 random_;

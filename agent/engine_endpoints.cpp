@@ -119,45 +119,60 @@ void Engine::dismiss_settlers() {
   for (Settler& settler : std::exchange(settlers_, {})) settler.done(being_stopped());
 }
 
-// Docker moves the link, renames it and sets it up, in this order, and tells nobody.
+Engine::SeenEndpoint Engine::seen_in_sandbox(const AttachmentSpec& spec, const LinkFact& fact) {
+  SeenEndpoint seen;
+  seen.interface = spec.interface.empty() ? fact.name : spec.interface;
+  for (const RouteFact& each : fact.routes) {
+    if (each.route.to.length != 0) continue;
+    (each.route.to.address.family == AF_INET6 ? seen.way_out6 : seen.way_out) = true;
+  }
+  return seen;
+}
+
+// Docker moves the link, renames it, sets it up and lets it lead out or not, in this order, and tells nobody.
+// The last thing it may change at any time, when other networks are connected.
 void Engine::look_at_endpoint(const ResourceId& id) {
   const auto* entry = desired_.find(id);
   const AttachmentSpec* spec = endpoint_of(entry);
   if (spec == nullptr || spec->endpoint->sandbox.empty() || spec->endpoint->left) return;
   const NamespaceFacts* sandbox = observed_.find(spec->endpoint->sandbox);
   if (sandbox == nullptr) return;
-  if (!spec->interface.empty()) {
-    if (!sandbox->present) deserted_.insert(id);
+  if (!sandbox->present) {
+    if (!spec->interface.empty()) deserted_.insert(id);
     return;
   }
   const Parts parts = entry->parts();
   for (const LinkSpec& link : parts.links) {
     const LinkFact* fact = link.handed ? sandbox->find(Mark{entry->object.uid, link.role}) : nullptr;
-    if (fact != nullptr && fact->up && fact->name != link.where.name) named_[id] = fact->name;
+    if (fact == nullptr || !fact->up || fact->group == kUnfinishedGroup) continue;
+    if (spec->interface.empty() && fact->name == link.where.name) continue;  // not renamed yet
+    const SeenEndpoint seen = seen_in_sandbox(*spec, *fact);
+    const EndpointEnd& known = *spec->endpoint;
+    if (seen != SeenEndpoint{spec->interface, known.way_out, known.way_out6}) seen_[id] = seen;
   }
 }
 
 void Engine::keep_up_with_endpoints() {
-  if ((named_.empty() && deserted_.empty()) || store_rests_) return;
-  const auto names = std::exchange(named_, {});
+  if ((seen_.empty() && deserted_.empty()) || store_rests_) return;
+  const auto seen = std::exchange(seen_, {});
   const auto gone = std::exchange(deserted_, {});
-  keep_up_with(names, gone);
+  keep_up_with(seen, gone);
 }
 
 // What is refused does not keep the rest from being stored; what the store has no room for is tried again.
-void Engine::keep_up_with(const std::map<ResourceId, std::string>& names, const std::set<ResourceId>& gone) {
-  const auto stored = store_endpoints(names, gone);
+void Engine::keep_up_with(const std::map<ResourceId, SeenEndpoint>& seen, const std::set<ResourceId>& gone) {
+  const auto stored = store_endpoints(seen, gone);
   if (stored) return;
   const bool refused =
       stored.error().kind == ErrorKind::conflict || stored.error().kind == ErrorKind::invalid;
-  if (refused && names.size() + gone.size() > 1) {
-    for (const auto& name : names) keep_up_with({name}, {});
+  if (refused && seen.size() + gone.size() > 1) {
+    for (const auto& each : seen) keep_up_with({each}, {});
     for (const ResourceId& id : gone) keep_up_with({}, {id});
     return;
   }
   log::warning("what became of Docker's endpoints is not stored", {{"error", stored.error().text()}});
   if (refused) return;
-  named_.insert(names.begin(), names.end());
+  seen_.insert(seen.begin(), seen.end());
   deserted_.insert(gone.begin(), gone.end());
   store_rests_ = true;
   endpoints_timer_.expires_after(kStoreRest);
@@ -167,19 +182,21 @@ void Engine::keep_up_with(const std::map<ResourceId, std::string>& names, const 
   });
 }
 
-// The name is kept, so that a link that is lost is made again where it was. A sandbox never comes back:
+// What was seen is kept, so that a link that is lost is made again as it was. A sandbox never comes back:
 // Docker gives each a path of its own.
-Result<void> Engine::store_endpoints(const std::map<ResourceId, std::string>& names,
+Result<void> Engine::store_endpoints(const std::map<ResourceId, SeenEndpoint>& seen,
                                      const std::set<ResourceId>& gone) {
   ObjectChange found;
   found.set = kDockerSet;
   found.beside.until_boot = true;
-  for (const auto& [id, name] : names) {
+  for (const auto& [id, now] : seen) {
     const AttachmentSpec* spec = endpoint_of(desired_.find(id));
     if (spec == nullptr || spec->endpoint->left) continue;
-    AttachmentSpec named = *spec;
-    named.interface = name;
-    found.put.emplace(id, std::move(named));
+    AttachmentSpec as_seen = *spec;
+    as_seen.interface = now.interface;
+    as_seen.endpoint->way_out = now.way_out;
+    as_seen.endpoint->way_out6 = now.way_out6;
+    found.put.emplace(id, std::move(as_seen));
   }
   for (const ResourceId& id : gone) {
     if (endpoint_of(desired_.find(id)) == nullptr) continue;

@@ -723,6 +723,8 @@ void Decoder::endpoint_end(const TreeNode& node, AttachmentSpec& out) {
   if (const TreeNode* endpoint = require(docker, "endpoint")) text(*endpoint, end.endpoint);
   if (const TreeNode* sandbox = docker.find("sandbox")) text(*sandbox, end.sandbox);
   if (const TreeNode* left = docker.find("left")) boolean(*left, end.left);
+  if (const TreeNode* way_out = docker.find("wayOut")) boolean(*way_out, end.way_out);
+  if (const TreeNode* way_out = docker.find("wayOut6")) boolean(*way_out, end.way_out6);
   if (const TreeNode* name = node.find("interface")) interface_name(*name, out.interface);
   if (const TreeNode* list = node.find("addresses")) addresses(*list, out.addresses);
   if (const TreeNode* list = node.find("routes")) routes(*list, out.routes);

@@ -102,6 +102,9 @@ struct EndpointEnd {
   std::string endpoint;  //
   std::string sandbox;   // path of the namespace that Docker moves it to; empty until it has said so
   bool left = false;     // Docker takes it out of the sandbox again
+  // Whether the sandbox's default route leads through it: of several, Docker chooses one, and tells nobody.
+  bool way_out = false;   // of IPv4
+  bool way_out6 = false;  // of IPv6
   bool operator==(const EndpointEnd&) const = default;
 };
 

@@ -98,6 +98,8 @@ Json endpoint_json(const EndpointEnd& end) {
   Json json = {{"network", text_json(end.network)}, {"endpoint", text_json(end.endpoint)}};
   if (!end.sandbox.empty()) json["sandbox"] = text_json(end.sandbox);
   if (end.left) json["left"] = true;
+  if (end.way_out) json["wayOut"] = true;
+  if (end.way_out6) json["wayOut6"] = true;
   return json;
 }
 

@@ -107,8 +107,11 @@ struct AddressFact {
   bool operator==(const AddressFact&) const = default;
 };
 
+// Of the main table; only the agent's own (kOwnProtocol), and default routes made by hand (RTPROT_BOOT, as
+// ip-route(8) and Docker make them).
 struct RouteFact {
-  RouteSpec route;  // main table, marked with kOwnProtocol; others are never read
+  RouteSpec route;
+  std::uint8_t protocol = 0;  // rtm_protocol
   bool operator==(const RouteFact&) const = default;
 };
 
@@ -116,10 +119,18 @@ struct RouteFact {
 inline constexpr std::uint8_t kOwnProtocol = 108;
 // IFLA_GROUP given at creation to every link of the agent.
 inline constexpr std::uint32_t kOwnGroup = 0x6c77;
+// The same for one that is made again in a namespace that was handed over, until all of it is there.
+inline constexpr std::uint32_t kUnfinishedGroup = 0x6c78;
 // A link that is being removed is in a random group with this bit, which a crash may leave it in.
 inline constexpr std::uint32_t kLeavingGroup = 0x40000000;
+inline bool is_birth_group(std::uint32_t group) {
+  return group == kOwnGroup || group == kUnfinishedGroup;
+}
+inline std::uint32_t birth_group(const LinkSpec& link) {
+  return link.handed && !link.where.netns.empty() ? kUnfinishedGroup : kOwnGroup;
+}
 inline bool is_own_group(std::uint32_t group) {
-  return group == kOwnGroup || (group & kLeavingGroup) != 0;
+  return is_birth_group(group) || (group & kLeavingGroup) != 0;
 }
 
 struct PortVlansFact : PortVlans {

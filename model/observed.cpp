@@ -9,8 +9,8 @@ namespace {
 
 // A copied alias may put one mark on two links: ours is the one in our group, else the older one.
 bool better(const LinkFact& a, const LinkFact& b) {
-  const bool a_ours = a.group == kOwnGroup;
-  const bool b_ours = b.group == kOwnGroup;
+  const bool a_ours = is_birth_group(a.group);
+  const bool b_ours = is_birth_group(b.group);
   if (a_ours != b_ours) return a_ours;
   return a.ifindex < b.ifindex;
 }

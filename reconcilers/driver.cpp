@@ -1,5 +1,7 @@
 #include "reconcilers/driver.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 
@@ -72,7 +74,11 @@ void place_end(LinkSpec& end, const Named<AttachmentSpec>& attachment, std::vect
       end.ipv6 = Ipv6Addresses::none;  // the host is not a member of the network by it
       return;
     }
-    routes = spec.routes;  // as Docker was told
+    routes = spec.routes;  // as Docker was told, but for those to everywhere, of which it took its choice
+    std::erase_if(routes, [&](const RouteSpec& route) {
+      const bool chosen = route.to.address.family == AF_INET6 ? docker.way_out6 : docker.way_out;
+      return route.to.length == 0 && !chosen;
+    });
   }
   end.addresses = spec.addresses;
   end.routes = std::move(routes);

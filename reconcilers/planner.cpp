@@ -19,7 +19,7 @@ using Entry = Blueprint::Entry;
 constexpr int kMarks = -1;
 constexpr int kRemovals = 0;
 constexpr int kStagesPerDepth = 10;
-enum Within : int { kLinks = 0, kInnerLinks = 1, kAddresses = 2, kRoutes = 3 };
+enum Within : int { kLinks = 0, kInnerLinks = 1, kAddresses = 2, kRoutes = 3, kWhole = 4 };
 
 std::string quoted(const std::string& text) {
   return text.empty() ? std::string("none") : text;
@@ -92,6 +92,7 @@ class Planner {
   void use_as_it_is(const Cursor& at, const LinkSpec& link, const LinkFact& fact);
   void create(const Cursor& at, const LinkSpec& link, std::string reason, Disruption disruption);
   void recreate(const Cursor& at, const LinkSpec& link, const LinkFact& found, std::string reason);
+  void finish(const Cursor& at, const LinkSpec& link);
   void compare_addresses(const Cursor& at, const LinkSpec& link, const LinkFact* found);
   void compare_routes(const Cursor& at, const LinkSpec& whole, const LinkFact* found);
 
@@ -104,6 +105,8 @@ class Planner {
   std::optional<Error> unfit_parent(const Entry& entry, const ParentUse& use) const;
   const LinkFact* stranger_on(int parent) const;
   std::optional<std::string> must_recreate(const LinkSpec& link, const LinkFact& found) const;
+  bool is_others_now(const Entry& entry, const LinkSpec& link, const LinkFact& found) const;
+  bool is_led_out_otherwise(const LinkName& where, const RouteSpec& route) const;
   bool is_way_out(const Entry& entry, const std::string& netns, std::uint8_t family) const;
   bool is_given_up(const LinkName& uplink, const std::optional<Mark>& master) const;
   bool step_aside(const Cursor& at, const LinkName& where, const LinkFact& holder);
@@ -257,7 +260,7 @@ void Planner::remove_all(const Cursor& at) {
 // A crash left it between its creation and its mark.
 void Planner::remove_half_made(const Cursor& at, const std::string& netns, const NamespaceFacts& facts) {
   const LinkFact* fact = facts.find(temporary_name(at.entry.object.uid));
-  if (fact != nullptr && fact->alias.empty() && (fact->kind == "tun" || fact->group == kOwnGroup))
+  if (fact != nullptr && fact->alias.empty() && (fact->kind == "tun" || is_birth_group(fact->group)))
     remove(at, netns, *fact, {at.entry.object.uid, {}}, "half made");
 }
 
@@ -317,6 +320,14 @@ const Parts& Planner::parts_of(const Entry& entry) const {
   return known != parts_.end() ? known->second : parts_.emplace(&entry, entry.parts()).first->second;
 }
 
+// Somebody has it, and does with it as he likes; but what is made again for him is first made whole.
+bool Planner::is_others_now(const Entry& entry, const LinkSpec& link, const LinkFact& found) const {
+  if (!link.handed || Mark::parse(found.alias) != mark_of(entry, link)) return false;
+  const NamespaceFacts* place = observed_.find(link.where.netns);
+  const bool in_place = !link.where.netns.empty() && place != nullptr && place->find(found.ifindex) == &found;
+  return !in_place || found.group != kUnfinishedGroup;
+}
+
 // By mark first, so that a renamed link is found; then by name.
 const LinkFact* Planner::locate(const Entry& entry, const LinkSpec& link) const {
   const NamespaceFacts* place = observed_.find(link.where.netns);
@@ -336,7 +347,7 @@ Ownership Planner::ownership_of(const Entry& entry, const LinkSpec& link, const 
   if (mark && desired_.find_uid(mark->uid) != nullptr) return Ownership::other_object;
   // The moment between creation and mark, or somebody rewrote the alias: the group, the kind and the stored
   // name still say that it is ours.
-  if (!mark && found.group == kOwnGroup && found.kind == link.kind) return Ownership::ours;
+  if (!mark && is_birth_group(found.group) && found.kind == link.kind) return Ownership::ours;
   if (entry.object.adopt && found.kind == link.kind) return Ownership::adoptable;
   return mark ? Ownership::unknown_mark : Ownership::foreign;
 }
@@ -451,7 +462,7 @@ void Planner::compare(const Cursor& at, const LinkSpec& link) {
 
   const LinkFact* found = locate(at.entry, link);
   if (found == nullptr && link.on_its_way) return;
-  if (found != nullptr && link.handed && Mark::parse(found->alias) == mark_of(at.entry, link)) return;
+  if (found != nullptr && is_others_now(at.entry, link, *found)) return;
   if (found == nullptr || will_be_gone(link.where, found->ifindex)) {
     const bool again = found != nullptr;
     if (!link.by_peer) return create(at, link, "missing", again ? Disruption::recreate : Disruption::none);
@@ -587,7 +598,17 @@ void Planner::create(const Cursor& at, const LinkSpec& link, std::string reason,
     if (end == nullptr) continue;
     compare_addresses(at, *end, nullptr);
     compare_routes(at, *end, nullptr);
+    if (end->handed && !end->where.netns.empty()) finish(at, *end);
   }
+}
+
+// The last that is done to a link that is made again for somebody: skipped when anything before it failed.
+void Planner::finish(const Cursor& at, const LinkSpec& link) {
+  ChangeLink change;
+  change.where = link.where;
+  change.kind = link.kind;
+  change.group = kOwnGroup;
+  act(at, at.stage + kWhole, std::move(change), "all of it is there again", {"group"}, Disruption::none);
 }
 
 void Planner::recreate(const Cursor& at, const LinkSpec& link, const LinkFact& found, std::string reason) {
@@ -685,7 +706,8 @@ void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const Lin
     if (ownership == Ownership::adoptable) differs.names.emplace_back("owner");
     differs.add("alias", found.alias, alias);
   }
-  if (found.group != kOwnGroup) {
+  const bool unfinished = found.group == kUnfinishedGroup;
+  if (!unfinished && found.group != kOwnGroup) {
     change.group = kOwnGroup;
     differs.add("group", std::to_string(found.group), std::to_string(kOwnGroup));
   }
@@ -757,6 +779,7 @@ void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const Lin
   }
   compare_addresses(at, link, &found);
   compare_routes(at, link, &found);
+  if (unfinished) finish(at, link);
 }
 
 // Another network of ours has it as its port still, but does not declare it any more.
@@ -889,17 +912,34 @@ bool Planner::is_way_out(const Entry& entry, const std::string& netns, std::uint
   return !place->second || *place->second == entry.object.id;
 }
 
+// Where somebody else configures the links, another one may lead out by now: that is his choice.
+bool Planner::is_led_out_otherwise(const LinkName& where, const RouteSpec& route) const {
+  const NamespaceFacts* place = observed_.find(where.netns);
+  if (route.to.length != 0 || place == nullptr) return false;
+  return std::any_of(place->links().begin(), place->links().end(), [&](const auto& each) {
+    const LinkFact& link = each.second;
+    return link.name != where.name &&
+           std::any_of(link.routes.begin(), link.routes.end(), [&](const RouteFact& fact) {
+             return fact.route.to.length == 0 && fact.route.to.address.family == route.to.address.family &&
+                    effective_metric(fact.route) == effective_metric(route);
+           });
+  });
+}
+
 void Planner::compare_routes(const Cursor& at, const LinkSpec& whole, const LinkFact* found) {
   LinkSpec link;
   link.where = whole.where;
   link.routes = whole.routes;
   std::erase_if(link.routes, [&](const RouteSpec& route) {
+    if (whole.handed) return is_led_out_otherwise(link.where, route);
     return route.automatic && !is_way_out(at.entry, link.where.netns, route.to.address.family);
   });
   for (const RouteSpec& wanted : link.routes) {
-    const bool there = found != nullptr &&
-                       std::any_of(found->routes.begin(), found->routes.end(),
-                                   [&](const RouteFact& fact) { return same_route(wanted, fact.route); });
+    const bool there =
+        found != nullptr &&
+        std::any_of(found->routes.begin(), found->routes.end(), [&](const RouteFact& fact) {
+          return (fact.protocol == kOwnProtocol || whole.handed) && same_route(wanted, fact.route);
+        });
     if (!there)
       act(at, at.stage + kRoutes, AddRoute{link.where, wanted}, "missing", {"routes"}, Disruption::none);
   }
@@ -907,7 +947,7 @@ void Planner::compare_routes(const Cursor& at, const LinkSpec& whole, const Link
   for (const RouteFact& fact : found->routes) {
     const bool wanted = std::any_of(link.routes.begin(), link.routes.end(),
                                     [&](const RouteSpec& spec) { return same_route(spec, fact.route); });
-    if (!wanted)
+    if (!wanted && fact.protocol == kOwnProtocol)
       act(at, kRemovals, RemoveRoute{{link.where.netns, found->name}, fact.route}, "no longer declared",
           {"routes"}, Disruption::none);
   }

@@ -36,8 +36,9 @@ bool same_key(const RouteSpec& a, const RouteSpec& b) {
 bool has_own_route(const NamespaceFacts& facts, const RouteSpec& route) {
   return std::any_of(facts.links().begin(), facts.links().end(), [&](const auto& entry) {
     const auto& routes = entry.second.routes;
-    return std::any_of(routes.begin(), routes.end(),
-                       [&](const RouteFact& fact) { return same_key(fact.route, route); });
+    return std::any_of(routes.begin(), routes.end(), [&](const RouteFact& fact) {
+      return fact.protocol == kOwnProtocol && same_key(fact.route, route);
+    });
   });
 }
 

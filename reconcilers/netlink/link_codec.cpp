@@ -73,7 +73,7 @@ void put_peer(Message& message, const LinkSpec& peer, int netns) {
   message.nest(VETH_INFO_PEER, [&] {
     message.append(ifinfomsg{});  // IFF_UP here would fail the whole creation (ENOTCONN)
     message.put_text(IFLA_IFNAME, peer.where.name);
-    message.put_u32(IFLA_GROUP, kOwnGroup);
+    message.put_u32(IFLA_GROUP, birth_group(peer));
     put_mac(message, peer.mac);
     put_mtu(message, peer.mtu);
     if (netns >= 0) message.put_s32(IFLA_NET_NS_FD, netns);
@@ -272,7 +272,7 @@ Message create_link(const LinkSpec& link, const std::string& name, const LinkPla
                     const LinkSpec* peer, int peer_netns) {
   Message message(RTM_NEWLINK, kChange | NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
   message.put_text(IFLA_IFNAME, name);
-  message.put_u32(IFLA_GROUP, kOwnGroup);
+  message.put_u32(IFLA_GROUP, birth_group(link));
   put_mac(message, link.mac);
   put_mtu(message, link.mtu);
   if (place.master != 0) message.put_s32(IFLA_MASTER, place.master);
@@ -316,7 +316,7 @@ std::vector<Message> dress_nameless(int ifindex, const LinkSpec& link, const Mar
   Message first = head_of_change(ifindex, {});
   first.put_text(IFLA_IFNAME, link.where.name);
   put_alias(first, mark.text());
-  first.put_u32(IFLA_GROUP, kOwnGroup);
+  first.put_u32(IFLA_GROUP, birth_group(link));
   put_mac(first, link.mac);
   put_mtu(first, link.mtu);
   if (master != 0) first.put_s32(IFLA_MASTER, master);

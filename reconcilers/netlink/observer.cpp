@@ -23,15 +23,18 @@ constexpr int kReceivesPerDrain =
 constexpr std::array kGroups{RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
                              RTNLGRP_IPV6_ROUTE, RTNLGRP_NSID,        RTNLGRP_BRVLAN};
 
-// Lets no route event pass but those of the agent's own protocol: a host with a full table would drown the
-// socket. Source: Documentation/networking/filter.rst; loads are in network byte order.
+// Lets no route event pass but those of the agent's own protocol and of default routes: a host with a full
+// table would drown the socket. Source: Documentation/networking/filter.rst; loads are in network byte order.
 Result<void> drop_foreign_routes(int fd) {
   constexpr unsigned kType = offsetof(nlmsghdr, nlmsg_type);
+  constexpr unsigned kLength = NLMSG_HDRLEN + offsetof(rtmsg, rtm_dst_len);
   constexpr unsigned kProtocol = NLMSG_HDRLEN + offsetof(rtmsg, rtm_protocol);
   std::array program{
       sock_filter BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kType),
       sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
-      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 2),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 4),
+      sock_filter BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kLength),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0),
       sock_filter BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kProtocol),
       sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kOwnProtocol, 0, 1),
       sock_filter BPF_STMT(BPF_RET | BPF_K, 0xffffffffU),

@@ -25,7 +25,7 @@ bool is_owned(const LinkFact& fact, const RemoveLink& step) {
   if (fact.kind != step.kind) return false;
   if (fact.alias == step.mark.text()) return true;
   return fact.alias.empty() &&
-         (fact.group == kOwnGroup || (fact.kind == "tun" && fact.name == temporary_name(step.mark.uid)));
+         (is_birth_group(fact.group) || (fact.kind == "tun" && fact.name == temporary_name(step.mark.uid)));
 }
 
 }  // namespace

@@ -29,6 +29,12 @@ rtmsg head_of(const RouteSpec& route) {
   return head;
 }
 
+bool is_read(const rtmsg& head) {
+  if (head.rtm_type != RTN_UNICAST || (head.rtm_family != AF_INET && head.rtm_family != AF_INET6))
+    return false;
+  return head.rtm_protocol == kOwnProtocol || (head.rtm_protocol == RTPROT_BOOT && head.rtm_dst_len == 0);
+}
+
 void put_route(Message& message, int ifindex, const RouteSpec& route) {
   const IpPrefix to = route.to.network();
   if (to.length > 0) message.put_bytes(RTA_DST, bytes_of(to.address));
@@ -39,16 +45,15 @@ void put_route(Message& message, int ifindex, const RouteSpec& route) {
 
 }  // namespace
 
-std::optional<LinkRoute> decode_own_route(const nlmsghdr& message) {
+std::optional<LinkRoute> decode_route(const nlmsghdr& message) {
   const auto* head = fixed_part<rtmsg>(message);
-  if (head == nullptr || head->rtm_protocol != kOwnProtocol || head->rtm_type != RTN_UNICAST)
-    return std::nullopt;
-  if (head->rtm_family != AF_INET && head->rtm_family != AF_INET6) return std::nullopt;
+  if (head == nullptr || !is_read(*head)) return std::nullopt;
   const Attributes attributes(message, sizeof *head);
   const auto ifindex = attributes.s32(RTA_OIF);
   if (!ifindex || attributes.u32(RTA_TABLE).value_or(head->rtm_table) != RT_TABLE_MAIN) return std::nullopt;
   LinkRoute result;
   result.ifindex = *ifindex;
+  result.fact.protocol = head->rtm_protocol;
   RouteSpec& route = result.fact.route;
   route.to.address.family = head->rtm_family;
   route.to.length = head->rtm_dst_len;
@@ -63,10 +68,10 @@ std::optional<LinkRoute> decode_own_route(const nlmsghdr& message) {
   return result;
 }
 
-Message list_own_routes() {
+Message list_routes(std::uint8_t protocol) {
   rtmsg head{};
   head.rtm_table = RT_TABLE_MAIN;
-  head.rtm_protocol = kOwnProtocol;
+  head.rtm_protocol = protocol;
   return {RTM_GETROUTE, NLM_F_REQUEST, head};
 }
 

@@ -16,9 +16,9 @@ struct LinkRoute {
 
 // RTM_NEWROUTE, RTM_DELROUTE; absent for routes that are not the agent's. IPv6's metric of 1024, which the
 // kernel gives where none is asked for, is told as no metric.
-std::optional<LinkRoute> decode_own_route(const nlmsghdr& message);
+std::optional<LinkRoute> decode_route(const nlmsghdr& message);
 
-Message list_own_routes();  // IPv4 and IPv6, filtered by the kernel
+Message list_routes(std::uint8_t protocol);  // IPv4 and IPv6 of the main table, filtered by the kernel
 // Without `replace` the kernel refuses (EEXIST) when a route to there with this metric exists, whoever's it
 // is.
 Message add_route(int ifindex, const RouteSpec& route, bool replace);

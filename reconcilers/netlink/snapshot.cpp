@@ -24,8 +24,8 @@ bool earlier(const AddressFact& a, const AddressFact& b) {
 }
 
 bool earlier(const RouteFact& a, const RouteFact& b) {
-  return std::tie(a.route.to, a.route.metric, a.route.via) <
-         std::tie(b.route.to, b.route.metric, b.route.via);
+  return std::tie(a.route.to, a.route.metric, a.route.via, a.protocol) <
+         std::tie(b.route.to, b.route.metric, b.route.via, b.protocol);
 }
 
 template <class Fact>
@@ -74,10 +74,12 @@ Result<void> read_addresses(Socket& socket, NamespaceFacts& facts) {
 }
 
 Result<RoutesByLink> read_routes(Socket& socket) {
-  auto routes = dump<LinkRoute>(socket, list_own_routes(), decode_own_route, "routes");
-  if (!routes) return routes.error();
   RoutesByLink result;
-  for (const LinkRoute& route : *routes) put_sorted(result[route.ifindex], route.fact);
+  for (const std::uint8_t protocol : {kOwnProtocol, std::uint8_t{RTPROT_BOOT}}) {
+    auto routes = dump<LinkRoute>(socket, list_routes(protocol), decode_route, "routes");
+    if (!routes) return routes.error();
+    for (const LinkRoute& route : *routes) put_sorted(result[route.ifindex], route.fact);
+  }
   return result;
 }
 
@@ -207,7 +209,7 @@ void FactsEditor::remove_address(const nlmsghdr& event) {
 }
 
 void FactsEditor::put_route(const nlmsghdr& event) {
-  const auto route = decode_own_route(event);
+  const auto route = decode_route(event);
   LinkFact* link = route ? facts_.edit(route->ifindex) : nullptr;
   if (link == nullptr) return;
   // A replaced route has no event of its own for the old next hop.
@@ -216,7 +218,7 @@ void FactsEditor::put_route(const nlmsghdr& event) {
 }
 
 void FactsEditor::remove_route(const nlmsghdr& event) {
-  const auto route = decode_own_route(event);
+  const auto route = decode_route(event);
   LinkFact* link = route ? facts_.edit(route->ifindex) : nullptr;
   if (link != nullptr && remove_sorted(link->routes, route->fact)) touch(*link);
 }

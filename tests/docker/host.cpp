@@ -188,6 +188,11 @@ std::string DockerHost::phase_of_attachment(const std::string& container, const 
   return agent_->get_json("/v1/attachments/" + endpoint_id(container, network)).at("status").at("phase");
 }
 
+bool DockerHost::leads_out(const std::string& container, const std::string& network) const {
+  const Json object = agent_->get_json("/v1/attachments/" + endpoint_id(container, network));
+  return object.at("spec").at("docker").value("wayOut", false);
+}
+
 std::set<std::string> DockerHost::objects(const std::string& kinds) const {
   std::set<std::string> names;
   for (const Json& object : agent_->get_json("/v1/" + kinds)) {

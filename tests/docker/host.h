@@ -75,6 +75,8 @@ class DockerHost {
   std::string endpoint_id(const std::string& container, const std::string& network) const;
   std::string phase_of_network(const std::string& network) const;
   std::string phase_of_attachment(const std::string& container, const std::string& network) const;
+  // Whether the agent has seen that the container's default route (IPv4) leads through this network.
+  bool leads_out(const std::string& container, const std::string& network) const;
   // Names of the agent's objects in the set "docker", of these kinds ("networks", "attachments").
   std::set<std::string> objects(const std::string& kinds) const;
 

@@ -129,6 +129,88 @@ TEST_F(Repair, TheParentReturnsAndContainersHaveAllBack) {
   EXPECT_EQ(host_.sandbox().links(), (Words{"docker0", "p0"}));
 }
 
+// Of a container's networks Docker chooses the one that leads out, and tells nobody.
+TEST_F(Repair, TheNetworkThatLedOutDoesSoAgain) {
+  if (tests_dockers_own()) GTEST_SKIP() << "Docker's own repairs nothing";
+  const std::map<std::string, std::string> gateways{{"first", "10.5.0.1"}, {"second", "10.6.0.1"}};
+  const auto add_parents = [this](const Words& order) {
+    for (const std::string& link : order)
+      host_.add_parent(link, "beside-" + link, {link == "p0" ? "10.5.0.1/24" : "10.6.0.1/24"});
+  };
+  add_parents({"p0", "p1"});
+  host_.create("macvlan", "first", {"--subnet", "10.5.0.0/24", "--gateway", "10.5.0.1", "-o", "parent=p0"});
+  host_.create("macvlan", "second", {"--subnet", "10.6.0.0/24", "--gateway", "10.6.0.1", "-o", "parent=p1"});
+  host_.run("c1", "first");
+  host_.docker().ask({"network", "connect", "second", "c1"});
+  // Then with one network between the agent and Docker that leads out and has nothing to do with it.
+  for (const bool bridged : {false, true}) {
+    SCOPED_TRACE(bridged);
+    if (bridged) host_.docker().ask({"network", "connect", "bridge", "c1"});
+    const std::string led = host_.default_route("c1");
+    ASSERT_NE(led, "");
+    const auto leads_out = [&](const std::string& network) { return gateways.at(network) == led; };
+    for (const auto& [network, gateway] : gateways)
+      ASSERT_TRUE(wait_until([&] { return host_.leads_out("c1", network) == leads_out(network); }))
+          << network;
+    for (const Words& order : {Words{"p0", "p1"}, Words{"p1", "p0"}}) {
+      SCOPED_TRACE(order.front());
+      for (const char* link : {"p0", "p1"}) host_.sandbox().ip(std::string("link del ") + link);
+      ASSERT_TRUE(wait_until([&] { return host_.interfaces("c1").size() == (bridged ? 1U : 0U); }));
+      add_parents(order);
+      for (const auto& [network, gateway] : gateways) {
+        EXPECT_TRUE(wait_until([&] { return host_.phase_of_attachment("c1", network) == "Ready"; }))
+            << network;
+        EXPECT_TRUE(ping(host_.netns("c1"), gateway));
+      }
+      EXPECT_EQ(host_.default_route("c1"), led);
+      EXPECT_EQ(host_.agent().get_json("/v1/events?limit=1000").dump().find("File exists"),
+                std::string::npos);
+    }
+  }
+  // The other one leads out now.
+  host_.docker().ask({"network", "disconnect", "bridge", "c1"});
+  host_.docker().ask({"network", "disconnect", "first", "c1"});
+  EXPECT_EQ(host_.default_route("c1"), "10.6.0.1");
+  ASSERT_TRUE(wait_until([&] { return host_.leads_out("c1", "second"); }));
+  host_.sandbox().ip("link del p1");
+  ASSERT_TRUE(wait_until([&] { return host_.interfaces("c1").empty(); }));
+  add_parents({"p1"});
+  EXPECT_TRUE(wait_until([&] { return host_.phase_of_attachment("c1", "second") == "Ready"; }));
+  EXPECT_EQ(host_.default_route("c1"), "10.6.0.1");
+  host_.remove({"c1"});
+  host_.remove_networks({"first", "second"});
+}
+
+// What keeps a part of it from being made is told, and the part made as soon as it can be: also by an agent
+// that was killed in between.
+TEST_F(Repair, ALinkThatIsMadeAgainInPartIsNotReady) {
+  if (tests_dockers_own()) GTEST_SKIP() << "Docker's own repairs nothing";
+  add_parent();
+  host_.create("macvlan", "lan",
+               {"--ipv6", "--subnet", "10.5.0.0/24", "--subnet", "fd05::/64", "--gateway", "10.5.0.1", "-o",
+                "parent=p0"});
+  host_.run("c1", "lan", {"--ip6", "fd05::77"});
+  ASSERT_TRUE(wait_until([&] { return host_.leads_out("c1", "lan"); }));
+  const Json inside = facts("c1");
+  for (const bool killed : {false, true}) {
+    SCOPED_TRACE(killed);
+    host_.sandbox().ip("link del p0");
+    ASSERT_TRUE(wait_until([&] { return host_.interfaces("c1").empty(); }));
+    host_.sandbox().ip("link add p0 mtu 1200 type veth peer name eth0 netns router");  // too small for IPv6
+    host_.sandbox().ip("-n router addr add 10.5.0.1/24 dev eth0");
+    host_.sandbox().ip("-n router link set eth0 up");
+    host_.sandbox().ip("link set p0 up");
+    EXPECT_TRUE(wait_until([&] { return host_.phase_of_attachment("c1", "lan") == "Retrying"; }));
+    if (killed) host_.restart_killed_agent();
+    host_.sandbox().ip("link set p0 mtu 1500");
+    EXPECT_TRUE(wait_until([&] { return host_.phase_of_attachment("c1", "lan") == "Ready"; }));
+    EXPECT_EQ(differences(inside, facts("c1")), "");
+    EXPECT_TRUE(ping(host_.netns("c1"), "10.5.0.1"));
+  }
+  host_.remove({"c1"});
+  host_.remove_networks({"lan"});
+}
+
 // In its sandboxes Docker disables IPv6 for links to come.
 TEST_F(Repair, Ipv6ComesBackWithTheParent) {
   add_parent();

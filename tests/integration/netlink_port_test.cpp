@@ -597,7 +597,8 @@ TEST_F(NetlinkPort, GivesAndTakesRoutes) {
   EXPECT_EQ(fact("eth0", r1).routes.size(), 3U);
   for (const RouteSpec& route : {by_gateway, by_link, ipv6}) {
     const auto& routes = fact("eth0", r1).routes;
-    EXPECT_NE(std::find(routes.begin(), routes.end(), RouteFact{route}), routes.end()) << route.to.text();
+    EXPECT_NE(std::find(routes.begin(), routes.end(), RouteFact{route, kOwnProtocol}), routes.end())
+        << route.to.text();
   }
   expect_exact();
 

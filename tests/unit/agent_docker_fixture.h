@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <linux/rtnetlink.h>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -131,6 +132,10 @@ class DockerNetworks : public testing::Test {
   const LinkFact* in(const std::string& netns, const std::string& name) const {
     return kernel_.real().find(LinkName{netns, name});
   }
+  bool is_whole() const {
+    const LinkFact* link = in(kSandbox, "eth0");
+    return link != nullptr && link->up && link->addresses.size() == 1 && link->group == kOwnGroup;
+  }
   const AttachmentSpec* attachment(const std::string& id = kEndpoint) const {
     const auto* entry = engine_->desired().find({Kind::attachment, id.substr(0, 12)});
     if (entry == nullptr || entry->object.deleting) return nullptr;
@@ -140,6 +145,12 @@ class DockerNetworks : public testing::Test {
     return on_loop([&] { return engine_->desired().find({Kind::network, name}) != nullptr; });
   }
 
+  // As Docker does it where the endpoint leads out.
+  static void lead_out(test::MemoryKernel& host, const IpAddress& gateway) {
+    host.change({kSandbox, "eth0"}, [&](LinkFact& link) {
+      link.routes.push_back({{prefix("0.0.0.0/0"), gateway, std::nullopt}, RTPROT_BOOT});
+    });
+  }
   // As a container is started: the link is in the sandbox as eth0.
   DockerJoin start_container(const std::string& driver, const std::string& address = "10.0.0.2/24") {
     must(docker_->create_network(network_of(driver), soon()));
@@ -148,8 +159,12 @@ class DockerNetworks : public testing::Test {
     kernel([&](test::MemoryKernel& host) {
       host.add_namespace(kSandbox);
       host.move_link({"", join.interface}, {kSandbox, "eth0"}, true);
+      if (join.gateway) lead_out(host, *join.gateway);
     });
-    EXPECT_TRUE(eventually([this] { return attachment() != nullptr && attachment()->interface == "eth0"; }));
+    EXPECT_TRUE(eventually([&] {
+      return attachment() != nullptr && attachment()->interface == "eth0" &&
+             attachment()->endpoint->way_out == join.gateway.has_value();
+    }));
     return join;
   }
 

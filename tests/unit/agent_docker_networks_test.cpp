@@ -57,6 +57,78 @@ TEST_P(DockerDrivers, ALinkThatIsLostIsMadeAgainInTheSandbox) {
   });
 }
 
+// Where a container has several networks, Docker chooses the one that leads out, and changes its mind as
+// networks come and go.
+TEST_P(DockerDrivers, ALinkThatDidNotLeadOutDoesNotDoSoWhenItIsMadeAgain) {
+  start_container(GetParam());
+  kernel([](test::MemoryKernel& host) {
+    host.change({kSandbox, "eth0"}, [](LinkFact& link) { link.routes.clear(); });
+  });
+  ASSERT_TRUE(eventually([this] { return !attachment()->endpoint->way_out; }));
+  kernel([](test::MemoryKernel& host) { host.delete_link({kSandbox, "eth0"}); });
+  ASSERT_TRUE(eventually([this] { return is_whole(); }));
+  on_loop([this] { EXPECT_TRUE(in(kSandbox, "eth0")->routes.empty()); });
+}
+
+TEST_P(DockerDrivers, ALinkThatIsMadeAgainDoesNotQuarrelWithTheOneThatLeadsOutNow) {
+  start_container(GetParam());
+  kernel([](test::MemoryKernel& host) {
+    host.delete_link({kSandbox, "eth0"});
+    LinkFact other;
+    other.name = "eth1";
+    other.up = true;
+    other.routes.push_back({{prefix("0.0.0.0/0"), prefix("10.9.0.1/32").address, std::nullopt}, RTPROT_BOOT});
+    host.add_link(kSandbox, other);
+  });
+  ASSERT_TRUE(eventually([this] { return is_whole(); }));
+  on_loop([this] { EXPECT_TRUE(in(kSandbox, "eth0")->routes.empty()); });
+  EXPECT_TRUE(eventually([this] { return !attachment()->endpoint->way_out; })) << "and that is kept";
+}
+
+// Also when the agent is killed in between: the kernel keeps that it is not done.
+TEST_P(DockerDrivers, WhatIsMadeAgainInPartIsFinished) {
+  start_container(GetParam());
+  const auto refuse_address = [](test::MemoryKernel& host) {
+    host.before_action = [&host](const Action& action) {
+      const bool address = std::holds_alternative<AddAddress>(action.step);
+      host.refuse("eth0", !address ? nullptr : test::MemoryKernel::Refusal([] {
+                    return error_from_errno(EPERM, "add", "an address");
+                  }));
+    };
+  };
+  const auto heal = [](test::MemoryKernel& host) {
+    host.before_action = nullptr;
+    host.refuse("eth0", nullptr);
+  };
+  for (const bool killed : {false, true}) {
+    SCOPED_TRACE(killed);
+    kernel([&](test::MemoryKernel& host) {
+      refuse_address(host);
+      host.delete_link({kSandbox, "eth0"});
+    });
+    const auto phase = [this] {
+      const auto snapshot = must(engine_->snapshot(soon()));
+      for (const auto& object : snapshot->objects)
+        if (object->id.kind == Kind::attachment) return object->status.phase;
+      return Phase::deleting;
+    };
+    for (const auto end = soon(); phase() != Phase::retrying && std::chrono::steady_clock::now() < end;) {
+    }
+    EXPECT_EQ(phase(), Phase::retrying);
+    on_loop([this] { EXPECT_EQ(in(kSandbox, "eth0")->group, kUnfinishedGroup); });
+    if (killed) close();
+    if (killed) {
+      heal(kernel_);
+      open();
+    } else {
+      kernel(heal);
+    }
+    ASSERT_TRUE(eventually([this] { return is_whole(); }));
+    on_loop([this] { EXPECT_EQ(in(kSandbox, "eth0")->routes.size(), 1U); });
+    EXPECT_EQ(phase(), Phase::ready);
+  }
+}
+
 TEST_P(DockerDrivers, WhatDockerChangesIsNotFought) {
   start_container(GetParam());
   const auto writes = on_loop([this] { return kernel_.writes(); });

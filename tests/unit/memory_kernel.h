@@ -244,7 +244,7 @@ class MemoryKernel final : public LinkPort {
     fact.up = link.up;
     fact.lower_up = link.up;
     fact.arp = link.arp;
-    fact.group = kOwnGroup;
+    fact.group = birth_group(link);
     fact.alias = mark.text();
     fact.mtu = link.mtu.value_or(1500);
     fact.mac = link.mac ? link.mac : MacAddress{{2, 0, 0, 0, 0, static_cast<std::uint8_t>(fact.ifindex)}};
@@ -384,10 +384,12 @@ class MemoryKernel final : public LinkPort {
     RouteSpec route = step.route;
     const RouteSpec usual{route.to, route.via, std::nullopt};
     if (effective_metric(route) == effective_metric(usual)) route.metric.reset();  // so it is told
-    return edit(step.where, [&](LinkFact& fact) { fact.routes.push_back({route}); });
+    return edit(step.where, [&](LinkFact& fact) { fact.routes.push_back({route, kOwnProtocol}); });
   }
   Result<void> perform(const RemoveRoute& step) {
-    return edit(step.where, [&](LinkFact& fact) { std::erase(fact.routes, RouteFact{step.route}); });
+    return edit(step.where, [&](LinkFact& fact) {
+      std::erase(fact.routes, RouteFact{step.route, kOwnProtocol});
+    });
   }
 
   int event_fd_;

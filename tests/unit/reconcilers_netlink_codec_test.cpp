@@ -136,7 +136,7 @@ TEST(NetlinkCodec, ReadsAddressesAndRoutesAsTheyWereWritten) {
       {*IpPrefix::parse("fd00::/48"), IpAddress::parse("fe80::1"), 7},
   };
   for (const RouteSpec& route : routes) {
-    const auto read = decode_own_route(add_route(9, route, false).header());
+    const auto read = decode_route(add_route(9, route, false).header());
     ASSERT_TRUE(read) << route.to.text();
     EXPECT_EQ(read->ifindex, 9);
     EXPECT_EQ(read->fact.route, route) << route.to.text();
@@ -170,7 +170,7 @@ TEST(NetlinkCodec, BearsBrokenMessages) {
         decode_link(*header);
         decode_port(*header);
         decode_address(*header);
-        decode_own_route(*header);
+        decode_route(*header);
       }
     }
   }
