@@ -104,70 +104,9 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
     if (auto dropped = agent.drop_idle_records(); !dropped)
       log::warning("what is kept of Docker's networks is dropped with the next start",
                    {{"error", dropped.error().text()}});
+    agent.ask_docker();  // for the pools of these networks
   };
   return agent;
-}
-
-Result<AddressPool> DockerAgent::request_pool(const PoolRequest& request, Deadline deadline) {
-  return on_loop<AddressPool>(
-      io_, deadline, "make address pool", [this, request] { return do_request_pool(request); },
-      Overtaken::never_happens);
-}
-
-Result<IpPrefix> DockerAgent::request_address(const std::string& pool, const std::optional<IpAddress>& wanted,
-                                              AddressUse use, Deadline deadline) {
-  return on_loop<IpPrefix>(
-      io_, deadline, "give an address",
-      [this, pool, wanted, use] { return do_request_address(pool, wanted, use); }, Overtaken::never_happens);
-}
-
-Result<void> DockerAgent::release_pool(const std::string& pool, Deadline deadline) {
-  return on_loop<void>(
-      io_, deadline, "release address pool", [this, pool] { return do_release_pool(pool); },
-      Overtaken::never_happens);
-}
-
-Result<void> DockerAgent::release_address(const std::string& pool, const IpAddress& address,
-                                          Deadline deadline) {
-  return on_loop<void>(
-      io_, deadline, "release address", [this, pool, address] { return do_release_address(pool, address); },
-      Overtaken::never_happens);
-}
-
-Result<AddressPool> DockerAgent::do_request_pool(const PoolRequest& request) {
-  auto pool = pools_.choose_pool(request);
-  if (!pool) return pool;
-  if (auto stored = store_.add_address_pool(*pool); !stored) return stored.error();
-  pools_.put(*pool);
-  log::info("address pool given to Docker", {{"pool", pool->id}});
-  return pool;
-}
-
-Result<IpPrefix> DockerAgent::do_request_address(const std::string& pool,
-                                                 const std::optional<IpAddress>& wanted, AddressUse use) {
-  auto grant = pools_.choose_address(pool, wanted, use);
-  if (!grant) return grant.error();
-  if (auto stored = store_.give_address(pool, *grant); !stored) return stored.error();
-  pools_.give(pool, *grant);
-  log::debug("address given to Docker", {{"pool", pool}, {"address", grant->address.text()}});
-  return grant->address;
-}
-
-Result<void> DockerAgent::do_release_pool(const std::string& pool) {
-  if (pools_.find(pool) == nullptr) return {};
-  if (auto stored = store_.drop_address_pool(pool); !stored) return stored;
-  pools_.drop(pool);
-  log::info("address pool released by Docker", {{"pool", pool}});
-  return {};
-}
-
-Result<void> DockerAgent::do_release_address(const std::string& pool, const IpAddress& address) {
-  const AddressPool* found = pools_.find(pool);
-  if (found == nullptr || !found->given.contains(address)) return {};
-  if (auto stored = store_.take_address_back(pool, address); !stored) return stored;
-  pools_.take_back(pool, address);
-  log::debug("address released by Docker", {{"pool", pool}, {"address", address.text()}});
-  return {};
 }
 
 }  // namespace lanwright

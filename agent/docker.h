@@ -37,9 +37,9 @@ class DockerAgent final : public DockerPort {
   DockerAgent& operator=(const DockerAgent&) = delete;
 
   // From now on, what Docker does not know any more is found out by asking it at this Unix socket ("":
-  // never): soon, after it connects, after a call of its for a network failed, and at ask_docker(). The
-  // loop's thread; returns at once.
-  void ask_docker_at(const std::string& socket);
+  // never): soon, after it connects, after a call of its for a network failed, and at ask_docker(). What was
+  // made less than `young` ago it may not list yet. The loop's thread; returns at once.
+  void ask_docker_at(const std::string& socket, std::chrono::seconds young = std::chrono::seconds(30));
   void ask_docker();
   enum class Question { none, due, open };
   Question question() const;  // the one at hand; the loop's thread
@@ -112,6 +112,11 @@ class DockerAgent final : public DockerPort {
   void docker_forgot(const std::string& network);
   void docker_knows(const std::string& network);
   void remove_forgotten(const std::vector<AskedEndpoint>& endpoints);
+  // Of pools and addresses (docker_pools.cpp).
+  void ask_for_pool(const AddressPool& pool, DockerQuestion& question) const;
+  void add_addresses_in_use(const DockerRecord& record, std::set<IpAddress>& used) const;
+  void take_back_unused(const DockerVerdict& verdict);
+  bool is_given_lately(const std::string& key) const;
   bool is_young(const std::string& id) const;
   void note_age(const std::string& id);
 
@@ -124,10 +129,13 @@ class DockerAgent final : public DockerPort {
 
   using SteadyTime = std::chrono::steady_clock::time_point;
   boost::asio::steady_timer ask_timer_;
-  std::set<SteadyTime> due_;                       // when Docker is to be asked
-  std::map<std::string, SteadyTime> young_since_;  // networks and endpoints made lately, by Docker's id
-  std::set<std::string> orphans_;                  // Docker's ids of networks that it does not know
-  std::unique_ptr<DockerRegistry> registry_;       // nullptr: it is never asked
+  std::set<SteadyTime> due_;  // when Docker is to be asked
+  const SteadyTime opened_ = std::chrono::steady_clock::now();
+  std::chrono::seconds young_{30};  // as long as that what is made is young
+  // Networks and endpoints made lately by Docker's id, pools and addresses given lately by their keys.
+  std::map<std::string, SteadyTime> young_since_;
+  std::set<std::string> orphans_;             // Docker's ids of networks that it does not know
+  std::unique_ptr<DockerRegistry> registry_;  // nullptr: it is never asked
 };
 
 }  // namespace lanwright

@@ -13,11 +13,9 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kAfterStart = 2s;    // Docker may be calling just now for what it lost with the last agent
-constexpr auto kAfterConnect = 3s;  // a dockerd that calls for the first time is mostly starting
-constexpr auto kAfterFailure = 2s;  // Docker is still at it when it is told of one
-// Docker lists what it makes only when all of it is done.
-constexpr auto kYoung = 30s;
+constexpr auto kAfterStart = 2s;      // Docker may be calling just now for what it lost with the last agent
+constexpr auto kAfterConnect = 3s;    // a dockerd that calls for the first time is mostly starting
+constexpr auto kAfterFailure = 2s;    // Docker is still at it when it is told of one
 constexpr std::size_t kShortId = 12;  // digits, as Docker shows them
 
 const AttachmentSpec* endpoint_of(const Blueprint::Entry& entry, const std::string& network) {
@@ -42,7 +40,8 @@ std::string advice(const DockerRecord& record, const std::string& id) {
 
 }  // namespace
 
-void DockerAgent::ask_docker_at(const std::string& socket) {
+void DockerAgent::ask_docker_at(const std::string& socket, std::chrono::seconds young) {
+  young_ = young;
   if (socket.empty()) return;
   registry_ = std::make_unique<DockerRegistry>(io_, socket);
   ask_docker_in(kAfterStart);
@@ -68,7 +67,7 @@ void DockerAgent::network_in_doubt() {
 // Whole seconds, so that reasons of one moment are one question. Where nothing is Docker's, nothing is waited
 // for.
 void DockerAgent::ask_docker_in(std::chrono::seconds delay) {
-  if (!registry_ || records_.empty()) return;
+  if (!registry_ || (records_.empty() && pools_.pools().empty())) return;
   due_.insert(std::chrono::ceil<std::chrono::seconds>(Clock::now() + delay));
   arm_question();
 }
@@ -89,7 +88,10 @@ void DockerAgent::arm_question() {
 
 void DockerAgent::put_question() {
   DockerQuestion question = question_now();
-  if (question.networks.empty()) return;
+  if (question.networks.empty() && question.pools.empty()) {
+    if (question.too_young) ask_docker_in(young_);
+    return;
+  }
   registry_->ask(question, [this, question](Result<DockerAnswer> answer) {
     if (answer)
       take_in(judge(question, *answer));
@@ -109,11 +111,12 @@ DockerQuestion DockerAgent::question_now() {
       if (spec == nullptr || !engine_.observed().complete || is_in_sandbox(*entry, *spec, engine_.observed()))
         continue;
       if (is_young(spec->endpoint->endpoint))
-        question.young_endpoints = true;
+        question.too_young = true;
       else
         question.endpoints.push_back({id, spec->endpoint->endpoint, attachment, entry->object.generation});
     }
   }
+  for (const auto& [id, pool] : pools_.pools()) ask_for_pool(pool, question);
   return question;
 }
 
@@ -121,7 +124,9 @@ void DockerAgent::take_in(const DockerVerdict& verdict) {
   for (const std::string& id : verdict.known) docker_knows(id);
   for (const std::string& id : verdict.orphaned) docker_forgot(id);
   remove_forgotten(verdict.forgotten);
-  if (verdict.undecided) ask_docker_in(kYoung);
+  take_back_unused(verdict);
+  if (!verdict.forgotten.empty()) ask_docker_in(1s);  // for what they had
+  if (verdict.undecided) ask_docker_in(young_);
 }
 
 void DockerAgent::docker_forgot(const std::string& id) {
@@ -171,11 +176,11 @@ void DockerAgent::remove_forgotten(const std::vector<AskedEndpoint>& endpoints) 
 // Absent: made long ago, or before this agent began.
 bool DockerAgent::is_young(const std::string& id) const {
   const auto since = young_since_.find(id);
-  return since != young_since_.end() && Clock::now() - since->second < kYoung;
+  return since != young_since_.end() && Clock::now() - since->second < young_;
 }
 
 void DockerAgent::note_age(const std::string& id) {
-  std::erase_if(young_since_, [](const auto& each) { return Clock::now() - each.second >= kYoung; });
+  std::erase_if(young_since_, [this](const auto& each) { return Clock::now() - each.second >= young_; });
   young_since_[id] = Clock::now();
 }
 

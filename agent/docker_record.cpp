@@ -8,7 +8,7 @@ namespace lanwright {
 namespace {
 
 Json pool_json(const DockerPool& pool) {
-  Json json = {{"cidr", pool.cidr.text()}};
+  Json json = {{"space", pool.space}, {"cidr", pool.cidr.text()}};
   if (pool.gateway) json["gateway"] = pool.gateway->text();
   for (const auto& [name, address] : pool.auxiliary) json["auxiliary"][name] = address.text();
   return json;
@@ -21,6 +21,7 @@ IpPrefix prefix_from(const Json& json) {
 
 DockerPool pool_from(const Json& json) {
   DockerPool pool;
+  pool.space = json.value("space", std::string());  // earlier versions did not keep it
   pool.cidr = prefix_from(json.at("cidr"));
   if (json.contains("gateway")) pool.gateway = prefix_from(json.at("gateway"));
   if (!json.contains("auxiliary")) return pool;

@@ -3,6 +3,7 @@
 #include <httplib.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <exception>
@@ -69,11 +70,46 @@ Result<DockerAnswer> find_out_safely(httplib::Client& http, const std::set<std::
   }
 }
 
+// Those of its IPAM configuration; one without has none.
+Result<std::vector<IpPrefix>> subnets_in(const Json& network) {
+  std::vector<IpPrefix> subnets;
+  const auto ipam = network.find("IPAM");
+  if (ipam == network.end() || !ipam->is_object()) return subnets;
+  const auto configs = ipam->find("Config");
+  if (configs == ipam->end() || !configs->is_array()) return subnets;
+  for (const Json& config : *configs) {
+    const std::string text = text_in(config, "Subnet");
+    if (text.empty()) continue;
+    const auto subnet = IpPrefix::parse(text);
+    if (!subnet) return no_answer("/networks", "the subnet " + text + " of one is none");
+    subnets.push_back(subnet->network());
+  }
+  return subnets;
+}
+
+bool has_subnet(const DockerAnswer& answer, const IpPrefix& cidr) {
+  return std::any_of(answer.networks.begin(), answer.networks.end(), [&](const auto& network) {
+    return std::find(network.second.begin(), network.second.end(), cidr) != network.second.end();
+  });
+}
+
+// Of all endpoints on these networks; absent unless Docker told of each.
+std::optional<std::set<IpAddress>> addresses_of(const DockerAnswer& answer,
+                                                const std::vector<std::string>& networks) {
+  std::set<IpAddress> all;
+  for (const std::string& network : networks) {
+    const auto told = answer.endpoints.find(network);
+    if (told == answer.endpoints.end()) return std::nullopt;
+    for (const auto& [id, addresses] : told->second) all.insert(addresses.begin(), addresses.end());
+  }
+  return all;
+}
+
 }  // namespace
 
 DockerVerdict judge(const DockerQuestion& question, const DockerAnswer& answer) {
   DockerVerdict verdict;
-  verdict.undecided = question.young_endpoints;
+  verdict.undecided = question.too_young;
   for (const AskedNetwork& network : question.networks) {
     if (answer.networks.contains(network.id))
       verdict.known.push_back(network.id);
@@ -87,34 +123,53 @@ DockerVerdict judge(const DockerQuestion& question, const DockerAnswer& answer) 
     if (there != answer.endpoints.end() && !there->second.contains(endpoint.endpoint))
       verdict.forgotten.push_back(endpoint);
   }
+  for (const AskedPool& pool : question.pools) {
+    if (pool.networks.empty()) {
+      if (!has_subnet(answer, pool.cidr)) verdict.free_pools.push_back(pool.id);
+      continue;
+    }
+    const auto used = addresses_of(answer, pool.networks);
+    if (!used) continue;
+    for (const IpAddress& address : pool.doubtful)
+      if (!used->contains(address)) verdict.free_addresses.emplace_back(pool.id, address);
+  }
   return verdict;
 }
 
-Result<std::set<std::string>> listed_networks(const std::string& body) {
+Result<std::map<std::string, std::vector<IpPrefix>>> listed_networks(const std::string& body) {
   const Json list = Json::parse(body, nullptr, false);
-  std::set<std::string> ids;
+  std::map<std::string, std::vector<IpPrefix>> networks;
   if (!list.is_array()) return no_answer("/networks", "what it tells is no list");
   for (const Json& network : list) {
     const std::string id = text_in(network, "Id");
     if (id.empty()) return no_answer("/networks", "a network has no Id");
-    ids.insert(id);
+    auto subnets = subnets_in(network);
+    if (!subnets) return subnets.error();
+    networks[id] = *std::move(subnets);
   }
-  if (ids.empty()) return no_answer("/networks", "it has none at all, not even its own");
-  return ids;
+  if (networks.empty()) return no_answer("/networks", "it has none at all, not even its own");
+  return networks;
 }
 
-Result<std::set<std::string>> listed_endpoints(const std::string& body) {
+Result<DockerAnswer::Endpoints> listed_endpoints(const std::string& body) {
   const Json network = Json::parse(body, nullptr, false);
   const auto containers = network.is_object() ? network.find("Containers") : network.end();
   if (!network.is_object() || containers == network.end() || !containers->is_object())
     return no_answer("a network", "it does not tell its Containers");
-  std::set<std::string> ids;
+  DockerAnswer::Endpoints endpoints;
   for (const auto& [key, container] : containers->items()) {
     const std::string id = text_in(container, "EndpointID");
     if (id.empty()) return no_answer("a network", "one of its Containers has no EndpointID");
-    ids.insert(id);
+    std::set<IpAddress>& addresses = endpoints[id];
+    for (const char* family : {"IPv4Address", "IPv6Address"}) {
+      const std::string text = text_in(container, family);
+      if (text.empty()) continue;
+      const auto address = IpPrefix::parse(text);
+      if (!address) return no_answer("a network", "the " + std::string(family) + " " + text + " is none");
+      addresses.insert(address->address);
+    }
   }
-  return ids;
+  return endpoints;
 }
 
 struct DockerRegistry::Asking {
@@ -148,6 +203,7 @@ DockerRegistry::~DockerRegistry() {
 void DockerRegistry::ask(const DockerQuestion& question, const Done& done) {
   std::set<std::string> networks;
   for (const AskedEndpoint& endpoint : question.endpoints) networks.insert(endpoint.network);
+  for (const AskedPool& pool : question.pools) networks.insert(pool.networks.begin(), pool.networks.end());
   asking_ = std::make_unique<Asking>(socket_);
   const std::weak_ptr<Life> life = life_;
   const auto work = [this, life, asking = asking_.get(), networks = std::move(networks), done] {

@@ -11,8 +11,10 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "model/addresses.h"
 #include "model/ids.h"
 #include "model/result.h"
 
@@ -33,32 +35,45 @@ struct AskedEndpoint {
   std::uint64_t generation = 0;  // of the attachment: moves with whatever Docker does with it
 };
 
+// A pool of the agent's IPAM, as it was when Docker was asked.
+struct AskedPool {
+  std::string id;
+  IpPrefix cidr;
+  std::vector<std::string> networks;  // Docker's ids of those of the agent's that have it; none: nobody knows
+  std::set<IpAddress> doubtful;       // given to nobody that is known
+};
+
 struct DockerQuestion {
   std::vector<AskedNetwork> networks;
   std::vector<AskedEndpoint> endpoints;
-  bool young_endpoints = false;  // there are others, too young to be asked for
+  std::vector<AskedPool> pools;  // of no network, or with addresses that are doubtful
+  bool too_young = false;        // there are other endpoints, pools and addresses, too young to be asked for
 };
 
+// What Docker has.
 struct DockerAnswer {
-  std::set<std::string> networks;                          // ids of all that Docker has
-  std::map<std::string, std::set<std::string>> endpoints;  // by network, of those asked for that Docker has
+  using Endpoints = std::map<std::string, std::set<IpAddress>>;  // their addresses, by id
+  std::map<std::string, std::vector<IpPrefix>> networks;         // all of them with their subnets, by id
+  std::map<std::string, Endpoints> endpoints;                    // of the networks in question
 };
 
 struct DockerVerdict {
   std::vector<std::string> orphaned;     // ids of networks that Docker does not know
   std::vector<std::string> known;        // of those that it does
   std::vector<AskedEndpoint> forgotten;  // on networks that it knows
-  bool undecided = false;                // something was too young to tell
+  std::vector<std::string> free_pools;   // ids of those that no network of Docker's has
+  std::vector<std::pair<std::string, IpAddress>> free_addresses;  // by pool, that no endpoint of Docker's has
+  bool undecided = false;                                         // something was too young to tell
 };
 
 // What an answer means for what was asked. Pure.
 DockerVerdict judge(const DockerQuestion& question, const DockerAnswer& answer);
 
-// The ids in the bodies of GET /networks and of GET /networks/ID (of endpoints, those without a container
+// What the bodies of GET /networks and of GET /networks/ID tell (of endpoints, those without a container
 // included). Pure. Errors: what is not as documented; a list without any network, as a Docker that works
 // always has some of its own ("none").
-Result<std::set<std::string>> listed_networks(const std::string& body);
-Result<std::set<std::string>> listed_endpoints(const std::string& body);
+Result<std::map<std::string, std::vector<IpPrefix>>> listed_networks(const std::string& body);
+Result<DockerAnswer::Endpoints> listed_endpoints(const std::string& body);
 
 // Asks at one Unix socket, each question in a thread of its own which ends with it, and which nobody waits
 // for. For the thread that runs `io`, which outlives this.

@@ -14,8 +14,9 @@ namespace lanwright {
 
 // An entry of IPv4Data or IPv6Data. The whole family without a gateway (the null IPAM's 0.0.0.0/0) is none.
 struct DockerPool {
-  IpPrefix cidr;                              // host bits are 0
-  std::optional<IpPrefix> gateway;            // an address of it
+  std::string space;                // whose IPAM it is of; see model/address_pools.h for the agent's
+  IpPrefix cidr;                    // host bits are 0
+  std::optional<IpPrefix> gateway;  // an address of it
   std::map<std::string, IpPrefix> auxiliary;  // addresses of it that nobody is given, by name
   bool operator==(const DockerPool&) const = default;
 };

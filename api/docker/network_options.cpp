@@ -474,7 +474,10 @@ Result<std::optional<DockerPool>> read_pool(const Json& data, int family) {
   const auto gateway = optional_prefix(data, "Gateway");
   if (!gateway) return gateway.error();
   if ((*cidr)->length == 0 && !*gateway) return std::optional<DockerPool>();
+  auto space = optional_text(data, "AddressSpace");
+  if (!space) return space.error();
   DockerPool pool;
+  pool.space = *std::move(space);
   pool.cidr = (*cidr)->network();
   pool.gateway = *gateway;
   if (pool.gateway) {

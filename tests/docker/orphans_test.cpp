@@ -178,5 +178,44 @@ TEST_F(Orphans, AContainerThatDockerLostHoldsItsNetworkUntilItIsEnded) {
   EXPECT_TRUE(host_.is_as_before(before));
 }
 
+// As when Docker is killed between two of its calls, or its release was not heard.
+TEST_F(Orphans, AddressesAndPoolsThatDockerDoesNotHaveAreTakenBack) {
+  const auto ask = [this](const std::string& call, const Json& body) {
+    const HttpAnswer answer =
+        http(host_.agent().docker_socket("lanwright"), "POST", "/IpamDriver." + call, body.dump());
+    return answer.status == 200 && answer.body.find("\"Error\"") == std::string::npos;
+  };
+  const auto request_pool = [&](const std::string& cidr) {
+    return ask("RequestPool", {{"AddressSpace", "lanwright"}, {"Pool", cidr}, {"V6", false}});
+  };
+  const auto request_address = [&](const std::string& address) {
+    return ask("RequestAddress", {{"PoolID", "lanwright/10.5.0.0/24"}, {"Address", address}});
+  };
+  host_.create(
+      "bridge", "lan",
+      {"--ipam-driver", "lanwright", "--subnet", "10.5.0.0/24", "--aux-address", "printer=10.5.0.9"});
+  // Of another driver; a host that has containers on it.
+  host_.docker().ask({"network", "create", "-d", "bridge", "--ipam-driver", "lanwright", "--subnet",
+                      "10.7.0.0/24", "theirs"});
+  host_.run("c1", "lan", {"--ip", "10.5.0.20"});
+  host_.run("c2", "theirs");
+  ASSERT_TRUE(request_pool("10.8.0.0/24"));
+  ASSERT_TRUE(request_address("10.5.0.30"));
+  EXPECT_FALSE(request_pool("10.8.0.0/24"));
+  EXPECT_FALSE(request_address("10.5.0.30"));
+  host_.restart_killed_agent();
+  constexpr auto kPatience = 60s;  // Docker is given half of it to list what it is making
+  EXPECT_TRUE(wait_until([&] { return request_address("10.5.0.30"); }, kPatience));
+  EXPECT_TRUE(wait_until([&] { return request_pool("10.8.0.0/24"); }, kPatience));
+  for (const char* used : {"10.5.0.1", "10.5.0.9", "10.5.0.20"}) EXPECT_FALSE(request_address(used)) << used;
+  EXPECT_FALSE(request_pool("10.7.0.0/24"));
+  EXPECT_FALSE(request_pool("10.5.0.0/24"));
+  host_.run("c3", "lan");
+  EXPECT_TRUE(host_.reach_each_other("c1", "c3", "lan"));
+  EXPECT_TRUE(ping(host_.netns("c2"), host_.default_route("c2")));
+  host_.remove({"c1", "c2", "c3"});
+  host_.remove_networks({"lan", "theirs"});
+}
+
 }  // namespace
 }  // namespace lanwright::test

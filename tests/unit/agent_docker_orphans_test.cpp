@@ -27,10 +27,12 @@ class FakeDocker {
     const std::lock_guard lock(mutex_);
     list_ = list;
   }
-  void has_endpoints(const std::string& network, const std::vector<std::string>& endpoints) {
+  void has_endpoints(const std::string& network, const std::vector<std::string>& endpoints,
+                     const std::string& address = "") {
     std::string containers;
     for (const std::string& id : endpoints)
-      containers += (containers.empty() ? "" : ",") + ("\"ep-" + id) + R"(":{"EndpointID":")" + id + R"("})";
+      containers += (containers.empty() ? "" : ",") + ("\"ep-" + id) + R"(":{"EndpointID":")" + id +
+                    R"(","IPv4Address":")" + address + R"("})";
     server_.on_get("/networks/" + network, R"({"Containers":{)" + containers + "}}");
   }
   std::size_t asked() const { return server_.seen().size(); }
@@ -44,11 +46,35 @@ class FakeDocker {
 class DockerOrphans : public DockerNetworks {
  protected:
   // A new agent: what it finds stored counts as old.
-  void restart() {
+  void restart(std::chrono::seconds young = 30s) {
     close();
     open();
-    on_loop([this] { docker_->ask_docker_at(socket()); });
+    on_loop([&] { docker_->ask_docker_at(socket(), young); });
     ask();
+  }
+  // What is given of the agent's pools.
+  std::map<std::string, std::set<std::string>> given() {
+    return on_loop([this] {
+      std::map<std::string, std::set<std::string>> all;
+      for (const AddressPool& pool : must(engine_->store().address_pools())) {
+        auto& addresses = all[pool.id];
+        for (const IpAddress& address : pool.given) addresses.insert(address.text());
+      }
+      return all;
+    });
+  }
+  // A pool of ours, with its gateway and these addresses given.
+  void give(const std::string& cidr, const std::vector<std::string>& addresses) {
+    const auto pool = must(docker_->request_pool({kLocalAddressSpace, cidr, "", false}, soon()));
+    must(docker_->request_address(pool.id, std::nullopt, AddressUse::gateway, soon()));
+    for (const std::string& address : addresses)
+      must(docker_->request_address(pool.id, IpAddress::parse(address), AddressUse::interface, soon()));
+  }
+  static DockerNetwork network_of_ours() {
+    DockerNetwork network = network_of("bridge");
+    network.pools.front().space = kLocalAddressSpace;
+    network.pools.front().auxiliary["printer"] = prefix("10.0.0.9/24");
+    return network;
   }
   void ask() {
     on_loop([this] { docker_->ask_docker(); });
@@ -259,6 +285,80 @@ TEST_F(DockerOrphans, AnEndpointThatIsJoinedWhileDockerIsAskedStays) {
   release.set_value();
   ASSERT_TRUE(eventually([this] { return !is_open(); }));
   on_loop([this] { EXPECT_NE(attachment(), nullptr); });
+}
+
+// ---- pools and addresses that Docker gave up while nobody listened
+
+TEST_F(DockerOrphans, AddressesThatNobodyHasAreTakenBack) {
+  FakeDocker docker(socket());
+  docker.has({kNetwork});
+  docker.has_endpoints(kNetwork, {kNewer}, "10.0.0.4/24");
+  give("10.0.0.0/24", {"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.9"});
+  must(docker_->create_network(network_of_ours(), soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
+  kernel([](test::MemoryKernel& host) { host.add_namespace(kSandbox); });
+  restart();
+  ASSERT_TRUE(is_asked_again(docker));
+  EXPECT_EQ(given().begin()->second.size(), 5U) << "Docker may be about to list it";
+  restart(0s);
+  const std::set<std::string> used{"10.0.0.1", "10.0.0.4", "10.0.0.9"};
+  // Of the endpoint, which Docker does not list, too, when that is gone.
+  EXPECT_TRUE(eventually([&] { return attachment() == nullptr; }));
+  for (const auto end = soon(); given().begin()->second != used && std::chrono::steady_clock::now() < end;) {
+  }
+  EXPECT_EQ(given(), (std::map<std::string, std::set<std::string>>{{"lanwright/10.0.0.0/24", used}}));
+}
+
+TEST_F(DockerOrphans, AddressesStayWhileNobodyCanTell) {
+  FakeDocker docker(socket());
+  give("10.0.0.0/24", {"10.0.0.3"});
+  must(docker_->create_network(network_of_ours(), soon()));
+  restart(0s);
+  ASSERT_TRUE(becomes_orphaned()) << "Docker does not know the network";
+  EXPECT_EQ(given().begin()->second.size(), 2U);
+  // A pool that is Docker's own is another one.
+  docker.has({kNetwork});
+  docker.has_endpoints(kNetwork, {});
+  must(remove());
+  EXPECT_TRUE(eventually([&] { return engine_->desired().entries().empty(); }));
+  give("10.0.1.0/24", {"10.0.1.3"});
+  DockerNetwork of_another_ipam = network_of_ours();
+  of_another_ipam.pools.front().space = "LocalDefault";
+  of_another_ipam.pools.front().cidr = prefix("10.0.1.0/24");
+  of_another_ipam.pools.front().gateway.reset();
+  of_another_ipam.pools.front().auxiliary.clear();
+  must(docker_->create_network(of_another_ipam, soon()));
+  docker.says(R"([{"Id":")" + kNetwork + R"(","IPAM":{"Config":[{"Subnet":"10.0.1.0/24"}]}}])");
+  ASSERT_TRUE(is_asked_again(docker));
+  EXPECT_EQ(given().at("lanwright/10.0.1.0/24").size(), 2U);
+}
+
+TEST_F(DockerOrphans, PoolsThatNoNetworkHasAreTakenBack) {
+  FakeDocker docker(socket());
+  give("10.0.0.0/24", {});
+  give("10.0.1.0/24", {});
+  docker.says(R"([{"Id":"x","IPAM":{"Config":[{"Subnet":"10.0.1.0/24"}]}}])");  // another driver's network
+  restart();
+  ASSERT_TRUE(eventually([this] { return has_none() || docker_->question() == DockerAgent::Question::due; }));
+  EXPECT_EQ(given().size(), 2U) << "Docker may be about to make a network of it";
+  restart(0s);
+  ASSERT_TRUE(is_asked_again(docker));
+  EXPECT_EQ(given().size(), 1U);
+  EXPECT_TRUE(given().contains("lanwright/10.0.1.0/24"));
+}
+
+TEST_F(DockerOrphans, AnOrphanTakesItsPoolAlong) {
+  FakeDocker docker(socket());
+  give("10.0.0.0/24", {});
+  must(docker_->create_network(network_of_ours(), soon()));
+  restart(0s);
+  ASSERT_TRUE(becomes_orphaned());
+  EXPECT_EQ(given().size(), 1U);
+  must(remove());
+  for (const auto end = soon(); !given().empty() && std::chrono::steady_clock::now() < end;) {
+  }
+  EXPECT_TRUE(given().empty());
 }
 
 // ---- removing a network of Docker's

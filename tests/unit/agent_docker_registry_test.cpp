@@ -14,7 +14,15 @@ namespace lanwright {
 namespace {
 
 using namespace std::chrono_literals;
-using Ids = std::set<std::string>;
+using Networks = std::map<std::string, std::vector<IpPrefix>>;
+using Endpoints = DockerAnswer::Endpoints;
+
+IpPrefix prefix(const std::string& text) {
+  return IpPrefix::parse(text).value();
+}
+IpAddress ip(const std::string& text) {
+  return IpAddress::parse(text).value();
+}
 
 AskedEndpoint endpoint(const std::string& network, const std::string& id) {
   return {network, id, {Kind::attachment, id}, 1};
@@ -29,7 +37,7 @@ std::vector<std::string> forgotten_of(const DockerVerdict& verdict) {
 TEST(DockerVerdict, OrphansAreThoseThatDockerDoesNotList) {
   DockerQuestion question;
   question.networks = {{"a", false}, {"b", false}, {"c", false}};
-  const DockerVerdict verdict = judge(question, {{"b", "none", "host"}, {}});
+  const DockerVerdict verdict = judge(question, {{{"b", {}}, {"none", {}}, {"host", {}}}, {}});
   EXPECT_EQ(verdict.orphaned, (std::vector<std::string>{"a", "c"}));
   EXPECT_EQ(verdict.known, std::vector<std::string>{"b"});
   EXPECT_FALSE(verdict.undecided);
@@ -38,46 +46,75 @@ TEST(DockerVerdict, OrphansAreThoseThatDockerDoesNotList) {
 TEST(DockerVerdict, WhatIsYoungMayBeOnItsWayToDockersList) {
   DockerQuestion question;
   question.networks = {{"a", true}, {"b", true}};
-  const DockerVerdict verdict = judge(question, {{"b"}, {}});
+  const DockerAnswer answer{{{"b", {}}}, {}};
+  const DockerVerdict verdict = judge(question, answer);
   EXPECT_TRUE(verdict.orphaned.empty());
   EXPECT_EQ(verdict.known, std::vector<std::string>{"b"}) << "it is there, young or not";
   EXPECT_TRUE(verdict.undecided);
   question.networks = {{"b", true}};
-  EXPECT_FALSE(judge(question, {{"b"}, {}}).undecided);
-  question.young_endpoints = true;
-  EXPECT_TRUE(judge(question, {{"b"}, {}}).undecided);
+  EXPECT_FALSE(judge(question, answer).undecided);
+  question.too_young = true;
+  EXPECT_TRUE(judge(question, answer).undecided);
 }
 
 TEST(DockerVerdict, EndpointsAreForgottenOnlyOnNetworksThatDockerKnows) {
   DockerQuestion question;
   question.networks = {{"a", false}, {"b", false}};
   question.endpoints = {endpoint("a", "a1"), endpoint("a", "a2"), endpoint("b", "b1")};
-  DockerAnswer answer{{"a"}, {{"a", {"a2"}}}};
+  DockerAnswer answer{{{"a", {}}}, {{"a", {{"a2", {}}}}}};
   EXPECT_EQ(forgotten_of(judge(question, answer)), std::vector<std::string>{"a1"});
   answer.endpoints.clear();  // it was gone between the two requests
   EXPECT_TRUE(judge(question, answer).forgotten.empty());
 }
 
+TEST(DockerVerdict, APoolIsFreeThatNoNetworkHas) {
+  DockerQuestion question;
+  question.pools = {{"a", prefix("10.0.0.0/24"), {}, {}}, {"b", prefix("10.0.1.0/24"), {}, {}}};
+  const DockerVerdict verdict = judge(question, {{{"1", {prefix("10.0.1.0/24")}}, {"2", {}}}, {}});
+  EXPECT_EQ(verdict.free_pools, std::vector<std::string>{"a"});
+  EXPECT_TRUE(verdict.free_addresses.empty());
+}
+
+TEST(DockerVerdict, AnAddressIsFreeThatNoEndpointHas) {
+  DockerQuestion question;
+  question.pools = {
+      {"p", prefix("10.0.0.0/24"), {"1", "2"}, {ip("10.0.0.2"), ip("10.0.0.3"), ip("10.0.0.4")}}};
+  DockerAnswer answer{{{"1", {}}, {"2", {}}},
+                      {{"1", {{"e1", {ip("10.0.0.2"), ip("fd00::2")}}}}, {"2", {{"e2", {ip("10.0.0.4")}}}}}};
+  using Free = std::vector<std::pair<std::string, IpAddress>>;
+  EXPECT_EQ(judge(question, answer).free_addresses, (Free{{"p", ip("10.0.0.3")}}));
+  EXPECT_TRUE(judge(question, answer).free_pools.empty());
+  answer.endpoints.erase("2");  // it does not know the network, or told nothing of it
+  EXPECT_TRUE(judge(question, answer).free_addresses.empty());
+}
+
 TEST(DockerAnswers, AreReadAsTheyAreDocumented) {
-  const auto networks =
-      listed_networks(R"([{"Name":"none","Id":"1","Containers":{}},{"Name":"lab","Id":"2"}])");
+  const auto networks = listed_networks(
+      R"([{"Name":"none","Id":"1","Containers":{},"IPAM":{"Driver":"default","Options":null,"Config":[]}},
+          {"Name":"lab","Id":"2","IPAM":{"Config":[{"Subnet":"10.0.0.0/24","Gateway":"10.0.0.1"},
+                                                   {"Subnet":"fd00::/64"}, {}]}},
+          {"Name":"null","Id":"3","IPAM":{"Driver":"null","Config":null}}])");
   ASSERT_TRUE(networks);
-  EXPECT_EQ(*networks, (Ids{"1", "2"}));
+  EXPECT_EQ(*networks, (Networks{{"1", {}}, {"2", {prefix("10.0.0.0/24"), prefix("fd00::/64")}}, {"3", {}}}));
   const auto endpoints = listed_endpoints(
-      R"({"Id":"2","Containers":{"c":{"Name":"c1","EndpointID":"e1"},"ep-e2":{"EndpointID":"e2"}}})");
+      R"({"Id":"2","Containers":{
+          "c":{"Name":"c1","EndpointID":"e1","IPv4Address":"10.0.0.2/24","IPv6Address":"fd00::2/64"},
+          "ep-e2":{"EndpointID":"e2","IPv4Address":"","IPv6Address":""}}})");
   ASSERT_TRUE(endpoints);
-  EXPECT_EQ(*endpoints, (Ids{"e1", "e2"}));
+  EXPECT_EQ(*endpoints, (Endpoints{{"e1", {ip("10.0.0.2"), ip("fd00::2")}}, {"e2", {}}}));
   const auto none = listed_endpoints(R"({"Id":"2","Containers":{}})");
   ASSERT_TRUE(none);
   EXPECT_TRUE(none->empty());
 }
 
 TEST(DockerAnswers, ThatAreNotSoTellNothing) {
-  for (const char* body : {"", "[", "{}", "null", "[]", R"([{"Name":"lab"}])", R"([{"Id":7}])", "[1]",
-                           R"([{"Id":"1"},{"Id":""}])"})
+  for (const char* body :
+       {"", "[", "{}", "null", "[]", R"([{"Name":"lab"}])", R"([{"Id":7}])", "[1]",
+        R"([{"Id":"1"},{"Id":""}])", R"([{"Id":"1","IPAM":{"Config":[{"Subnet":"10.0.0"}]}}])"})
     EXPECT_FALSE(listed_networks(body)) << body;
   for (const char* body : {"", "[]", "{}", R"({"Containers":[]})", R"({"Containers":null})",
-                           R"({"Containers":{"c":{}}})", R"({"Containers":{"c":{"EndpointID":1}}})"})
+                           R"({"Containers":{"c":{}}})", R"({"Containers":{"c":{"EndpointID":1}}})",
+                           R"({"Containers":{"c":{"EndpointID":"e","IPv4Address":"10.0.0.2"}}})"})
     EXPECT_FALSE(listed_endpoints(body)) << body;
 }
 
@@ -106,21 +143,24 @@ TEST_F(Registry, AsksForTheListAndForNetworksWithEndpointsInQuestion) {
   FakeAgent docker(socket_);
   docker.on_get("/networks", R"([{"Id":"a"},{"Id":"b"},{"Id":"d"}])");
   docker.on_get("/networks/a", R"({"Id":"a","Containers":{"c":{"EndpointID":"a2"}}})");
+  docker.on_get("/networks/b", R"({"Id":"b","Containers":{}})");
   docker.on_get("/networks/d", R"({"message":"network d not found"})", 404);
   DockerRegistry registry(io_, socket_);
   DockerQuestion question;
   question.endpoints = {endpoint("a", "a1"), endpoint("a", "a2"), endpoint("c", "c1"), endpoint("d", "d1")};
+  question.pools = {{"p", prefix("10.0.0.0/24"), {"b"}, {ip("10.0.0.2")}}};
   for (int round = 0; round < 2; ++round) {
     const auto answer = ask(registry, question);
     ASSERT_TRUE(answer) << answer.error().text();
-    EXPECT_EQ(answer->networks, (Ids{"a", "b", "d"}));
-    EXPECT_EQ(answer->endpoints, (std::map<std::string, Ids>{{"a", {"a2"}}}));
+    EXPECT_EQ(answer->networks, (Networks{{"a", {}}, {"b", {}}, {"d", {}}}));
+    EXPECT_EQ(answer->endpoints, (std::map<std::string, Endpoints>{{"a", {{"a2", {}}}}, {"b", {}}}));
   }
   std::vector<std::string> lines;
   for (const SeenRequest& seen : docker.seen()) lines.push_back(seen.line);
-  const std::vector<std::string> once{"GET /networks", "GET /networks/a", "GET /networks/d"};
+  const std::vector<std::string> once{"GET /networks", "GET /networks/a", "GET /networks/b",
+                                      "GET /networks/d"};
   ASSERT_EQ(lines.size(), 2 * once.size());
-  EXPECT_EQ(std::vector(lines.begin(), lines.begin() + 3), once);
+  EXPECT_EQ(std::vector(lines.begin(), lines.begin() + 4), once);
 }
 
 TEST_F(Registry, AnythingElseTellsNothing) {

@@ -85,8 +85,8 @@ TEST_F(ApiDockerNetwork, MakesNetworksAndRemovesThem) {
   DockerNetwork expected;
   expected.id = kNetwork;
   expected.internal = true;
-  expected.pools = {{prefix("10.0.0.0/24"), prefix("10.0.0.1/24"), {{"h", prefix("10.0.0.9/24")}}},
-                    {prefix("fd00::/64"), prefix("fd00::1/64"), {}}};
+  expected.pools = {{"L", prefix("10.0.0.0/24"), prefix("10.0.0.1/24"), {{"h", prefix("10.0.0.9/24")}}},
+                    {"L", prefix("fd00::/64"), prefix("fd00::1/64"), {}}};
   expected.spec.driver = "macvlan";
   expected.spec.parent = "eth0.50";
   expected.spec.internal = true;

@@ -415,11 +415,12 @@ TEST(DockerNetworkRequest, PoolsAreSubnets) {
     {"AddressSpace":"LocalDefault","Pool":"192.168.224.0/24"}])");
   const DockerNetwork network = must_read(json, "macvlan");
   const std::vector<DockerPool> pools{
-      {prefix("192.168.222.0/24"),
+      {"LocalDefault",
+       prefix("192.168.222.0/24"),
        prefix("192.168.222.1/24"),
        {{"exclude2", prefix("192.168.222.2/24")}, {"printer", prefix("192.168.222.9/24")}}},
-      {prefix("192.168.224.0/24"), {}, {}},
-      {prefix("fd18::/64"), prefix("fd18::1/64"), {}}};
+      {"LocalDefault", prefix("192.168.224.0/24"), {}, {}},
+      {"", prefix("fd18::/64"), prefix("fd18::1/64"), {}}};
   EXPECT_TRUE(network.pools == pools);
   const std::vector<Subnet> subnets{{prefix("192.168.222.0/24"),
                                      ip("192.168.222.1"),
