@@ -166,12 +166,7 @@ Cell addresses(const Json& o, const Context&) {
   return {joined(addresses_of(o), scalar_text)};
 }
 Cell interface(const Json& o, const Context&) {
-  const std::string netns = text_at(o, {"spec", "netns"});
-  if (!netns.empty()) return {text_at(o, {"spec", "interface"}) + " in " + netns};
-  if (at(o, {"spec", "docker"}).is_null()) return {"tap " + tap_of(o)};
-  const std::string name = text_at(o, {"spec", "interface"});
-  if (name.empty()) return {"on its way to a container"};
-  return {name + " in " + text_at(o, {"spec", "docker", "sandbox"})};
+  return {text_of(place_of(o))};
 }
 Cell docker_network(const Json& o, const Context&) {
   return {text_at(o, {"spec", "docker", "network"})};
@@ -466,9 +461,21 @@ const Json& addresses_of(const Json& attachment) {
   return declared.empty() ? list_at(attachment, {"leases"}) : declared;
 }
 
-std::string tap_of(const Json& attachment) {
-  const std::string given = text_at(attachment, {"spec", "tap", "name"});
-  return given.empty() ? joined(at(attachment, {"links"}), link_text) : given;
+AttachedPlace place_of(const Json& attachment) {
+  const bool docker = !at(attachment, {"spec", "docker"}).is_null();
+  AttachedPlace place{.netns = docker ? text_at(attachment, {"spec", "docker", "sandbox"})
+                                      : text_at(attachment, {"spec", "netns"}),
+                      .interface = text_at(attachment, {"spec", "interface"}),
+                      .tap = text_at(attachment, {"spec", "tap", "name"})};
+  if (!docker && place.netns.empty() && place.tap.empty())
+    place.tap = joined(at(attachment, {"links"}), link_text);
+  return place;
+}
+
+std::string text_of(const AttachedPlace& place) {
+  if (!place.tap.empty()) return "tap " + place.tap;
+  if (place.interface.empty()) return "on its way to a container";
+  return place.interface + " in " + place.netns;
 }
 
 std::string object_text(const Json& value) {

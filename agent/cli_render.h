@@ -58,7 +58,15 @@ std::uint64_t number_at(const Json& object, std::initializer_list<const char*> p
 const Json& list_at(const Json& object, std::initializer_list<const char*> path);
 // Of an attachment: the addresses that it declares, otherwise those that it was given.
 const Json& addresses_of(const Json& attachment);
-std::string tap_of(const Json& attachment);  // the name of its tap
+// Where an attachment ends: an interface in a namespace (a container's sandbox has one as soon as Docker has
+// named it), or a tap.
+struct AttachedPlace {
+  std::string netns;
+  std::string interface;
+  std::string tap;
+};
+AttachedPlace place_of(const Json& attachment);
+std::string text_of(const AttachedPlace& place);  // "eth0 in r1", "tap tap-vm1"
 // "network lab" of anything that names an object.
 std::string object_text(const Json& value);
 Colour colour_of_phase(std::string_view phase);

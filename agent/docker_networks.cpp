@@ -213,6 +213,18 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
                    0,
                    "there is no declared network of this name",
                    "declare it first: lanwright apply -f FILE"};
+    const auto* spec = std::get_if<NetworkSpec>(declared->object.spec.get());
+    const std::string driver = spec != nullptr ? spec->driver : std::string();
+    if (!network.spec.driver.empty() && network.spec.driver != driver)
+      return Error{ErrorKind::conflict,
+                   "make a view of",
+                   "network " + network.view_of,
+                   0,
+                   "it is declared with driver " + driver +
+                       ", and the plugin that was called makes networks of "
+                       "driver " +
+                       network.spec.driver + " only",
+                   "use the plugin lanwright or lanwright-" + driver};
   }
   const auto known = records_.find(network.id);
   if (!record.view)

@@ -31,11 +31,12 @@ bool is_in_sandbox(const Blueprint::Entry& entry, const AttachmentSpec& spec, co
   return sandbox != nullptr && sandbox->present && !sandbox->marked(entry.object.uid).empty();
 }
 
-std::string advice(const DockerRecord& record, const std::string& id) {
+std::string advice(const DockerRecord& record, const std::string& id, const std::string& endpoint) {
   if (!record.view)
     return "Docker does not know it any more; to remove it: lanwright delete network " + record.network;
-  return "Docker does not know its view " + id.substr(0, kShortId) +
-         " any more; what is left of that is told by: lanwright get attachments -o wide";
+  const std::string view = "Docker does not know its view " + id.substr(0, kShortId) + " any more; ";
+  if (endpoint.empty()) return view + "nothing is left of that";
+  return view + "to remove what is left of that: lanwright delete attachment " + endpoint;
 }
 
 }  // namespace
@@ -131,15 +132,43 @@ void DockerAgent::take_in(const DockerVerdict& verdict) {
 
 void DockerAgent::docker_forgot(const std::string& id) {
   const auto found = records_.find(id);
-  if (found == records_.end() || is_young(id) || !orphans_.insert(id).second) return;
+  if (found == records_.end() || is_young(id)) return;
   const DockerRecord& record = found->second;
   const ResourceId network{Kind::network, record.network};
-  const std::string message = advice(record, id);
+  const std::string left = first_endpoint_of(id, record);
+  const bool is_new = orphans_.insert(id).second;
+  const std::string message = advice(record, id, left);
+  if (record.view && left.empty()) return forget_view(id, message);
+  if (!is_new) return;
   log::warning(message, {{"network", record.network}, {"docker network", id}});
   if (record.view)
     engine_.tell("Orphaned", network, message);
   else
     engine_.set_orphaned(network, true, message);
+}
+
+// The name of its attachment; "" when there is none.
+std::string DockerAgent::first_endpoint_of(const std::string& network, const DockerRecord& record) const {
+  for (const ResourceId& id : engine_.desired().attachments_of(record.network))
+    if (endpoint_of(*engine_.desired().find(id), network) != nullptr) return id.name;
+  return {};
+}
+
+// Somebody else's network does not carry more of it than this record.
+void DockerAgent::forget_view(const std::string& id, const std::string& message) {
+  const std::string network = records_.at(id).network;
+  Engine::ObjectChange change;
+  change.set = kDockerSet;
+  change.beside.drop_docker_networks.push_back(id);
+  if (auto dropped = engine_.change(std::move(change)); !dropped) {
+    log::warning("a view that Docker forgot is not forgotten yet", {{"error", dropped.error().text()}});
+    return;
+  }
+  records_.erase(id);
+  orphans_.erase(id);
+  let_bridges_forward();
+  log::info(message, {{"network", network}, {"docker network", id}});
+  engine_.tell("Orphaned", {Kind::network, network}, message);
 }
 
 void DockerAgent::docker_knows(const std::string& id) {

@@ -438,7 +438,8 @@ void Engine::begin(Plan plan, const std::set<ResourceId>& scope) {
   claim_uplinks(plan_);
 }
 
-// Everything in scope that needs no action is done with; what needs some stays to be looked at again after.
+// Everything in scope that needs no action is done with; what needs some, or stands on what is made by some,
+// stays to be looked at again after.
 void Engine::settle(const std::set<ResourceId>& scope, const Plan& plan) {
   std::map<ResourceId, std::vector<const Action*>> actions;
   for (const Action& action : plan.actions) actions[action.object].push_back(&action);
@@ -454,7 +455,7 @@ void Engine::settle(const std::set<ResourceId>& scope, const Plan& plan) {
     } else if (const auto block = blocks.find(id); block != blocks.end()) {
       dirty_.erase(id);
       blocked(id, tracked, *block->second);
-    } else {
+    } else if (!plan.open.contains(id)) {
       dirty_.erase(id);
       verified(id, tracked);
     }

@@ -160,6 +160,7 @@ class Engine final : public AgentPort {
   Result<void> free_of_containers(const ResourceId& what, const ResourceId& attachment) const;
   Result<void> take_endpoints_along(const ResourceId& id, std::set<ResourceId>& leaving) const;
   std::string sandbox_in_use(const Blueprint::Entry& endpoint) const;
+  std::optional<Error> failure_below(const Blueprint::Entry& entry) const;
   std::optional<Result<void>> settled(const std::set<ResourceId>& objects) const;
   void wake_settlers();
   void dismiss_settlers();  // nobody will answer them

@@ -61,6 +61,19 @@ Result<void> Engine::change(ObjectChange change) {
   return {};
 }
 
+// What an object waits for may be ours to make, and have failed.
+std::optional<Error> Engine::failure_below(const Blueprint::Entry& entry) const {
+  const Parts parts = entry.parts();
+  for (const ParentUse& use : parts.parents) {
+    const auto* owner = desired_.owner_of({"", use.name});
+    const auto known = owner != nullptr ? tracked_.find(owner->object.id) : tracked_.end();
+    if (known == tracked_.end() || known->second.failures == 0) continue;
+    const ObjectStatus& status = known->second.status;
+    if (status.last_error) return *status.last_error;
+  }
+  return std::nullopt;
+}
+
 // Whether, and with what result; absent while it is open.
 std::optional<Result<void>> Engine::settled(const std::set<ResourceId>& objects) const {
   if (!observed_.complete) return std::nullopt;
@@ -77,6 +90,7 @@ std::optional<Result<void>> Engine::settled(const std::set<ResourceId>& objects)
         continue;
       case Phase::pending:
         if (status.message.empty()) return std::nullopt;
+        if (auto failed = failure_below(*entry)) return std::move(*failed);
         return not_as_wanted(id, ErrorKind::waiting, status);
       case Phase::conflict:
       case Phase::contested:

@@ -68,10 +68,8 @@ Topology::Vlan vlan_of(const Json& object) {
 }
 
 Topology::Attachment attachment_of(const Json& object) {
-  const std::string netns = text_at(object, {"spec", "netns"});
   return {.name = text_at(object, {"name"}),
-          .netns = netns,
-          .interface = netns.empty() ? tap_of(object) : text_at(object, {"spec", "interface"}),
+          .place = place_of(object),
           .addresses = texts_of(addresses_of(object)),
           .vlans = port_vlans(object.value("spec", Json::object())),
           .phase = text_at(object, {"status", "phase"}),
@@ -122,7 +120,7 @@ class Tree {
     if (const auto& host = network.host_interface)
       row(branch({}, --left == 0), "host interface " + host->name, {}, joined(host->addresses), {}, {});
     for (const Topology::Attachment& each : network.attachments)
-      row(branch({}, --left == 0), "attachment " + each.name, with_vlans(place_of(each), each.vlans),
+      row(branch({}, --left == 0), "attachment " + each.name, with_vlans(text_of(each.place), each.vlans),
           joined(each.addresses), each.phase, each.message);
   }
 
@@ -193,11 +191,6 @@ std::optional<PictureFormat> picture_format_from(std::string_view text) {
   if (text == "svg") return PictureFormat::svg;
   if (text == "json") return PictureFormat::json;
   return std::nullopt;
-}
-
-std::string place_of(const Topology::Attachment& attachment) {
-  if (attachment.netns.empty()) return "tap " + attachment.interface;
-  return attachment.interface + " in " + attachment.netns;
 }
 
 std::string tag_of(const Topology::Vlan& vlan) {

@@ -34,8 +34,7 @@ struct Topology {
   };
   struct Attachment {
     std::string name;
-    std::string netns;      // "" for a tap
-    std::string interface;  // in the namespace, or the tap
+    AttachedPlace place;
     std::vector<std::string> addresses;
     std::string vlans;
     std::string phase;
@@ -60,8 +59,7 @@ struct Topology {
   std::vector<Vlan> vlans;        // by name
 };
 
-std::string place_of(const Topology::Attachment& attachment);  // "eth0 in r1", "tap tap-vm1"
-std::string tag_of(const Topology::Vlan& vlan);                // "VLAN 50", "802.1ad VLAN 50"
+std::string tag_of(const Topology::Vlan& vlan);  // "VLAN 50", "802.1ad VLAN 50"
 
 // Of the lists that REST answers. A network that only its attachments know of (the lists are not of one
 // moment) is there without a driver and a phase.

@@ -54,11 +54,11 @@ class GraphMaker {
 
   void add(const std::string& network, const Topology::Attachment& attachment) {
     const std::string id = "attachment/" + attachment.name;
-    std::vector<std::string> details{place_of(attachment)};
+    std::vector<std::string> details{text_of(attachment.place)};
     details.insert(details.end(), attachment.addresses.begin(), attachment.addresses.end());
-    Json data = attachment.netns.empty()
-                    ? Json{{"tap", attachment.interface}}
-                    : Json{{"netns", attachment.netns}, {"interface", attachment.interface}};
+    const AttachedPlace& place = attachment.place;
+    Json data = place.tap.empty() ? Json{{"netns", place.netns}, {"interface", place.interface}}
+                                  : Json{{"tap", place.tap}};
     data["addresses"] = attachment.addresses;
     graph_.nodes.push_back(
         {id, NodeKind::attachment, attachment.name, std::move(details), attachment.phase, std::move(data)});

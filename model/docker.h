@@ -23,9 +23,11 @@ struct DockerPool {
 
 // CreateNetwork.
 struct DockerNetwork {
-  std::string id;       // Docker's, 64 hex digits
-  std::string view_of;  // -o network=lab: the declared network that it is a view of; `spec` is unused then
-  NetworkSpec spec;     // otherwise, with the pools as its subnets
+  std::string id;  // Docker's, 64 hex digits
+  // -o network=lab: the declared network that it is a view of. Of `spec` there is the driver then, when one
+  // is asked for.
+  std::string view_of;
+  NetworkSpec spec;                      // otherwise, with the pools as its subnets
   std::vector<DockerPool> pools;         // IPv4 first
   bool internal = false;                 // --internal, whatever the driver makes of it
   std::string interface_prefix = "eth";  // com.docker.network.container_iface_prefix

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -144,6 +145,8 @@ struct Blocked {
 struct Plan {
   std::vector<Action> actions;
   std::vector<Blocked> blocked;
+  // Objects that need nothing themselves and stand on what this makes: whether it could be made shows later.
+  std::set<ResourceId> open;
   bool empty() const { return actions.empty(); }
   bool operator==(const Plan&) const = default;
 };

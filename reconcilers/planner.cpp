@@ -216,6 +216,7 @@ void Planner::look_at(const Entry& entry, int depth) {
   remove_strays(at);
   for (const ParentUse& use : parts_of(entry).parents) {
     if (auto error = unfit_parent(entry, use)) return block(at, std::move(*error));
+    if (created_.contains({"", use.name})) plan_.open.insert(entry.object.id);
   }
   const std::size_t blocked = plan_.blocked.size();
   for (const LinkSpec& link : parts_of(entry).links) {

@@ -412,10 +412,11 @@ Result<const DriverGrammar*> choose_driver(const Options& options, const std::st
 }
 
 // The declaration says how that network is; Docker can only choose how it names interfaces.
-Result<void> read_view(const Options& options, DockerNetwork& network) {
+Result<void> read_view(const Options& options, const std::string& socket_driver, DockerNetwork& network) {
   const std::string& name = options.at("network");
   if (!is_object_name(name)) return wrong_option("network", quote(name) + " is no name of a network");
   network.view_of = name;
+  network.spec.driver = socket_driver;
   for (const auto& [option, value] : options) {
     if (option == "network") continue;
     const OptionRow* row = find_option(option, kDefaultDriver);
@@ -431,7 +432,7 @@ Result<void> read_view(const Options& options, DockerNetwork& network) {
 
 Result<void> read_options(const Options& options, const std::string& socket_driver, const Grammar& grammar,
                           DockerNetwork& network) {
-  if (options.contains("network")) return read_view(options, network);
+  if (options.contains("network")) return read_view(options, socket_driver, network);
   const auto driver = choose_driver(options, socket_driver, grammar);
   if (!driver) return driver.error();
   network.spec.driver = (*driver)->name;

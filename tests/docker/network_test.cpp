@@ -268,6 +268,16 @@ TEST_F(DockerNetwork, WhatCannotShareAParentIsRefusedAtOnce) {
   host_.remove_networks({"lan"});
 }
 
+TEST_F(DockerNetwork, AVlanThatThisKernelCannotMakeIsRefused) {
+  if (tests_dockers_own()) GTEST_SKIP() << "it says less";
+  host_.add_parent("p0", "router");
+  if (host_.sandbox().try_ip("link add link p0 name p0.7 type vlan id 7")) GTEST_SKIP() << "it can";
+  for (const std::string kind : {"macvlan", "ipvlan"}) {
+    const std::string error = host_.refused(kind, with("p0.50", {"--subnet", "10.5.0.0/24"}));
+    for (const char* word : {"p0.50", "8021q"}) EXPECT_NE(error.find(word), std::string::npos) << error;
+  }
+}
+
 TEST_F(DockerNetwork, OneNameServesAllDrivers) {
   if (tests_dockers_own()) GTEST_SKIP() << "a plugin's own";
   host_.add_parent("p0", "router");

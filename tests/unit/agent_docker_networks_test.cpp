@@ -274,6 +274,19 @@ TEST_F(DockerNetworks, AViewLeavesTheDeclaredNetworkAlone) {
   EXPECT_TRUE(has_network("lab"));
 }
 
+TEST_F(DockerNetworks, AViewIsMadeByAPluginOfItsDriver) {
+  ApplyRequest request = campus();
+  must(engine_->apply(request, soon()));
+  DockerNetwork view = view_of_lab();
+  view.spec.driver = "macvlan";
+  const auto refused = docker_->create_network(view, soon());
+  ASSERT_FALSE(refused);
+  for (const char* words : {"driver bridge", "driver macvlan only", "lanwright-bridge"})
+    EXPECT_NE(refused.error().text().find(words), std::string::npos) << refused.error().text();
+  view.spec.driver = "bridge";
+  must(docker_->create_network(view, soon()));
+}
+
 TEST_F(DockerNetworks, AViewGivesNobodysAddressAway) {
   ApplyRequest request = campus();
   Subnet subnet;
@@ -363,6 +376,24 @@ TEST_F(DockerNetworks, TheirBridgesAreLetThroughAsLongAsTheyAreDockers) {
   EXPECT_EQ(bridges(), Names{});
   must(docker_->create_network(network_of("macvlan"), soon()));  // which needs none of it
   must(docker_->delete_network(kNetwork, soon()));
+}
+
+// The network itself has nothing in the kernel; what it stands on is made for it.
+TEST_F(DockerNetworks, AParentThatCannotBeMadeIsTold) {
+  auto network = network_of("macvlan");
+  network.spec.parent = "eth0.50";
+  kernel([](test::MemoryKernel& host) {
+    host.refuse("eth0.50", [] { return error_from_errno(EOPNOTSUPP, "create", "the VLAN"); });
+  });
+  const auto refused = docker_->create_network(network, soon());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().number, EOPNOTSUPP) << refused.error().text();
+  EXPECT_FALSE(has_network());
+  kernel([](test::MemoryKernel& host) { host.refuse("eth0.50", nullptr); });
+  must(docker_->create_network(network, soon()));
+  on_loop([this] { EXPECT_NE(in("", "eth0.50"), nullptr); });
+  must(docker_->delete_network(kNetwork, soon()));
+  EXPECT_TRUE(eventually([this] { return in("", "eth0.50") == nullptr; }));
 }
 
 TEST_F(DockerNetworks, NobodyElseDeclaresIntoTheirSet) {

@@ -201,12 +201,26 @@ TEST_F(DockerOrphans, AViewIsTold) {
   must(engine_->apply(request, soon()));
   const DockerNetwork view = view_of_lab();
   must(docker_->create_network(view, soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
   FakeDocker docker(socket());
   restart();
   ASSERT_TRUE(eventually([this] { return !events("Orphaned").empty(); }));
   EXPECT_EQ(events("Orphaned")[0].object, (ResourceId{Kind::network, "lab"}));
   EXPECT_NE(events("Orphaned")[0].message.find(kName), std::string::npos);
+  const std::string advice = "lanwright delete attachment eeeeeeeeeeee";
+  EXPECT_NE(events("Orphaned")[0].message.find(advice), std::string::npos);
   EXPECT_FALSE(orphaned("lab")) << "it is declared";
+  ASSERT_TRUE(is_asked_again(docker));
+  EXPECT_EQ(records(), 1U);
+  // With its last endpoint it is forgotten.
+  DeleteRequest removal;
+  removal.object = ResourceId{Kind::attachment, kEndpoint.substr(0, 12)};
+  must(engine_->remove(removal, soon()));
+  ASSERT_TRUE(is_asked_again(docker));
+  EXPECT_EQ(records(), 0U);
+  EXPECT_TRUE(forwards_.rules().empty());
+  EXPECT_TRUE(has_network("lab"));
+  must(docker_->create_network(view, soon()));
 }
 
 // ---- endpoints that were never joined

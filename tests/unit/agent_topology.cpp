@@ -37,6 +37,11 @@ constexpr const char* kAttachments = R"([
    "links": ["lw-vm"], "leases": [], "status": {"phase": "Ready"}},
   {"kind": "attachment", "name": "r1", "spec": {"network": "lab", "netns": "r1", "interface": "eth0",
      "addresses": ["10.0.0.1/24", "fd00::1/64"]}, "links": [], "leases": [], "status": {"phase": "Ready"}},
+  {"kind": "attachment", "name": "c1", "spec": {"network": "lab", "interface": "eth0",
+     "docker": {"network": "n", "endpoint": "c1", "sandbox": "/run/docker/netns/1"}},
+   "links": [], "leases": [], "status": {"phase": "Ready"}},
+  {"kind": "attachment", "name": "c2", "spec": {"network": "lab", "docker": {"network": "n", "endpoint": "c2"}},
+   "links": ["lwe0"], "leases": [], "status": {"phase": "Ready"}},
   {"kind": "attachment", "name": "r2", "spec": {"network": "office", "netns": "r2", "interface": "eth0"},
    "links": [], "leases": ["10.0.50.7/24"],
    "status": {"phase": "Retrying", "message": "", "lastError": {"text": "no room"}}}])";
@@ -47,6 +52,8 @@ network lab                     bridge                                   -      
 ├─ uplink eth1                  -                                        -                        -          -
 ├─ uplink eth2.7.8              VLAN 8 on eth2.7, vlan 10, trunk 20,30   -                        Ready      -
 │  └─ vlan eth2.7               802.1ad VLAN 7 on eth2                   -                        Ready      -
+├─ attachment c1                eth0 in /run/docker/netns/1              -                        Ready      -
+├─ attachment c2                on its way to a container                -                        Ready      -
 ├─ attachment r1                eth0 in r1                               10.0.0.1/24,fd00::1/64   Ready      -
 └─ attachment vm                tap lw-vm, vlan 10                       -                        Ready      -
 network office                  macvlan                                  10.0.50.0/24             Pending    waits for eth0
@@ -157,10 +164,10 @@ TEST(TopologyJson, HasNodesAndEdges) {
   for (const Json& node : json.at("nodes")) {
     EXPECT_TRUE(ids.insert(node.at("id")).second) << node;
   }
-  EXPECT_EQ(ids, (std::set<std::string>{"attachment/r1", "attachment/r2", "attachment/vm",
-                                        "host_interface/office", "link/eth0", "link/eth1", "link/eth2",
-                                        "link/eth3", "network/lab", "network/office", "vlan/eth0.50",
-                                        "vlan/eth2.7", "vlan/eth2.7.8", "vlan/eth3.9"}));
+  EXPECT_EQ(ids, (std::set<std::string>{"attachment/c1", "attachment/c2", "attachment/r1", "attachment/r2",
+                                        "attachment/vm", "host_interface/office", "link/eth0", "link/eth1",
+                                        "link/eth2", "link/eth3", "network/lab", "network/office",
+                                        "vlan/eth0.50", "vlan/eth2.7", "vlan/eth2.7.8", "vlan/eth3.9"}));
   std::set<std::string> edges;
   for (const Json& edge : json.at("edges")) {
     edges.insert(std::string(edge.at("from")) + " " + std::string(edge.at("kind")) + " " +
@@ -170,7 +177,8 @@ TEST(TopologyJson, HasNodesAndEdges) {
       edges,
       (std::set<std::string>{
           "link/eth0 parent vlan/eth0.50 ", "link/eth1 uplink network/lab ", "link/eth2 parent vlan/eth2.7 ",
-          "link/eth3 parent vlan/eth3.9 ", "network/lab attachment attachment/r1 ",
+          "link/eth3 parent vlan/eth3.9 ", "network/lab attachment attachment/c1 ",
+          "network/lab attachment attachment/c2 ", "network/lab attachment attachment/r1 ",
           "network/lab attachment attachment/vm vlan 10", "network/office attachment attachment/r2 ",
           "network/office host_interface host_interface/office ", "vlan/eth0.50 parent network/office ",
           "vlan/eth2.7 parent vlan/eth2.7.8 ", "vlan/eth2.7.8 uplink network/lab vlan 10, trunk 20,30"}));
@@ -208,7 +216,7 @@ TEST(TopologySvg, NothingCoversAnything) {
                     &box.width, &box.height) == 4)
       boxes.push_back(box);
   }
-  ASSERT_EQ(boxes.size(), 14U);
+  ASSERT_EQ(boxes.size(), 16U);
   const auto apart = [](int a, int a_size, int b, int b_size) { return a + a_size <= b || b + b_size <= a; };
   for (std::size_t i = 0; i < boxes.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
@@ -275,7 +283,7 @@ TEST(TopologyPictures, HostileNamesBreakNothing) {
   EXPECT_NE(dot.find(R"(\\ in </text>\"]; } -- \\\" &amp; <!-- &amp;quot; ?[31m)"), std::string::npos) << dot;
 
   EXPECT_EQ(tree(topology).find('\x1b'), std::string::npos);
-  EXPECT_EQ(Json::parse(topology_json(topology).dump()).at("nodes").size(), 14U);
+  EXPECT_EQ(Json::parse(topology_json(topology).dump()).at("nodes").size(), 16U);
 }
 
 TEST(TopologyPictures, AreMadeOfHalfAnswersToo) {

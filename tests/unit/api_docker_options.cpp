@@ -378,7 +378,9 @@ TEST(DockerNetworkOptions, CanNameADeclaredNetworkInstead) {
   for (const char* driver : {"", "vde"}) {
     const DockerNetwork network = must_read(json, driver);
     EXPECT_EQ(network.view_of, "lab");
-    EXPECT_TRUE(network.spec == NetworkSpec());
+    NetworkSpec of_plugin;
+    of_plugin.driver = driver;
+    EXPECT_TRUE(network.spec == of_plugin);
     EXPECT_EQ(network.interface_prefix, "lan");
     EXPECT_EQ(network.pools.size(), 1U);
   }
