@@ -113,7 +113,7 @@ class DockerAgent final : public DockerPort {
   void docker_knows(const std::string& network);
   std::string first_endpoint_of(const std::string& network, const DockerRecord& record) const;
   void forget_view(const std::string& id, const std::string& message);
-  void remove_forgotten(const std::vector<AskedEndpoint>& endpoints);
+  bool remove_forgotten(const std::vector<AskedEndpoint>& endpoints);
   // Of pools and addresses (docker_pools.cpp).
   void ask_for_pool(const AddressPool& pool, DockerQuestion& question) const;
   void add_addresses_in_use(const DockerRecord& record, std::set<IpAddress>& used) const;

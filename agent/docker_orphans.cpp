@@ -124,9 +124,8 @@ DockerQuestion DockerAgent::question_now() {
 void DockerAgent::take_in(const DockerVerdict& verdict) {
   for (const std::string& id : verdict.known) docker_knows(id);
   for (const std::string& id : verdict.orphaned) docker_forgot(id);
-  remove_forgotten(verdict.forgotten);
+  if (remove_forgotten(verdict.forgotten)) ask_docker_in(1s);  // for what they had
   take_back_unused(verdict);
-  if (!verdict.forgotten.empty()) ask_docker_in(1s);  // for what they had
   if (verdict.undecided) ask_docker_in(young_);
 }
 
@@ -183,8 +182,8 @@ void DockerAgent::docker_knows(const std::string& id) {
     engine_.set_orphaned(network, false, "Docker knows it again");
 }
 
-// What Docker did with one since it was asked, it knows.
-void DockerAgent::remove_forgotten(const std::vector<AskedEndpoint>& endpoints) {
+// What Docker did with one since it was asked, it knows. Whether any was removed.
+bool DockerAgent::remove_forgotten(const std::vector<AskedEndpoint>& endpoints) {
   Engine::ObjectChange change;
   change.set = kDockerSet;
   for (const AskedEndpoint& endpoint : endpoints) {
@@ -195,9 +194,11 @@ void DockerAgent::remove_forgotten(const std::vector<AskedEndpoint>& endpoints) 
     change.beside.events.push_back({0, wall_now(), "Deleted", endpoint.attachment, kDockerSet,
                                     "no container has it, and Docker does not know it", std::nullopt});
   }
-  if (change.remove.empty()) return;
-  if (auto changed = engine_.change(std::move(change)); !changed)
+  if (change.remove.empty()) return false;
+  auto changed = engine_.change(std::move(change));
+  if (!changed)
     log::warning("endpoints that Docker forgot are not removed", {{"error", changed.error().text()}});
+  return changed.ok();
 }
 
 // ---- ages

@@ -87,9 +87,17 @@ Result<std::vector<IpPrefix>> subnets_in(const Json& network) {
   return subnets;
 }
 
-bool has_subnet(const DockerAnswer& answer, const IpPrefix& cidr) {
+// By networks of other drivers: of several pools of one subnet they may have one, and Docker lists a default
+// pool as it was asked for, such as 0.0.0.0/24.
+bool is_used_otherwise(const DockerAnswer& answer, const AskedPool& pool) {
+  const auto may_be = [&](const IpPrefix& subnet) {
+    const bool any = subnet.address == IpAddress{pool.cidr.address.family, {}};
+    return subnet == pool.cidr || any;
+  };
   return std::any_of(answer.networks.begin(), answer.networks.end(), [&](const auto& network) {
-    return std::find(network.second.begin(), network.second.end(), cidr) != network.second.end();
+    const auto& [id, subnets] = network;
+    const bool asked = std::find(pool.networks.begin(), pool.networks.end(), id) != pool.networks.end();
+    return !asked && std::any_of(subnets.begin(), subnets.end(), may_be);
   });
 }
 
@@ -124,8 +132,9 @@ DockerVerdict judge(const DockerQuestion& question, const DockerAnswer& answer) 
       verdict.forgotten.push_back(endpoint);
   }
   for (const AskedPool& pool : question.pools) {
+    if (is_used_otherwise(answer, pool)) continue;
     if (pool.networks.empty()) {
-      if (!has_subnet(answer, pool.cidr)) verdict.free_pools.push_back(pool.id);
+      verdict.free_pools.push_back(pool.id);
       continue;
     }
     const auto used = addresses_of(answer, pool.networks);

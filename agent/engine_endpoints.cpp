@@ -137,7 +137,7 @@ Engine::SeenEndpoint Engine::seen_in_sandbox(const AttachmentSpec& spec, const L
   SeenEndpoint seen;
   seen.interface = spec.interface.empty() ? fact.name : spec.interface;
   for (const RouteFact& each : fact.routes) {
-    if (each.route.to.length != 0) continue;
+    if (each.route.to.length != 0 || each.route.metric) continue;  // Docker gives none
     (each.route.to.address.family == AF_INET6 ? seen.way_out6 : seen.way_out) = true;
   }
   return seen;

@@ -228,7 +228,6 @@ int serve(const Options& options, int argc, char** argv) {
     last_audit = now;
     engine.look_again();
     forwards->look_again();
-    docker->ask_docker();
   });
   log::info("ready", {{"socket", server_options.socket.string()}, {"state", options.state_dir.string()}});
   service.ready("ready");

@@ -126,6 +126,10 @@ inline constexpr std::uint32_t kLeavingGroup = 0x40000000;
 inline bool is_birth_group(std::uint32_t group) {
   return group == kOwnGroup || group == kUnfinishedGroup;
 }
+// Also one whose removal failed, or was cut short.
+inline bool is_unfinished_group(std::uint32_t group) {
+  return group == kUnfinishedGroup || (group & kLeavingGroup) != 0;
+}
 inline std::uint32_t birth_group(const LinkSpec& link) {
   return link.handed && !link.where.netns.empty() ? kUnfinishedGroup : kOwnGroup;
 }

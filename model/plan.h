@@ -77,6 +77,7 @@ struct RemoveAddress {
 struct AddRoute {
   LinkName where;
   RouteSpec route;
+  bool yields = false;  // to one with this destination and metric, whoever's it is and wherever it leads
   bool operator==(const AddRoute&) const = default;
 };
 struct RemoveRoute {

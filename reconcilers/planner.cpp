@@ -106,7 +106,6 @@ class Planner {
   const LinkFact* stranger_on(int parent) const;
   std::optional<std::string> must_recreate(const LinkSpec& link, const LinkFact& found) const;
   bool is_others_now(const Entry& entry, const LinkSpec& link, const LinkFact& found) const;
-  bool is_led_out_otherwise(const LinkName& where, const RouteSpec& route) const;
   bool is_way_out(const Entry& entry, const std::string& netns, std::uint8_t family) const;
   bool is_given_up(const LinkName& uplink, const std::optional<Mark>& master) const;
   bool step_aside(const Cursor& at, const LinkName& where, const LinkFact& holder);
@@ -326,7 +325,7 @@ bool Planner::is_others_now(const Entry& entry, const LinkSpec& link, const Link
   if (!link.handed || Mark::parse(found.alias) != mark_of(entry, link)) return false;
   const NamespaceFacts* place = observed_.find(link.where.netns);
   const bool in_place = !link.where.netns.empty() && place != nullptr && place->find(found.ifindex) == &found;
-  return !in_place || found.group != kUnfinishedGroup;
+  return !in_place || !is_unfinished_group(found.group);
 }
 
 // By mark first, so that a renamed link is found; then by name.
@@ -707,7 +706,7 @@ void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const Lin
     if (ownership == Ownership::adoptable) differs.names.emplace_back("owner");
     differs.add("alias", found.alias, alias);
   }
-  const bool unfinished = found.group == kUnfinishedGroup;
+  const bool unfinished = link.handed && is_unfinished_group(found.group);
   if (!unfinished && found.group != kOwnGroup) {
     change.group = kOwnGroup;
     differs.add("group", std::to_string(found.group), std::to_string(kOwnGroup));
@@ -913,26 +912,11 @@ bool Planner::is_way_out(const Entry& entry, const std::string& netns, std::uint
   return !place->second || *place->second == entry.object.id;
 }
 
-// Where somebody else configures the links, another one may lead out by now: that is his choice.
-bool Planner::is_led_out_otherwise(const LinkName& where, const RouteSpec& route) const {
-  const NamespaceFacts* place = observed_.find(where.netns);
-  if (route.to.length != 0 || place == nullptr) return false;
-  return std::any_of(place->links().begin(), place->links().end(), [&](const auto& each) {
-    const LinkFact& link = each.second;
-    return link.name != where.name &&
-           std::any_of(link.routes.begin(), link.routes.end(), [&](const RouteFact& fact) {
-             return fact.route.to.length == 0 && fact.route.to.address.family == route.to.address.family &&
-                    effective_metric(fact.route) == effective_metric(route);
-           });
-  });
-}
-
 void Planner::compare_routes(const Cursor& at, const LinkSpec& whole, const LinkFact* found) {
   LinkSpec link;
   link.where = whole.where;
   link.routes = whole.routes;
   std::erase_if(link.routes, [&](const RouteSpec& route) {
-    if (whole.handed) return is_led_out_otherwise(link.where, route);
     return route.automatic && !is_way_out(at.entry, link.where.netns, route.to.address.family);
   });
   for (const RouteSpec& wanted : link.routes) {
@@ -941,8 +925,10 @@ void Planner::compare_routes(const Cursor& at, const LinkSpec& whole, const Link
         std::any_of(found->routes.begin(), found->routes.end(), [&](const RouteFact& fact) {
           return (fact.protocol == kOwnProtocol || whole.handed) && same_route(wanted, fact.route);
         });
+    // Where somebody else configures the links, another one may lead out by now: that is his choice.
+    const bool yields = whole.handed && wanted.to.length == 0;
     if (!there)
-      act(at, at.stage + kRoutes, AddRoute{link.where, wanted}, "missing", {"routes"}, Disruption::none);
+      act(at, at.stage + kRoutes, AddRoute{link.where, wanted, yields}, "missing", {"routes"}, Disruption::none);
   }
   if (found == nullptr) return;
   for (const RouteFact& fact : found->routes) {

@@ -465,7 +465,7 @@ void Stage::judge(Socket& socket, std::size_t owner, std::span<const Reply> repl
     if (reply.error == EACCES && !address->where.netns.empty())
       reply = enable_ipv6(socket, owner, *address, reply);
   } else if (const auto* route = std::get_if<AddRoute>(&step)) {
-    if (reply.error == EEXIST) reply = replace_own_route(socket, *route, reply);
+    if (reply.error == EEXIST) reply = route->yields ? Reply{} : replace_own_route(socket, *route, reply);
   } else if (const auto* create = std::get_if<CreateLink>(&step)) {
     if (bad == replies.begin()) undo_creation(socket, *create);
   }

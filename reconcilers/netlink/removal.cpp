@@ -94,7 +94,7 @@ void Remover::remove(Socket& socket, std::span<const Item> items, const Namespac
     for (const Item& item : items) on_outcome(item, Outcome::replied, {});
     return;
   }
-  remove_singly(socket, items, on_outcome);
+  remove_singly(socket, items, facts, on_outcome);
 }
 
 bool Remover::remove_together(Socket& socket, std::span<const Item> items, const NamespaceFacts& facts) {
@@ -112,14 +112,17 @@ bool Remover::remove_together(Socket& socket, std::span<const Item> items, const
 }
 
 // One at a time: the kernel's words for each, and others get the link lock in between.
-void Remover::remove_singly(Socket& socket, std::span<const Item> items, const OnOutcome& on_outcome) {
+void Remover::remove_singly(Socket& socket, std::span<const Item> items, const NamespaceFacts& facts,
+                            const OnOutcome& on_outcome) {
   for (const Item& item : items) {
     ++writes_;
     Reply reply = perform_one(socket, delete_link(item.step->ifindex));
     if (reply.error == ENODEV) reply = {};
     if (!reply.ok() && items.size() > 1) {
       ++writes_;
-      perform_one(socket, set_group(item.step->ifindex, kOwnGroup));  // out of the group that failed
+      const LinkFact* fact = facts.find(item.step->ifindex);
+      const std::uint32_t group = fact != nullptr && is_birth_group(fact->group) ? fact->group : kOwnGroup;
+      perform_one(socket, set_group(item.step->ifindex, group));  // out of the group that failed
     }
     on_outcome(item, Outcome::replied, reply);
   }

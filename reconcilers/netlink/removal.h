@@ -55,7 +55,8 @@ class Remover {
   void remove(Socket& socket, std::span<const Item> items, const NamespaceFacts& facts,
               const OnOutcome& on_outcome);
   bool remove_together(Socket& socket, std::span<const Item> items, const NamespaceFacts& facts);
-  void remove_singly(Socket& socket, std::span<const Item> items, const OnOutcome& on_outcome);
+  void remove_singly(Socket& socket, std::span<const Item> items, const NamespaceFacts& facts,
+                     const OnOutcome& on_outcome);
   std::uint32_t unused_group(const NamespaceFacts& facts);
 
   std::map<std::string, RemovalPace> paces_;  // by kind

@@ -209,11 +209,11 @@ void FactsEditor::remove_address(const nlmsghdr& event) {
 }
 
 void FactsEditor::put_route(const nlmsghdr& event) {
+  // A replaced route has no event of its own for the old next hop, and may be one that is not read.
+  if ((event.nlmsg_flags & NLM_F_REPLACE) != 0) stale_.routes = true;
   const auto route = decode_route(event);
   LinkFact* link = route ? facts_.edit(route->ifindex) : nullptr;
   if (link == nullptr) return;
-  // A replaced route has no event of its own for the old next hop.
-  if ((event.nlmsg_flags & NLM_F_REPLACE) != 0) stale_.routes = true;
   if (put_sorted(link->routes, route->fact)) touch(*link);
 }
 

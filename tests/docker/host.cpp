@@ -80,6 +80,13 @@ void DockerHost::restart_killed_agent() {
   start_agent();
 }
 
+void DockerHost::restart_agent_without_database() {
+  const std::filesystem::path state = agent_->state_directory();
+  kill_agent();
+  std::filesystem::remove_all(state);
+  start_agent();
+}
+
 void DockerHost::add_parent(const std::string& link, const std::string& neighbour,
                             const Words& addresses) const {
   if (!std::filesystem::exists("/run/netns/" + neighbour)) sandbox_.add_netns(neighbour);

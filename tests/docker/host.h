@@ -41,6 +41,7 @@ class DockerHost {
   void kill_agent();  // SIGKILL
   void start_agent();
   void restart_killed_agent();
+  void restart_agent_without_database();  // what it knew is thrown away
 
   // A link of the host, up, whose other end is the interface "eth0" of a neighbour: a namespace of this name
   // that has these addresses.

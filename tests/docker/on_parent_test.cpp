@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
 
+#include <functional>
 #include <memory>
 
 #include "tests/docker/host.h"
 #include "tests/integration/frames.h"
+#include "tests/integration/kernel_facts.h"
 #include "tests/integration/traffic.h"
 
 namespace lanwright::test {
@@ -181,6 +183,72 @@ TEST_F(OnParent, IpvlanRoutesBetweenItsSubnets) {
   EXPECT_EQ(host_->default_route("c3"), "");
   host_->remove({"c1", "c2", "c3"});
   host_->remove_networks({"lan", "inside"});
+  EXPECT_TRUE(host_->is_as_before(before));
+}
+
+// --- the parent that goes and returns ---
+
+// What a container has of its network, but for the index of its link and for who made its routes.
+class Returning : public OnParent {
+ protected:
+  static Json facts() {
+    Json facts = without_indexes(facts_of(host_->sandbox(), host_->ip_name("c1")));
+    for (Json& route : facts.at("routes")) route.erase("protocol");
+    return facts;
+  }
+  static bool is(const std::string& phase) { return host_->phase_of_attachment("c1", "lan") == phase; }
+
+  // c1 loses its link with p0, and has all of it back; `finish` makes the far end of the cable anew.
+  static void lose_and_return(const std::function<void()>& finish) {
+    ASSERT_TRUE(wait_until([] { return is("Ready"); }));
+    ASSERT_TRUE(ping(host_->netns("c1"), "10.5.0.1"));
+    const Json inside = facts();
+    host_->sandbox().ip("link del p0");
+    EXPECT_TRUE(wait_until([] { return is("Pending") && host_->phase_of_network("lan") == "Pending"; }, 5s));
+    EXPECT_EQ(host_->interfaces("c1"), Words{});
+    host_->add_parent("p0", "router");
+    finish();
+    EXPECT_TRUE(wait_until([] { return is("Ready"); }));
+    EXPECT_EQ(differences(inside, facts()), "");
+    EXPECT_TRUE(ping(host_->netns("c1"), "10.5.0.1"));
+    // As good as new for Docker as well, which does not let go of a network that is in use.
+    const Finished refused = host_->docker().docker({"network", "rm", "lan"});
+    EXPECT_NE(refused.err.find("has active endpoints"), std::string::npos) << refused.text();
+    host_->remove({"c1"});
+    host_->remove_networks({"lan"});
+  }
+};
+
+TEST_F(Returning, IpvlanComesBack) {
+  if (tests_dockers_own()) GTEST_SKIP() << "Docker's own repairs nothing";
+  const Json before = host_->inventory();
+  const auto address = [] { host_->sandbox().ip("-n router addr add 10.5.0.1/24 dev eth0"); };
+  address();
+  for (const std::string mode : {"l2", "l3"}) {
+    SCOPED_TRACE(mode);
+    host_->create(
+        "ipvlan", "lan",
+        {"--subnet", "10.5.0.0/24", "--gateway", "10.5.0.1", "-o", "parent=p0", "-o", "ipvlan_mode=" + mode});
+    host_->run("c1", "lan");
+    lose_and_return(address);
+  }
+  EXPECT_TRUE(host_->is_as_before(before));
+}
+
+TEST_F(Returning, LinksOnAVlanComeBack) {
+  if (tests_dockers_own()) GTEST_SKIP() << "Docker's own repairs nothing";
+  const Json before = host_->inventory();
+  end_vlan("50", "10.5.0.1/24");
+  for (const std::string kind : {"macvlan", "ipvlan"}) {
+    SCOPED_TRACE(kind);
+    host_->create(kind, "lan", {"--subnet", "10.5.0.0/24", "--gateway", "10.5.0.1", "-o", "parent=p0.50"});
+    host_->run("c1", "lan");
+    lose_and_return([&] {
+      host_->sandbox().delete_netns(netns_.back());
+      netns_.pop_back();
+      end_vlan("50", "10.5.0.1/24");
+    });
+  }
   EXPECT_TRUE(host_->is_as_before(before));
 }
 

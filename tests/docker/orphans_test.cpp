@@ -197,6 +197,13 @@ TEST_F(Orphans, AddressesAndPoolsThatDockerDoesNotHaveAreTakenBack) {
   // Of another driver; a host that has containers on it.
   host_.docker().ask({"network", "create", "-d", "bridge", "--ipam-driver", "lanwright", "--subnet",
                       "10.7.0.0/24", "theirs"});
+  // And one of another driver beside ours in one subnet.
+  host_.add_parent("p0", "router");
+  host_.create("bridge", "half",
+               {"--ipam-driver", "lanwright", "--subnet", "10.9.0.0/24", "--ip-range", "10.9.0.0/25"});
+  host_.docker().ask({"network", "create", "-d", "macvlan", "--ipam-driver", "lanwright", "--subnet",
+                      "10.9.0.0/24", "--ip-range", "10.9.0.128/25", "-o", "parent=p0", "other-half"});
+  host_.run("c4", "other-half", {"--ip", "10.9.0.200"});
   host_.run("c1", "lan", {"--ip", "10.5.0.20"});
   host_.run("c2", "theirs");
   ASSERT_TRUE(request_pool("10.8.0.0/24"));
@@ -210,11 +217,35 @@ TEST_F(Orphans, AddressesAndPoolsThatDockerDoesNotHaveAreTakenBack) {
   for (const char* used : {"10.5.0.1", "10.5.0.9", "10.5.0.20"}) EXPECT_FALSE(request_address(used)) << used;
   EXPECT_FALSE(request_pool("10.7.0.0/24"));
   EXPECT_FALSE(request_pool("10.5.0.0/24"));
+  EXPECT_FALSE(
+      ask("RequestAddress", {{"PoolID", "lanwright/10.9.0.0/24/10.9.0.128/25"}, {"Address", "10.9.0.200"}}));
   host_.run("c3", "lan");
   EXPECT_TRUE(host_.reach_each_other("c1", "c3", "lan"));
   EXPECT_TRUE(ping(host_.netns("c2"), host_.default_route("c2")));
-  host_.remove({"c1", "c2", "c3"});
-  host_.remove_networks({"lan", "theirs"});
+  host_.remove({"c1", "c2", "c3", "c4"});
+  host_.remove_networks({"lan", "theirs", "half", "other-half"});
+}
+
+// The other way round. What Docker sends with a container does not say what its network is.
+TEST_F(Orphans, ANetworkThatTheAgentLostIsToldClearly) {
+  host_.add_parent("p0", "router");
+  for (const std::string& kind : kinds()) {
+    SCOPED_TRACE(kind);
+    Words options{"--subnet", "10.5.0.0/24"};
+    if (kind == "macvlan") options.insert(options.end(), {"-o", "parent=p0"});
+    host_.create(kind, "lan", options);
+    host_.restart_agent_without_database();
+    const Finished refused = host_.docker().docker({"run", "--rm", "--network", "lan", "busybox", "true"});
+    EXPECT_FALSE(refused.ok());
+    for (const char* words : {"the agent does not know it", "docker network rm", "create it again"})
+      EXPECT_NE(refused.err.find(words), std::string::npos) << refused.text();
+    host_.remove_networks({"lan"});
+    host_.create(kind, "lan", options);
+    for (const char* container : {"c1", "c2"}) host_.run(container, "lan");
+    EXPECT_TRUE(host_.reach_each_other("c1", "c2", "lan"));
+    host_.remove({"c1", "c2"});
+    host_.remove_networks({"lan"});
+  }
 }
 
 }  // namespace

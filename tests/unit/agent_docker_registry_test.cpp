@@ -75,6 +75,13 @@ TEST(DockerVerdict, APoolIsFreeThatNoNetworkHas) {
   EXPECT_TRUE(verdict.free_addresses.empty());
 }
 
+TEST(DockerVerdict, ADefaultPoolMayBeListedAsItWasAskedFor) {
+  DockerQuestion question;
+  question.pools = {{"a", prefix("10.0.0.0/24"), {}, {}}, {"b", prefix("fd00::/64"), {}, {}}};
+  const DockerVerdict verdict = judge(question, {{{"1", {prefix("0.0.0.0/24")}}}, {}});
+  EXPECT_EQ(verdict.free_pools, std::vector<std::string>{"b"});
+}
+
 TEST(DockerVerdict, AnAddressIsFreeThatNoEndpointHas) {
   DockerQuestion question;
   question.pools = {
@@ -84,6 +91,10 @@ TEST(DockerVerdict, AnAddressIsFreeThatNoEndpointHas) {
   using Free = std::vector<std::pair<std::string, IpAddress>>;
   EXPECT_EQ(judge(question, answer).free_addresses, (Free{{"p", ip("10.0.0.3")}}));
   EXPECT_TRUE(judge(question, answer).free_pools.empty());
+  // Of another driver, which may have another range of the same subnet.
+  answer.networks["3"] = {prefix("10.0.0.0/24")};
+  EXPECT_TRUE(judge(question, answer).free_addresses.empty());
+  answer.networks.erase("3");
   answer.endpoints.erase("2");  // it does not know the network, or told nothing of it
   EXPECT_TRUE(judge(question, answer).free_addresses.empty());
 }

@@ -384,6 +384,12 @@ class MemoryKernel final : public LinkPort {
     RouteSpec route = step.route;
     const RouteSpec usual{route.to, route.via, std::nullopt};
     if (effective_metric(route) == effective_metric(usual)) route.metric.reset();  // so it is told
+    const auto takes_its_place = [&](const RouteFact& fact) {
+      return fact.route.to == route.to && effective_metric(fact.route) == effective_metric(route);
+    };
+    for (const auto& [index, link] : real_.namespaces[step.where.netns].links()) {
+      if (step.yields && std::any_of(link.routes.begin(), link.routes.end(), takes_its_place)) return {};
+    }
     return edit(step.where, [&](LinkFact& fact) { fact.routes.push_back({route, kOwnProtocol}); });
   }
   Result<void> perform(const RemoveRoute& step) {
