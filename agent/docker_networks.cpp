@@ -229,7 +229,10 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
   const auto known = records_.find(network.id);
   if (!record.view)
     record.network = known != records_.end() ? known->second.network : free_name(Kind::network, network.id);
-  if (known != records_.end() && known->second != record)
+  const auto* object = record.view ? nullptr : engine_.desired().find(network_id(record.network));
+  const bool is_another = object != nullptr && !object->object.deleting && object->object.spec &&
+                          *object->object.spec != ObjectSpec(network.spec);
+  if (known != records_.end() && (known->second != record || is_another))
     return Error{ErrorKind::conflict,
                  "make",
                  "Docker's network " + network.id.substr(0, kShortId),
@@ -292,6 +295,13 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   const auto& carrier = std::get<NetworkSpec>(*network->object.spec);
   if (const auto* known = find_endpoint(endpoint.network, endpoint.id)) {
     const AttachmentSpec* spec = endpoint_of(*known);
+    if (spec->addresses != endpoint.addresses || (endpoint.mac && spec->mac != endpoint.mac))
+      return Error{ErrorKind::conflict,
+                   "make",
+                   "Docker's endpoint " + endpoint.id.substr(0, kShortId),
+                   0,
+                   "it is there already, with other addresses",
+                   "remove it first"};
     if (!endpoint.mac_given) begun.answer.mac = spec->mac;
     return std::set<ResourceId>{known->object.id};
   }

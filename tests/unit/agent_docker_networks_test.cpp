@@ -185,9 +185,13 @@ TEST_F(DockerNetworks, CallsMayBeRepeated) {
   auto another = network_of("bridge");
   another.pools.clear();
   EXPECT_EQ(docker_->create_network(another, soon()).error().kind, ErrorKind::conflict);
+  another = network_of("bridge");
+  another.spec.mtu = 1400;
+  EXPECT_EQ(docker_->create_network(another, soon()).error().kind, ErrorKind::conflict);
   const auto first = must(docker_->create_endpoint(endpoint_with(""), soon()));
   ASSERT_TRUE(first.mac);
   EXPECT_EQ(must(docker_->create_endpoint(endpoint_with(""), soon())), first);
+  EXPECT_EQ(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()).error().kind, ErrorKind::conflict);
   const auto joined = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
   EXPECT_EQ(must(docker_->join(kNetwork, kEndpoint, kSandbox, soon())), joined);
   EXPECT_TRUE(joined.disable_gateway_service) << "no address, no gateway";
