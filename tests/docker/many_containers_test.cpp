@@ -13,7 +13,8 @@ namespace lanwright::test {
 namespace {
 
 constexpr int kContainers = 50;
-constexpr int kAtOnce = 10;  // clients; Docker itself starts them in parallel
+constexpr int kAtOnce = 10;       // clients; Docker itself starts them in parallel
+constexpr auto kPatience = 5min;  // emulated processors take theirs
 
 class ManyContainers : public testing::TestWithParam<const char*> {
  protected:
@@ -35,7 +36,7 @@ class ManyContainers : public testing::TestWithParam<const char*> {
         if (next == kContainers) return;
         const int number = next++;
         lock.unlock();
-        const Finished result = host_.docker().docker(arguments(number));
+        const Finished result = host_.docker().docker(arguments(number), {.limit = kPatience});
         lock.lock();
         if (!result.ok()) failures += name(number) + ": " + result.text() + "\n";
       }
