@@ -466,7 +466,8 @@ AttachedPlace place_of(const Json& attachment) {
   AttachedPlace place{.netns = docker ? text_at(attachment, {"spec", "docker", "sandbox"})
                                       : text_at(attachment, {"spec", "netns"}),
                       .interface = text_at(attachment, {"spec", "interface"}),
-                      .tap = text_at(attachment, {"spec", "tap", "name"})};
+                      .tap = text_at(attachment, {"spec", "tap", "name"}),
+                      .docker = docker};
   if (!docker && place.netns.empty() && place.tap.empty())
     place.tap = joined(at(attachment, {"links"}), link_text);
   return place;
@@ -474,7 +475,7 @@ AttachedPlace place_of(const Json& attachment) {
 
 std::string text_of(const AttachedPlace& place) {
   if (!place.tap.empty()) return "tap " + place.tap;
-  if (place.interface.empty()) return "on its way to a container";
+  if (place.interface.empty()) return place.docker ? "on its way to a container" : "";
   return place.interface + " in " + place.netns;
 }
 

@@ -64,6 +64,7 @@ struct AttachedPlace {
   std::string netns;
   std::string interface;
   std::string tap;
+  bool docker = false;  // has it, and may not have put it anywhere yet
 };
 AttachedPlace place_of(const Json& attachment);
 std::string text_of(const AttachedPlace& place);  // "eth0 in r1", "tap tap-vm1"

@@ -111,7 +111,7 @@ class DockerAgent final : public DockerPort {
   void take_in(const DockerVerdict& verdict);
   void docker_forgot(const std::string& network);
   void docker_knows(const std::string& network);
-  std::string first_endpoint_of(const std::string& network, const DockerRecord& record) const;
+  std::string endpoints_of(const std::string& network, const DockerRecord& record) const;
   void forget_view(const std::string& id, const std::string& message);
   bool remove_forgotten(const std::vector<AskedEndpoint>& endpoints);
   // Of pools and addresses (docker_pools.cpp).

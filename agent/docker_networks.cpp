@@ -375,8 +375,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network,
   const auto* known = find_endpoint(network, endpoint);
   if (known == nullptr) return unknown_endpoint(endpoint);
   AttachmentSpec spec = *endpoint_of(*known);
-  spec.endpoint->sandbox = sandbox;
-  spec.endpoint->left = false;
+  spec.endpoint = EndpointEnd{network, endpoint, sandbox};
   spec.interface.clear();
   spec.routes = ways_out(spec, *record);
   answer.prefix = record->interface_prefix;

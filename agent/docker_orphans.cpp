@@ -31,12 +31,12 @@ bool is_in_sandbox(const Blueprint::Entry& entry, const AttachmentSpec& spec, co
   return sandbox != nullptr && sandbox->present && !sandbox->marked(entry.object.uid).empty();
 }
 
-std::string advice(const DockerRecord& record, const std::string& id, const std::string& endpoint) {
+std::string advice(const DockerRecord& record, const std::string& id, const std::string& endpoints) {
   if (!record.view)
     return "Docker does not know it any more; to remove it: lanwright delete network " + record.network;
   const std::string view = "Docker does not know its view " + id.substr(0, kShortId) + " any more; ";
-  if (endpoint.empty()) return view + "nothing is left of that";
-  return view + "to remove what is left of that: lanwright delete attachment " + endpoint;
+  if (endpoints.empty()) return view + "nothing is left of that";
+  return view + "what is left of that is removed by `lanwright delete attachment NAME`: " + endpoints;
 }
 
 }  // namespace
@@ -134,7 +134,7 @@ void DockerAgent::docker_forgot(const std::string& id) {
   if (found == records_.end() || is_young(id)) return;
   const DockerRecord& record = found->second;
   const ResourceId network{Kind::network, record.network};
-  const std::string left = first_endpoint_of(id, record);
+  const std::string left = endpoints_of(id, record);
   const bool is_new = orphans_.insert(id).second;
   const std::string message = advice(record, id, left);
   if (record.view && left.empty()) return forget_view(id, message);
@@ -146,11 +146,14 @@ void DockerAgent::docker_forgot(const std::string& id) {
     engine_.set_orphaned(network, true, message);
 }
 
-// The name of its attachment; "" when there is none.
-std::string DockerAgent::first_endpoint_of(const std::string& network, const DockerRecord& record) const {
-  for (const ResourceId& id : engine_.desired().attachments_of(record.network))
-    if (endpoint_of(*engine_.desired().find(id), network) != nullptr) return id.name;
-  return {};
+// The names of their attachments.
+std::string DockerAgent::endpoints_of(const std::string& network, const DockerRecord& record) const {
+  std::string names;
+  for (const ResourceId& id : engine_.desired().attachments_of(record.network)) {
+    if (endpoint_of(*engine_.desired().find(id), network) == nullptr) continue;
+    names.append(names.empty() ? "" : ", ").append(id.name);
+  }
+  return names;
 }
 
 // Somebody else's network does not carry more of it than this record.
@@ -168,6 +171,7 @@ void DockerAgent::forget_view(const std::string& id, const std::string& message)
   let_bridges_forward();
   log::info(message, {{"network", network}, {"docker network", id}});
   engine_.tell("Orphaned", {Kind::network, network}, message);
+  ask_docker_in(1s);  // for its pool
 }
 
 void DockerAgent::docker_knows(const std::string& id) {

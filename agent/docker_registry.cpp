@@ -87,17 +87,21 @@ Result<std::vector<IpPrefix>> subnets_in(const Json& network) {
   return subnets;
 }
 
-// By networks of other drivers: of several pools of one subnet they may have one, and Docker lists a default
-// pool as it was asked for, such as 0.0.0.0/24.
-bool is_used_otherwise(const DockerAnswer& answer, const AskedPool& pool) {
-  const auto may_be = [&](const IpPrefix& subnet) {
-    const bool any = subnet.address == IpAddress{pool.cidr.address.family, {}};
-    return subnet == pool.cidr || any;
-  };
+// A default pool is listed as it was asked for, such as 0.0.0.0/24. (The null IPAM's 0.0.0.0/0 is none.)
+bool is_some_pool(const IpPrefix& subnet, const AskedPool& pool) {
+  return subnet.length != 0 && subnet.address == IpAddress{pool.cidr.address.family, {}};
+}
+
+// By networks of other drivers: of several pools of one subnet they may have one.
+bool is_used_otherwise(const DockerQuestion& question, const DockerAnswer& answer, const AskedPool& pool) {
   return std::any_of(answer.networks.begin(), answer.networks.end(), [&](const auto& network) {
     const auto& [id, subnets] = network;
-    const bool asked = std::find(pool.networks.begin(), pool.networks.end(), id) != pool.networks.end();
-    return !asked && std::any_of(subnets.begin(), subnets.end(), may_be);
+    if (std::find(pool.networks.begin(), pool.networks.end(), id) != pool.networks.end()) return false;
+    const bool ours = std::any_of(question.networks.begin(), question.networks.end(),
+                                  [&id = id](const AskedNetwork& asked) { return asked.id == id; });
+    return std::any_of(subnets.begin(), subnets.end(), [&](const IpPrefix& subnet) {
+      return subnet == pool.cidr || (!ours && is_some_pool(subnet, pool));
+    });
   });
 }
 
@@ -132,7 +136,7 @@ DockerVerdict judge(const DockerQuestion& question, const DockerAnswer& answer) 
       verdict.forgotten.push_back(endpoint);
   }
   for (const AskedPool& pool : question.pools) {
-    if (is_used_otherwise(answer, pool)) continue;
+    if (is_used_otherwise(question, answer, pool)) continue;
     if (pool.networks.empty()) {
       verdict.free_pools.push_back(pool.id);
       continue;

@@ -207,7 +207,7 @@ TEST_F(DockerOrphans, AViewIsTold) {
   ASSERT_TRUE(eventually([this] { return !events("Orphaned").empty(); }));
   EXPECT_EQ(events("Orphaned")[0].object, (ResourceId{Kind::network, "lab"}));
   EXPECT_NE(events("Orphaned")[0].message.find(kName), std::string::npos);
-  const std::string advice = "lanwright delete attachment eeeeeeeeeeee";
+  const std::string advice = "`lanwright delete attachment NAME`: eeeeeeeeeeee";
   EXPECT_NE(events("Orphaned")[0].message.find(advice), std::string::npos);
   EXPECT_FALSE(orphaned("lab")) << "it is declared";
   ASSERT_TRUE(is_asked_again(docker));

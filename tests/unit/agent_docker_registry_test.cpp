@@ -78,8 +78,10 @@ TEST(DockerVerdict, APoolIsFreeThatNoNetworkHas) {
 TEST(DockerVerdict, ADefaultPoolMayBeListedAsItWasAskedFor) {
   DockerQuestion question;
   question.pools = {{"a", prefix("10.0.0.0/24"), {}, {}}, {"b", prefix("fd00::/64"), {}, {}}};
-  const DockerVerdict verdict = judge(question, {{{"1", {prefix("0.0.0.0/24")}}}, {}});
-  EXPECT_EQ(verdict.free_pools, std::vector<std::string>{"b"});
+  DockerAnswer answer{{{"1", {prefix("0.0.0.0/24")}}, {"2", {prefix("::/0")}}}, {}};  // 2 is the null IPAM's
+  EXPECT_EQ(judge(question, answer).free_pools, std::vector<std::string>{"b"});
+  question.networks = {{"1", false}};  // whose pool is known
+  EXPECT_EQ(judge(question, answer).free_pools.size(), 2U);
 }
 
 TEST(DockerVerdict, AnAddressIsFreeThatNoEndpointHas) {
