@@ -141,6 +141,8 @@ port() {
   printf '%s\n' -chardev "file,id=$1,path=$work/$1" -device "virtserialport,chardev=$1,name=$1"
 }
 
+# Emulated processors may block each other for ever in the kernel: then the machine ends after a minute, and a second
+# try finds another one.
 run_machine() {
   local ports
   mapfile -t ports < <(port out && port err && port status)
@@ -150,7 +152,7 @@ run_machine() {
     -chardev "socket,id=fs,path=$work/fs.sock" -device vhost-user-fs-pci,chardev=fs,tag=root \
     -device virtio-serial-pci "${ports[@]}" -serial "file:$work/console" \
     -kernel "$cache/kernel/boot/vmlinuz-$(uname_of_kernel)" -initrd "$work/initrd.img" \
-    -append "console=ttyS0 quiet panic=-1" >"$work/qemu.log" 2>&1 </dev/null &
+    -append "console=ttyS0 quiet panic=-1 watchdog_thresh=30 softlockup_panic=1" >"$work/qemu.log" 2>&1 </dev/null &
   processes+=($!)
   local status=0
   wait $! || status=$?
