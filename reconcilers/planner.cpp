@@ -928,7 +928,8 @@ void Planner::compare_routes(const Cursor& at, const LinkSpec& whole, const Link
     // Where somebody else configures the links, another one may lead out by now: that is his choice.
     const bool yields = whole.handed && wanted.to.length == 0;
     if (!there)
-      act(at, at.stage + kRoutes, AddRoute{link.where, wanted, yields}, "missing", {"routes"}, Disruption::none);
+      act(at, at.stage + kRoutes, AddRoute{link.where, wanted, yields}, "missing", {"routes"},
+          Disruption::none);
   }
   if (found == nullptr) return;
   for (const RouteFact& fact : found->routes) {
