@@ -39,7 +39,8 @@ class DockerAgent final : public DockerPort {
   // From now on, what Docker does not know any more is found out by asking it at this Unix socket ("":
   // never): soon, after it connects, after a call of its for a network failed, and at ask_docker(). What was
   // made less than `young` ago it may not list yet. The loop's thread; returns at once.
-  void ask_docker_at(const std::string& socket, std::chrono::seconds young = std::chrono::seconds(30));
+  void ask_docker_at(const std::string& socket, std::chrono::seconds young = kYoung);
+  static constexpr std::chrono::seconds kYoung{30};
   void ask_docker();
   enum class Question { none, due, open };
   Question question() const;  // the one at hand; the loop's thread
@@ -133,7 +134,7 @@ class DockerAgent final : public DockerPort {
   boost::asio::steady_timer ask_timer_;
   std::set<SteadyTime> due_;  // when Docker is to be asked
   const SteadyTime opened_ = std::chrono::steady_clock::now();
-  std::chrono::seconds young_{30};  // as long as that what is made is young
+  std::chrono::seconds young_ = kYoung;  // as long as that what is made is young
   // Networks and endpoints made lately by Docker's id, pools and addresses given lately by their keys.
   std::map<std::string, SteadyTime> young_since_;
   std::set<std::string> orphans_;             // Docker's ids of networks that it does not know

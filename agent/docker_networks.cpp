@@ -221,9 +221,8 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
                    "network " + network.view_of,
                    0,
                    "it is declared with driver " + driver +
-                       ", and the plugin that was called makes networks of "
-                       "driver " +
-                       network.spec.driver + " only",
+                       ", and the plugin that was called makes networks of driver " + network.spec.driver +
+                       " only",
                    "use the plugin lanwright or lanwright-" + driver};
   }
   const auto known = records_.find(network.id);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "tests/docker/host.h"
@@ -18,7 +19,7 @@ constexpr int kContainers = 50;
 // minutes for ten.
 int containers() {
   const char* said = std::getenv("LANWRIGHT_TEST_CONTAINERS");
-  return said != nullptr ? std::atoi(said) : kContainers;
+  return said != nullptr ? std::stoi(said) : kContainers;
 }
 constexpr int kAtOnce = 10;       // clients; Docker itself starts them in parallel
 constexpr auto kPatience = 5min;  // emulated processors take theirs
