@@ -10,7 +10,7 @@ build="cmake ninja-build g++ ccache pkg-config libyaml-cpp-dev nlohmann-json3-de
   libgmock-dev libvdeplug-dev libpcap-dev"
 test="iproute2 iptables iputils-ping procps util-linux vde-switch vdeplug tcpdump"
 docker="docker.io docker-compose busybox-static tar"
-guest="qemu-system-x86 busybox-static cpio kmod util-linux"
+guest="qemu-system-x86 user-mode-linux busybox-static cpio kmod util-linux"
 lint="clang-format clang-tidy python3 shellcheck"
 }
 

@@ -1,15 +1,19 @@
 #!/bin/bash
-# Runs a command on Debian's own kernel, in a virtual machine on this machine's root file system.
+# Runs commands on a kernel of Debian's that has every kind of link, in a guest on this machine's root file system.
 #
-#   tests/guest/run.sh COMMAND [ARGUMENT...]
+#   tests/guest/run.sh [--kernel uml|qemu] COMMAND [ARGUMENT...] [-- COMMAND [ARGUMENT...]]...
 #
-# The command runs as root in the repository, with standard output and error passed through, and its exit status is
-# ours. Whatever keeps it from ending (no kernel, a panic, the time limit) is an error of its own: 125.
-# The root file system is this machine's, read-only below a layer in memory: what the command writes is gone
-# afterwards. /run and /tmp are empty. The kernel loads its modules on demand.
+# uml:  User-mode Linux, a process with one processor that runs as fast as the machine's own (default)
+# qemu: the kernel of Debian's cloud images on an emulated machine: ten times slower, but dockerd works there
 #
-#   LANWRIGHT_GUEST_TIMEOUT  seconds until the machine is stopped (600)
-#   LANWRIGHT_GUEST_CACHE    where the kernel is kept (build/guest in the repository)
+# The commands run as root in the repository, one after the other, with standard output and error passed through; our
+# exit status is that of the last one that failed. Whatever keeps them from ending (no kernel, a panic, the time limit)
+# is an error of its own: 125.
+# The root file system is this machine's, read-only below a layer in memory: what the commands write is gone
+# afterwards. /run and /tmp are empty. The kernel loads its modules on demand. Several guests may run side by side.
+#
+#   LANWRIGHT_GUEST_TIMEOUT  seconds until the guest is stopped (600)
+#   LANWRIGHT_GUEST_CACHE    where the kernel for qemu is kept (build/guest in the repository)
 #   LANWRIGHT_GUEST_SHARE    one more directory that must be seen inside even if it is below /tmp or /run
 #   LANWRIGHT_GUEST_MEMORY   MiB (2048)
 #   LANWRIGHT_GUEST_CONSOLE  a file to copy the kernel's console to
@@ -22,50 +26,30 @@ repository=$(cd "$here/../.." && pwd)
 cache=${LANWRIGHT_GUEST_CACHE:-$repository/build/guest}
 memory=${LANWRIGHT_GUEST_MEMORY:-2048}
 limit=${LANWRIGHT_GUEST_TIMEOUT:-600}
-# In the order in which they depend on each other.
-readonly modules=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci fuse virtiofs overlay
-  virtio_console)
+kernel=uml
+if [[ ${1-} == --kernel && ${2-} =~ ^(uml|qemu)$ ]]; then kernel=$2 && shift 2; fi
 
 die() {
-  told=true
+  explained=true
   echo "guest: $*" >&2
   exit $failed
 }
 
-[[ $# -gt 0 ]] || { sed -n '2,16s/^# \?//p' "$0" >&2 && exit 2; }
+[[ $# -gt 0 && $1 != --kernel ]] || { sed -n '2,21s/^# \?//p' "$0" >&2 && exit 2; }
 [[ $EUID -eq 0 ]] || die "must be run as root: the guest reads this machine's whole root file system"
 
-# --- the kernel: fetched once, unpacked into the cache, nothing of it is installed ---
+# --- what each of uml.sh and qemu.sh sets, and does ---
 
-fetch_kernel() {
-  local package
-  newest() { apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ {print $2; exit}'; }
-  package=$(newest)
-  [[ -n $package ]] || { apt-get -qq update && package=$(newest); }
-  [[ -n $package ]] || die "apt knows no linux-image-cloud-amd64: is Debian's main archive in sources.list?"
-  rm -rf "$cache/new" && mkdir -p "$cache/new"
-  fetch() { (cd "$cache/new" && apt-get -qq -o APT::Sandbox::User=root download "$package" 2>&1); }
-  fetch || { apt-get -qq update && fetch; } || die "cannot download $package"
-  dpkg-deb -x "$cache/new/$package"_*.deb "$cache/new"
-  rm "$cache/new/$package"_*.deb
-  depmod -b "$cache/new" "${package#linux-image-}"
-  make_initrd "${package#linux-image-}"
-  rm -rf "$cache/kernel" && mv "$cache/new" "$cache/kernel"
-}
+version=         # of the kernel, as `uname -r` says it
+modules_from=    # the directory that holds a directory of modules by this name
+modules=()       # to be loaded before there is a root file system, in the order in which they depend on each other
+root_from=       # what to give to `mount` for this machine's root file system
+# prepare_kernel: sets these; with the lock on $cache held.
+# boot: starts the guest with $work/initrd.img, for $limit seconds at most, as the last one of the processes. It writes
+#       to the pipes $work/out, err and status what start writes to its channels, and to console what the kernel says.
 
-make_initrd() {
-  local root=$cache/new/initrd version=$1 module file
-  mkdir -p "$root"/{bin,modules,proc,sys,dev,lower,layer,root,keep}
-  cp /bin/busybox "$root/bin/busybox"
-  cp "$here/init" "$root/init"
-  for module in "${modules[@]}"; do
-    file=$(find "$cache/new/lib/modules/$version" -name "$module.ko")
-    [[ -n $file ]] || die "kernel $version has no module $module"
-    cp "$file" "$root/modules/"
-    echo "$module" >>"$root/modules/order"
-  done
-  (cd "$root" && find . | cpio --quiet -o -H newc >"$cache/new/initrd.img")
-}
+# shellcheck source-path=SCRIPTDIR source=uml.sh source=qemu.sh
+source "$here/$kernel.sh"
 
 prepare() {
   "$repository/tests/packages.sh" guest >&2 || die "cannot install what the guest needs"
@@ -73,16 +57,11 @@ prepare() {
   cache=$(cd "$cache" && pwd)
   exec 9>"$cache/lock"
   flock 9
-  # An initrd older than this folder's files was made by another version of them.
-  if [[ ! -e $cache/kernel/initrd.img || $here/init -nt $cache/kernel/initrd.img ||
-        $here/run.sh -nt $cache/kernel/initrd.img ]]; then
-    fetch_kernel >&2
-  fi
-  flock -u 9
+  prepare_kernel
   exec 9>&-
 }
 
-# --- the command: a second small archive that the kernel unpacks over the first ---
+# --- the archive that the kernel starts from: init, and what it is to run ---
 
 passed_environment() {
   local name
@@ -91,102 +70,92 @@ passed_environment() {
   done
 }
 
-make_command() {
-  local root=$work/command
-  mkdir -p "$root"
-  {
-    passed_environment
-    printf 'cd %q\n' "$repository"
-    printf '%q ' "$@"
-    echo
-  } >"$root/command"
-  cp "$here/start" "$root/start"
-  printf '%s\n' "$(uname_of_kernel)" >"$root/version"
-  printf '%s\n' "$cache/kernel/lib/modules" >"$root/modules_from"
-  printf '%s\n' "$repository" "$cache" ${LANWRIGHT_GUEST_SHARE:+"$LANWRIGHT_GUEST_SHARE"} >"$root/shares"
-  (cd "$root" && find . | cpio --quiet -o -H newc) >"$work/command.img"
-  cat "$cache/kernel/initrd.img" "$work/command.img" >"$work/initrd.img"
+# The script that runs the commands.
+script_of() {
+  local command argument
+  passed_environment
+  printf 'cd %q\nstatus=0\n' "$repository"
+  while [[ $# -gt 0 ]]; do
+    command=
+    while [[ $# -gt 0 && $1 != -- ]]; do
+      printf -v argument '%q ' "$1"
+      command+=$argument
+      shift
+    done
+    [[ $# -eq 0 ]] || shift
+    # shellcheck disable=SC2016  # for the guest's shell
+    printf 'SECONDS=0\n%s|| status=$?\necho "guest: $SECONDS s for" %q\n' "$command" "$command"
+  done
+  echo "exit \$status"
 }
 
-uname_of_kernel() { basename "$cache"/kernel/lib/modules/*; }
+make_initrd() {
+  local root=$work/initrd module file
+  mkdir -p "$root"/{bin,modules,proc,sys,dev,lower,layer,root,keep}
+  cp /bin/busybox "$root/bin/busybox"
+  cp "$here/init" "$here/start" "$root/"
+  for module in "${modules[@]}"; do
+    file=$(find "$modules_from/$version" -name "$module.ko")
+    [[ -n $file ]] || die "kernel $version has no module $module"
+    cp "$file" "$root/modules/"
+    echo "$module" >>"$root/modules/order"
+  done
+  script_of "$@" >"$root/command"
+  echo "$version" >"$root/version"
+  echo "$modules_from" >"$root/modules_from"
+  echo "$root_from" >"$root/root_from"
+  printf '%s\n' "$repository" "$cache" ${LANWRIGHT_GUEST_SHARE:+"$LANWRIGHT_GUEST_SHARE"} >"$root/shares"
+  (cd "$root" && find . | cpio --quiet -o -H newc) >"$work/initrd.img"
+}
 
-# --- the machine ---
+# --- the guest's processes ---
 
 processes=()
-told=false  # how it ended has been said
+explained=false  # how it ended has been said
 # shellcheck disable=SC2317  # called by the trap
 stop_all() {
   local pid
   for pid in "${processes[@]}"; do kill "$pid" 2>/dev/null || true; done
   wait 2>/dev/null || true
   rm -rf "$work"
-  $told || die "stopped before the command ended"
+  $explained || die "stopped before the command ended"
 }
 
 # Ends with us, however we end.
 tied() { exec setpriv --pdeathsig KILL "$@"; }
 
-start_file_server() {
-  tied /usr/lib/qemu/virtiofsd --socket-path="$work/fs.sock" -o source=/ -o cache=always -o sandbox=chroot -o log_level=warn \
-    >"$work/virtiofsd.log" 2>&1 </dev/null &
+# Makes the pipe $work/NAME and passes on what is written to it, until nobody has it open any more.
+readers=()
+pass_on() {
+  mkfifo "$work/$1"
+  cat "$work/$1" &
+  readers+=($!)
   processes+=($!)
-  local server=$!
-  until [[ -S $work/fs.sock ]]; do
-    kill -0 "$server" 2>/dev/null || die "virtiofsd does not start: $(cat "$work/virtiofsd.log")"
-    sleep 0.02  # it has no way to say so
-  done
-}
-
-port() {
-  printf '%s\n' -chardev "file,id=$1,path=$work/$1" -device "virtserialport,chardev=$1,name=$1"
-}
-
-# Emulated processors may block each other for ever in the kernel: then the machine ends after a minute, and a second
-# try finds another one.
-run_machine() {
-  local ports
-  mapfile -t ports < <(port out && port err && port status)
-  tied timeout --kill-after=5 "$limit" setpriv --pdeathsig KILL qemu-system-x86_64 \
-    -nodefaults -no-user-config -display none -no-reboot -accel tcg,thread=multi -cpu max -smp 2 -m "${memory}M" \
-    -object "memory-backend-memfd,id=mem,size=${memory}M,share=on" -numa node,memdev=mem \
-    -chardev "socket,id=fs,path=$work/fs.sock" -device vhost-user-fs-pci,chardev=fs,tag=root \
-    -device virtio-serial-pci "${ports[@]}" -serial "file:$work/console" \
-    -kernel "$cache/kernel/boot/vmlinuz-$(uname_of_kernel)" -initrd "$work/initrd.img" \
-    -append "console=ttyS0 quiet panic=-1 watchdog_thresh=30 softlockup_panic=1" >"$work/qemu.log" 2>&1 </dev/null &
-  processes+=($!)
-  local status=0
-  wait $! || status=$?
-  echo "$status" >"$work/qemu.status"
 }
 
 explain_and_fail() {
-  {
-    tail -n 40 "$work/qemu.log"
-    tail -n 40 "$work/virtiofsd.log"
-    tail -n 40 "$work/console"
-  } >&2 2>/dev/null || true
-  [[ $(cat "$work/qemu.status") != 124 ]] || die "stopped: not done after $limit s"
-  die "the machine ended without the result of the command"
+  tail -n 40 "$work"/*.log >&2
+  ((SECONDS < limit)) || die "stopped: not done after $limit s"
+  die "the guest ended without the result of the command"
 }
 
 work=$(mktemp -d /tmp/lanwright-guest.XXXXXX)
 trap stop_all EXIT
 trap 'exit $failed' INT TERM HUP
 prepare
-mkfifo "$work/out" "$work/err"
-touch "$work/status" "$work/console"
-make_command "$@"
-start_file_server
-cat "$work/out" &
-readers=($!)
-cat "$work/err" >&2 &
-readers+=($!)
-processes+=("${readers[@]}")
-run_machine
-: 1<>"$work/out" 2<>"$work/err"  # lets the readers go if the machine never came as far as opening these
+make_initrd "$@"
+pass_on out
+pass_on err >&2
+pass_on status >"$work/result"
+pass_on console >"$work/console.log"
+SECONDS=0
+boot
+wait "${processes[-1]}" 2>/dev/null || true  # its result says how it went
+# Lets the readers go if the machine never came as far as opening these.
+: 1<>"$work/out" 2<>"$work/err" 3<>"$work/status" 4<>"$work/console"
 wait "${readers[@]}" || true
 
-[[ -z ${LANWRIGHT_GUEST_CONSOLE:-} ]] || cp "$work/console" "$LANWRIGHT_GUEST_CONSOLE"
-[[ $(<"$work/status") =~ ^exit\ ([0-9]+)$ ]] || explain_and_fail
-told=true
+[[ -z ${LANWRIGHT_GUEST_CONSOLE:-} ]] || cp "$work/console.log" "$LANWRIGHT_GUEST_CONSOLE"
+[[ $(<"$work/result") =~ ^exit\ ([0-9]+)$ ]] || explain_and_fail
+explained=true
 exit "${BASH_REMATCH[1]}"
