@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/cli.h"
+#include "agent/cli/command_line.h"
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);  // large tables in few writes

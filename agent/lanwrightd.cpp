@@ -20,19 +20,19 @@
 #include <thread>
 #include <vector>
 
-#include "agent/capture.h"
-#include "agent/docker.h"
-#include "agent/engine.h"
-#include "agent/instance_lock.h"
-#include "agent/log.h"
-#include "agent/privileges.h"
-#include "agent/service.h"
+#include "agent/capture/source.h"
+#include "agent/docker/docker_agent.h"
+#include "agent/host/instance_lock.h"
+#include "agent/host/log.h"
+#include "agent/host/privileges.h"
+#include "agent/host/systemd.h"
+#include "agent/reconcile/reconciler.h"
 #include "api/docker/plugin_server.h"
-#include "api/server.h"
-#include "reconcilers/drivers.h"
-#include "reconcilers/netfilter/forward_keeper.h"
-#include "reconcilers/netlink/netlink_port.h"
-#include "reconcilers/vde/vde_port.h"
+#include "api/rest/server.h"
+#include "reconcilers/drivers/registry.h"
+#include "reconcilers/netfilter/iptables_backend.h"
+#include "reconcilers/netlink/backend.h"
+#include "reconcilers/vde/backend.h"
 #include "state/store.h"
 
 namespace {
@@ -109,7 +109,7 @@ Result<void> enter_namespace(const std::string& path) {
 }
 
 // nullptr when no sockets are wanted.
-Result<std::unique_ptr<PluginServer>> serve_docker(DockerPort& agent, const Options& options) {
+Result<std::unique_ptr<PluginServer>> serve_docker(DockerApi& agent, const Options& options) {
   PluginServerOptions plugins;
   auto sockets = docker_sockets(options.docker_aliases);
   if (!sockets) return sockets.error();
@@ -165,19 +165,19 @@ int serve(const Options& options, int argc, char** argv) {
   }
   NetlinkOptions netlink;
   netlink.receive_buffer = options.receive_buffer;
-  auto links = must(open_netlink_port(netlink));
-  auto switches = must(open_vde_port({options.run_dir, find_plug_program()}));
+  auto links = must(open_netlink_backend(netlink));
+  auto switches = must(open_vde_backend({options.run_dir, find_plug_program()}));
 
   asio::io_context io(1);
   Service service(io);
-  Engine engine(io, std::move(opened.store), std::move(links), std::move(switches), notice);
-  engine.on_converged = [&](bool converged) { service.status(summary(converged)); };
-  if (auto started = engine.start(); !started) die(started.error());
+  Reconciler reconciler(io, std::move(opened.store), std::move(links), std::move(switches), notice);
+  reconciler.on_converged = [&](bool converged) { service.status(summary(converged)); };
+  if (auto started = reconciler.start(); !started) die(started.error());
 
-  const std::unique_ptr<ForwardPort> forwards = must(open_forward_keeper([](const Error& error) {
+  const std::unique_ptr<FirewallBackend> forwards = must(open_iptables_backend([](const Error& error) {
     log::warning("the host's firewall and bridges of Docker's", {{"error", error.text()}});
   }));
-  const std::unique_ptr<DockerAgent> docker = must(DockerAgent::open(io, engine, *forwards));
+  const std::unique_ptr<DockerAgent> docker = must(DockerAgent::open(io, reconciler, *forwards));
   docker->ask_docker_at(options.docker_api_socket);
   const std::unique_ptr<PluginServer> plugins = must(serve_docker(*docker, options));
 
@@ -185,7 +185,8 @@ int serve(const Options& options, int argc, char** argv) {
   server_options.socket = options.api_socket.empty() ? options.run_dir / "api.sock" : options.api_socket;
   server_options.group = options.group;
   const std::unique_ptr<CaptureSource> packets = open_capture_source(options.run_dir);
-  std::unique_ptr<Server> server = must(Server::start(engine, *packets, driver_grammar(), server_options));
+  std::unique_ptr<Server> server =
+      must(Server::start(reconciler, *packets, driver_grammar(), server_options));
   if (!server->notice().empty()) log::warning(server->notice());
 
   asio::signal_set reload_signal(io, SIGHUP);
@@ -195,7 +196,7 @@ int serve(const Options& options, int argc, char** argv) {
       service.reloading();
       log::info("reloading");
       reload(argc, argv, options);
-      engine.look_again();
+      reconciler.look_again();
       forwards->look_again();
       docker->ask_docker();
       service.ready("reloaded");
@@ -211,7 +212,7 @@ int serve(const Options& options, int argc, char** argv) {
     log::info("stopping; the data path stays as it is", {{"signal", strsignal(signal)}});
     service.stopping();
     service.cancel();
-    engine.stop();
+    reconciler.stop();
     // The servers' threads may be waiting for this loop: it turns until they are joined.
     stopper = std::thread([&] {
       server->stop();
@@ -226,7 +227,7 @@ int serve(const Options& options, int argc, char** argv) {
     const auto now = std::chrono::steady_clock::now();
     if (options.audit_minutes == 0 || now - last_audit < audit_interval) return;
     last_audit = now;
-    engine.look_again();
+    reconciler.look_again();
     forwards->look_again();
   });
   log::info("ready", {{"socket", server_options.socket.string()}, {"state", options.state_dir.string()}});

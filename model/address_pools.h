@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "model/addresses.h"
-#include "model/result.h"
+#include "model/base/addresses.h"
+#include "model/base/result.h"
 
 namespace lanwright {
 

@@ -1,5 +1,5 @@
 // What a user declares: sets of VLAN links, networks and attachments. Plain values, compared with ==.
-// Source of the format: YAML version 1 (model/set_reader.h).
+// Source of the format: YAML version 1 (model/format/set_reader.h).
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 #include <variant>
 #include <vector>
 
-#include "model/addresses.h"
-#include "model/ids.h"
+#include "model/base/addresses.h"
+#include "model/base/ids.h"
 
 namespace lanwright {
 
@@ -67,8 +67,8 @@ struct HostInterface {
 
 enum class NetworkMode : std::uint8_t { flat, nat, routed };
 
-// A driver's own settings, checked against the driver's grammar (model/grammar.h). Only what the user wrote
-// is here: defaults are the driver's, so that an export changes nothing.
+// A driver's own settings, checked against the driver's grammar (model/format/grammar.h). Only what the user
+// wrote is here: defaults are the driver's, so that an export changes nothing.
 using SettingValue = std::variant<bool, std::int64_t, std::string, std::vector<std::string>>;
 using Settings = std::map<std::string, SettingValue>;
 
@@ -97,15 +97,15 @@ inline constexpr const char* kDockerSet = "docker";
 
 // An endpoint of Docker's: its link is made in the managed namespace, and Docker moves it into a sandbox,
 // names it there, gives it addresses and sets it up. Nobody declares one: Docker's calls do.
-struct EndpointEnd {
+struct DelegatedEnd {
   std::string network;   // Docker's ids
   std::string endpoint;  //
   std::string sandbox;   // path of the namespace that Docker moves it to; empty until it has said so
   bool left = false;     // Docker takes it out of the sandbox again
   // Whether the sandbox's default route leads through it: of several, Docker chooses one, and tells nobody.
-  bool way_out = false;   // of IPv4
-  bool way_out6 = false;  // of IPv6
-  bool operator==(const EndpointEnd&) const = default;
+  bool default_route = false;   // of IPv4
+  bool default_route6 = false;  // of IPv6
+  bool operator==(const DelegatedEnd&) const = default;
 };
 
 // Exactly one of `netns`, `tap` and `endpoint` is given.
@@ -115,7 +115,7 @@ struct AttachmentSpec {
   std::string interface;  // name inside the namespace; required with netns; of an endpoint as soon as Docker
                           // has named it
   std::optional<TapEnd> tap;
-  std::optional<EndpointEnd> endpoint;
+  std::optional<DelegatedEnd> endpoint;
   std::optional<MacAddress> mac;
   std::optional<std::uint32_t> mtu;  // the network's when absent
   bool isolated = false;             // bridge port isolation

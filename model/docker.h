@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "model/addresses.h"
+#include "model/base/addresses.h"
 #include "model/desired.h"
 
 namespace lanwright {

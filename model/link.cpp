@@ -76,21 +76,21 @@ std::optional<std::uint64_t> find(const LinkAttrs& attrs, LinkAttr attribute) {
   return found->second;
 }
 
-std::string Mark::text() const {
+std::string OwnerTag::text() const {
   std::string text(kMarkPrefix);
   text += uid;
   if (!role.empty()) text += "/" + role;
   return text;
 }
 
-std::optional<Mark> Mark::parse(const std::string& alias) {
+std::optional<OwnerTag> OwnerTag::parse(const std::string& alias) {
   std::string_view rest = alias;
   if (rest.substr(0, kMarkPrefix.size()) != kMarkPrefix) return std::nullopt;
   rest.remove_prefix(kMarkPrefix.size());
   const std::size_t slash = rest.find('/');
   const std::string_view uid = rest.substr(0, slash);
   if (!is_uid(uid)) return std::nullopt;
-  Mark mark{std::string(uid), {}};
+  OwnerTag mark{std::string(uid), {}};
   if (slash == std::string_view::npos) return mark;
   mark.role = rest.substr(slash + 1);
   // "UID/" is not what text() writes for any mark.

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "model/addresses.h"
+#include "model/base/addresses.h"
+#include "model/base/ids.h"
 #include "model/desired.h"
-#include "model/ids.h"
 
 namespace lanwright {
 
@@ -61,16 +61,17 @@ enum class Ipv6Addresses : std::uint8_t { automatic, none };
 // A link that an object wants. Everything optional that is absent is not looked at.
 struct LinkSpec {
   LinkName where;
-  std::string role;        // tells the links of one object apart in their marks; "" for the main one
-  std::string kind;        // IFLA_INFO_KIND: "bridge", "vlan", "veth", ...; "" = a host link used as it is
-  bool owned = true;       // false: an uplink: the agent only sets master, port attributes and UP
-  bool by_peer = false;    // made by the creation of `peer`, the other end of a veth
-  bool if_absent = false;  // a link of this name that is not ours is as good: it is used, and left as it is
+  std::string role;   // tells the links of one object apart in their marks; "" for the main one
+  std::string kind;   // IFLA_INFO_KIND: "bridge", "vlan", "veth", ...; "" = a host link used as it is
+  bool owned = true;  // false: an uplink: the agent only sets master, port attributes and UP
+  bool created_with_peer = false;  // made by the creation of `peer`, the other end of a veth
+  bool accept_foreign =
+      false;  // a link of this name that is not ours is as good: it is used, and left as it is
   // Somebody else (Docker) moves it, and names and configures it: it is found by its mark, in `elsewhere` as
   // well as where it was made, and is left as it is.
-  bool handed = false;
-  std::string elsewhere;    // the path of a netns; "" is the managed one
-  bool on_its_way = false;  // not made when it is missing: somebody has it in his hands
+  bool delegated = false;
+  std::string delegate_netns;     // the path of a netns; "" is the managed one
+  bool handover_pending = false;  // not made when it is missing: somebody has it in his hands
   std::optional<LinkName> peer;
   std::string altname;  // the full name, where `where.name` is a shortened one
   std::string master;   // name, same namespace; "" = whoever uses the link says
@@ -120,21 +121,21 @@ inline constexpr std::uint8_t kOwnProtocol = 108;
 // IFLA_GROUP given at creation to every link of the agent.
 inline constexpr std::uint32_t kOwnGroup = 0x6c77;
 // The same for one that is made again in a namespace that was handed over, until all of it is there.
-inline constexpr std::uint32_t kUnfinishedGroup = 0x6c78;
+inline constexpr std::uint32_t kIncompleteGroup = 0x6c78;
 // A link that is being removed is in a random group with this bit, which a crash may leave it in.
-inline constexpr std::uint32_t kLeavingGroup = 0x40000000;
+inline constexpr std::uint32_t kDeletingGroup = 0x40000000;
 inline bool is_birth_group(std::uint32_t group) {
-  return group == kOwnGroup || group == kUnfinishedGroup;
+  return group == kOwnGroup || group == kIncompleteGroup;
 }
 // Also one whose removal failed, or was cut short.
-inline bool is_unfinished_group(std::uint32_t group) {
-  return group == kUnfinishedGroup || (group & kLeavingGroup) != 0;
+inline bool is_incomplete_group(std::uint32_t group) {
+  return group == kIncompleteGroup || (group & kDeletingGroup) != 0;
 }
 inline std::uint32_t birth_group(const LinkSpec& link) {
-  return link.handed && !link.where.netns.empty() ? kUnfinishedGroup : kOwnGroup;
+  return link.delegated && !link.where.netns.empty() ? kIncompleteGroup : kOwnGroup;
 }
 inline bool is_own_group(std::uint32_t group) {
-  return is_birth_group(group) || (group & kLeavingGroup) != 0;
+  return is_birth_group(group) || (group & kDeletingGroup) != 0;
 }
 
 struct PortVlansFact : PortVlans {
@@ -173,13 +174,13 @@ struct LinkFact {
 };
 
 // The mark in a link's alias: "lanwright:UID" or "lanwright:UID/ROLE".
-struct Mark {
-  Uid uid;
+struct OwnerTag {
+  ObjectUid uid;
   std::string role;
-  auto operator<=>(const Mark&) const = default;
-  bool operator==(const Mark&) const = default;
+  auto operator<=>(const OwnerTag&) const = default;
+  bool operator==(const OwnerTag&) const = default;
   std::string text() const;
-  static std::optional<Mark> parse(const std::string& alias);
+  static std::optional<OwnerTag> parse(const std::string& alias);
 };
 
 }  // namespace lanwright

@@ -28,7 +28,7 @@ const LinkFact* NamespaceFacts::find(const std::string& name) const {
   return found == by_name_.end() ? nullptr : find(found->second);
 }
 
-const LinkFact* NamespaceFacts::find(const Mark& mark) const {
+const LinkFact* NamespaceFacts::find(const OwnerTag& mark) const {
   const LinkFact* best = nullptr;
   const auto [begin, end] = by_uid_.equal_range(mark.uid);
   if (begin == end) return nullptr;
@@ -40,7 +40,7 @@ const LinkFact* NamespaceFacts::find(const Mark& mark) const {
   return best;
 }
 
-std::vector<const LinkFact*> NamespaceFacts::marked(const Uid& uid) const {
+std::vector<const LinkFact*> NamespaceFacts::marked(const ObjectUid& uid) const {
   std::vector<const LinkFact*> result;
   const auto [begin, end] = by_uid_.equal_range(uid);
   for (auto entry = begin; entry != end; ++entry) result.push_back(&links_.at(entry->second));
@@ -99,7 +99,7 @@ LinkFact* NamespaceFacts::edit(int ifindex) {
 void NamespaceFacts::index(const LinkFact& fact) {
   by_name_[fact.name] = fact.ifindex;
   for (const std::string& altname : fact.altnames) by_name_[altname] = fact.ifindex;
-  if (const auto mark = Mark::parse(fact.alias)) by_uid_.emplace(mark->uid, fact.ifindex);
+  if (const auto mark = OwnerTag::parse(fact.alias)) by_uid_.emplace(mark->uid, fact.ifindex);
 }
 
 void NamespaceFacts::unindex(const LinkFact& fact) {
@@ -110,7 +110,7 @@ void NamespaceFacts::unindex(const LinkFact& fact) {
   };
   drop(fact.name);
   for (const std::string& altname : fact.altnames) drop(altname);
-  const auto mark = Mark::parse(fact.alias);
+  const auto mark = OwnerTag::parse(fact.alias);
   if (!mark) return;
   const auto [begin, end] = by_uid_.equal_range(mark->uid);
   const auto entry = std::find_if(begin, end, [&](const auto& e) { return e.second == fact.ifindex; });

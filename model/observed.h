@@ -25,9 +25,10 @@ class NamespaceFacts {
 
   const LinkFact* find(int ifindex) const;
   const LinkFact* find(const std::string& name) const;  // by name, then by alternative name
-  const LinkFact* find(const Mark& mark) const;
-  std::vector<const LinkFact*> marked(const Uid& uid) const;  // all links with this uid, whatever their role
-  std::vector<int> ports_of(int master) const;                // ifindexes, ascending; O(links)
+  const LinkFact* find(const OwnerTag& mark) const;
+  std::vector<const LinkFact*> marked(
+      const ObjectUid& uid) const;              // all links with this uid, whatever their role
+  std::vector<int> ports_of(int master) const;  // ifindexes, ascending; O(links)
 
   void put(LinkFact fact);  // adds, or replaces the link with this ifindex
   void erase(int ifindex);
@@ -43,7 +44,7 @@ class NamespaceFacts {
 
   std::unordered_map<int, LinkFact> links_;
   std::unordered_map<std::string, int> by_name_;
-  std::unordered_multimap<Uid, int> by_uid_;
+  std::unordered_multimap<ObjectUid, int> by_uid_;
 };
 
 struct Observed {

@@ -7,9 +7,9 @@
 #include <variant>
 #include <vector>
 
-#include "model/ids.h"
+#include "model/base/ids.h"
+#include "model/base/result.h"
 #include "model/link.h"
-#include "model/result.h"
 #include "model/switches.h"
 
 namespace lanwright {
@@ -25,9 +25,9 @@ const char* name_of(Disruption disruption);
 // Makes a link, with its mark. For a veth both ends are made; `peer` then says what the other end is.
 struct CreateLink {
   LinkSpec link;
-  Mark mark;
+  OwnerTag mark;
   std::optional<LinkSpec> peer;
-  std::optional<Mark> peer_mark;
+  std::optional<OwnerTag> peer_mark;
   bool operator==(const CreateLink&) const = default;
 };
 
@@ -60,7 +60,7 @@ struct RemoveLink {
   LinkName where;
   int ifindex = 0;
   std::string kind;
-  Mark mark;
+  OwnerTag mark;
   bool operator==(const RemoveLink&) const = default;
 };
 
@@ -91,27 +91,27 @@ struct RemoveRoute {
 struct RunSwitch {
   LinkName where;  // its network
   SwitchSpec spec;
-  Uid uid;
+  ObjectUid uid;
   bool anew = false;  // with other settings: what runs is ended first
   bool operator==(const RunSwitch&) const = default;
 };
 // Ends a switch and its plug, and removes what they left.
 struct StopSwitch {
   LinkName where;
-  Uid uid;
+  ObjectUid uid;
   bool operator==(const StopSwitch&) const = default;
 };
 // Plugs an interface into a running switch, in place of what has the same mark there.
 struct PlugIn {
   LinkName where;  // the interface, as it is called now
   PlugSpec spec;
-  Mark mark;
+  OwnerTag mark;
   bool own_port = false;  // of the switch; otherwise it shares one
   bool operator==(const PlugIn&) const = default;
 };
 struct Unplug {
   LinkName where;  // the network
-  Mark mark;
+  OwnerTag mark;
   bool operator==(const Unplug&) const = default;
 };
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "model/ids.h"
-#include "model/result.h"
+#include "model/base/ids.h"
+#include "model/base/result.h"
 
 namespace lanwright {
 

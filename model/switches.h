@@ -19,7 +19,7 @@ inline constexpr const char* kPlugName = "lanwright-plug";
 
 struct SwitchSpec {
   std::string network;     // it is named after
-  std::string engine;      // a name in the table of engines (reconcilers/vde/engine.h)
+  std::string engine;      // a name in the table of engines (reconcilers/vde/program.h)
   bool hub = true;         // every frame to every port; otherwise it learns addresses
   std::string group;       // that may connect to its socket; "" = root only
   std::uint32_t mode = 0;  // of the socket, as for chmod(2)
@@ -39,8 +39,8 @@ struct PlugSpec {
   bool tap = true;
   PortVlans vlans;  // of its port; for a switch that is no hub
   // As of its link: see LinkSpec. The program keeps its hold on a tap that is moved.
-  bool handed = false;
-  std::string elsewhere;
+  bool delegated = false;
+  std::string delegate_netns;
   bool operator==(const PlugSpec&) const = default;
 };
 
@@ -63,7 +63,7 @@ struct SwitchPortReport {
 };
 
 struct PlugFact {
-  Mark mark;  // of the object whose plug it is
+  OwnerTag mark;  // of the object whose plug it is
   bool tap = true;
   int ifindex = 0;
   std::uint64_t netns = 0;  // inode of the namespace in which the interface was when it was plugged in
@@ -74,14 +74,14 @@ struct PlugFact {
 };
 
 struct SwitchFact {
-  Uid uid;               // whose it is; "" = not ours
+  ObjectUid uid;         // whose it is; "" = not ours
   std::string settings;  // as it was started
   int pid = 0;           // of the switch; 0 = it does not run
   int plug_pid = 0;
   bool starting = false;   // one of the two was started, and does not answer yet
   bool connected = false;  // the plug to the switch
   std::string foreign;     // not ours: who uses its place
-  std::map<Mark, PlugFact> plugs;
+  std::map<OwnerTag, PlugFact> plugs;
   bool operator==(const SwitchFact&) const = default;
 };
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "model/result.h"
+#include "model/base/result.h"
 #include "state/sqlite.h"
 
 namespace lanwright {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "model/result.h"
+#include "model/base/result.h"
 #include "state/sqlite.h"
 
 namespace lanwright {

@@ -37,18 +37,18 @@ WallTime to_time(std::int64_t column) {
   return WallTime(std::chrono::milliseconds(column));
 }
 
-Result<Uid> random_uid() {
+Result<ObjectUid> random_uid() {
   std::uint64_t bits = 0;
   if (::getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits)) {
     return error_from_errno(errno, "draw a random uid", "getrandom(2)");
   }
   std::array<char, 17> text{};
   (void)std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(bits));
-  return Uid(text.data());
+  return ObjectUid(text.data());
 }
 
-bool is_uid(const Uid& uid) {
-  return uid.size() == 16 && uid.find_first_not_of("0123456789abcdef") == Uid::npos;
+bool is_uid(const ObjectUid& uid) {
+  return uid.size() == 16 && uid.find_first_not_of("0123456789abcdef") == ObjectUid::npos;
 }
 
 Error refused(std::string object, std::string words, std::string hint = {}) {
@@ -65,7 +65,7 @@ StoredObject read_object(Kind kind, const Row& row) {
   object.adopt = row.integer(5) != 0;
   object.created = to_time(row.integer(6));
   object.spec = row.text(7);
-  object.leases = row.text(8);
+  object.allocations = row.text(8);
   return object;
 }
 
@@ -105,7 +105,7 @@ Result<AddressPool> read_pool(const Row& row) {
 
 bool same_content(const StoredObject& stored, const StoredObject& wanted) {
   return !stored.deleting && stored.set == wanted.set && stored.adopt == wanted.adopt &&
-         stored.spec == wanted.spec && stored.leases == wanted.leases;
+         stored.spec == wanted.spec && stored.allocations == wanted.allocations;
 }
 
 // What must be right before the first row is written, with the object's name in the error.
@@ -303,7 +303,7 @@ Result<void> Store::Impl::put(StoredObject& object, Draft& draft) {
   if (object.created == WallTime{}) object.created = draft.time;
   return statements.put_object.run(name_of(object.id.kind), object.id.name, object.set, object.uid,
                                    object.generation, object.adopt, to_column(object.created), object.spec,
-                                   object.leases);
+                                   object.allocations);
 }
 
 Result<void> Store::Impl::mark_deleting(const ResourceId& id, Draft& draft) {

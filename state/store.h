@@ -12,24 +12,24 @@
 #include <vector>
 
 #include "model/address_pools.h"
+#include "model/base/ids.h"
+#include "model/base/result.h"
 #include "model/desired.h"
-#include "model/ids.h"
-#include "model/result.h"
 #include "model/status.h"
 
 namespace lanwright {
 
-// An object as stored. The spec is its JSON (model/json.h).
+// An object as stored. The spec is its JSON (model/format/json.h).
 struct StoredObject {
   ResourceId id;
   std::string set;
-  Uid uid;
+  ObjectUid uid;
   std::uint64_t generation = 0;  // of the store when the spec last changed
   bool deleting = false;         // no longer wanted; kept until nothing of it is left in the kernel
   bool adopt = false;            // may take over foreign links with its names
   WallTime created{};
   std::string spec;
-  std::string leases;  // addresses given to an attachment that declares none, as text
+  std::string allocations;  // addresses given to an attachment that declares none, as text
 };
 
 struct StoredSet {
@@ -41,14 +41,14 @@ struct StoredSet {
 // What an object left its traces on and must be cleared of them later, whatever is declared by then.
 // Remembered before it is done.
 struct Claim {
-  Uid uid;           // of the object
+  ObjectUid uid;     // of the object
   std::string link;  // name in the managed namespace, of a link that is not ours but was made a port of ours;
                      // or "netns:PATH", where the object once had links
   auto operator<=>(const Claim&) const = default;
   bool operator==(const Claim&) const = default;
 };
 
-// A network as Docker knows it, by Docker's id. The body is the agent's own JSON (agent/docker_record.h).
+// A network as Docker knows it, by Docker's id. The body is the agent's own JSON (agent/docker/record.h).
 struct StoredDockerNetwork {
   std::string id;
   std::string body;
@@ -59,7 +59,7 @@ struct StoredDockerNetwork {
 // on the sets and objects in `put_*` whose content differs from what is stored, and on every other set that
 // an object joined, left or began to leave. Objects are put before objects are marked, both before sets are
 // dropped. An object whose set does not exist afterwards, and a dropped set with an object that stays, are
-// errors. An object that nobody declared (see WantedObject) has no set: its name is empty.
+// errors. An object that nobody declared (see Declaration) has no set: its name is empty.
 struct StoreChange {
   std::vector<std::string> put_sets;   // made when missing; `applied` becomes now
   std::vector<std::string> drop_sets;  // unknown ones are ignored; its deleting objects stay until forget()

@@ -5,10 +5,10 @@
 #include <span>
 #include <string>
 
-#include "api/docker/docker_port.h"
-#include "model/grammar.h"
-#include "model/json.h"
-#include "model/result.h"
+#include "api/docker/docker_api.h"
+#include "model/base/result.h"
+#include "model/format/grammar.h"
+#include "model/format/json.h"
 
 namespace lanwright::docker {
 
@@ -17,7 +17,7 @@ struct Call {
   const std::string& socket;  // the name by which Docker called: "lanwright-vde"
   const std::string& driver;  // of networks that are made through it; empty where an option chooses it
   const Grammar& grammar;     // of the drivers that there are
-  DockerPort& port;
+  DockerApi& port;
   Deadline deadline;
 };
 

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "api/docker/fields.h"
-#include "model/md5.h"
-#include "model/words.h"
+#include "model/base/md5.h"
+#include "model/format/suggestions.h"
 
 namespace lanwright::docker {
 namespace {

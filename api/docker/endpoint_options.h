@@ -1,9 +1,9 @@
 // What Docker asks for when a container is to join a network. Pure; any thread.
 #pragma once
 
+#include "model/base/result.h"
 #include "model/docker.h"
-#include "model/json.h"
-#include "model/result.h"
+#include "model/format/json.h"
 
 namespace lanwright::docker {
 

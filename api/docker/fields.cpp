@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "model/names.h"
-#include "model/words.h"
+#include "model/base/names.h"
+#include "model/format/suggestions.h"
 
 namespace lanwright::docker {
 namespace {

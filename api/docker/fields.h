@@ -6,10 +6,10 @@
 #include <optional>
 #include <string>
 
-#include "model/addresses.h"
+#include "model/base/addresses.h"
 
-#include "model/json.h"
-#include "model/result.h"
+#include "model/base/result.h"
+#include "model/format/json.h"
 
 namespace lanwright::docker {
 

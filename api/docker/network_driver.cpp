@@ -42,7 +42,7 @@ Result<Json> nothing(const Call& /*call*/) {
 // ---- what the driver is
 
 Result<Json> capabilities(const Call& call) {
-  call.port.docker_connects();
+  call.port.on_dockerd_connected();
   return Json{{"Scope", "local"}, {"ConnectivityScope", "local"}, {"GwAllocChecker", true}};
 }
 

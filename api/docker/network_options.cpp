@@ -11,8 +11,8 @@
 #include <variant>
 
 #include "api/docker/fields.h"
-#include "model/names.h"
-#include "model/words.h"
+#include "model/base/names.h"
+#include "model/format/suggestions.h"
 
 namespace lanwright::docker {
 namespace {
@@ -286,7 +286,7 @@ Fault take_setting(const SettingField& field, const std::string& value, Settings
   return "the driver has no such type of setting";
 }
 
-const SettingField* find_setting(const DriverGrammar& driver, std::string_view option) {
+const SettingField* find_setting(const DriverSchema& driver, std::string_view option) {
   const std::string prefix = driver.name + ".";
   if (option.starts_with(prefix)) option.remove_prefix(prefix.size());
   for (const SettingField& field : driver.settings) {
@@ -308,7 +308,7 @@ const OptionRow* find_option(const std::string& name, const std::string& driver)
   return nullptr;
 }
 
-std::vector<std::string> options_of(const DriverGrammar& driver) {
+std::vector<std::string> options_of(const DriverSchema& driver) {
   std::vector<std::string> names;
   for (const OptionRow& row : kOptions) {
     if (knows(row.drivers, driver.name)) names.emplace_back(row.name);
@@ -318,7 +318,7 @@ std::vector<std::string> options_of(const DriverGrammar& driver) {
 }
 
 // What was probably meant. A setting may be said without its driver's name.
-std::string nearest_option(const std::string& name, const DriverGrammar& driver,
+std::string nearest_option(const std::string& name, const DriverSchema& driver,
                            const std::vector<std::string>& known) {
   Nearest nearest(name);
   for (const std::string& each : known) nearest.offer(each);
@@ -326,10 +326,10 @@ std::string nearest_option(const std::string& name, const DriverGrammar& driver,
   return nearest.take();
 }
 
-Error unknown_option(const std::string& name, const DriverGrammar& driver, const Grammar& grammar) {
+Error unknown_option(const std::string& name, const DriverSchema& driver, const Grammar& grammar) {
   const std::vector<std::string> known = options_of(driver);
   std::vector<std::string> others;
-  for (const DriverGrammar& each : grammar) {
+  for (const DriverSchema& each : grammar) {
     if (find_option(name, each.name) != nullptr || find_setting(each, name) != nullptr)
       others.push_back(each.name);
   }
@@ -343,7 +343,7 @@ Error unknown_option(const std::string& name, const DriverGrammar& driver, const
 
 class Reader {
  public:
-  Reader(const DriverGrammar& driver, const Grammar& grammar, DockerNetwork& network)
+  Reader(const DriverSchema& driver, const Grammar& grammar, DockerNetwork& network)
       : driver_(driver), grammar_(grammar), network_(network) {}
 
   Result<void> read(const std::string& name, const std::string& value) {
@@ -375,7 +375,7 @@ class Reader {
                         "leave one of them away");
   }
 
-  const DriverGrammar& driver_;
+  const DriverSchema& driver_;
   const Grammar& grammar_;
   DockerNetwork& network_;
   std::map<std::string, Said> said_;
@@ -383,10 +383,10 @@ class Reader {
 
 // ---- which driver, or which declared network
 
-Result<const DriverGrammar*> find_driver(const std::string& name, const Grammar& grammar) {
+Result<const DriverSchema*> find_driver(const std::string& name, const Grammar& grammar) {
   std::vector<std::string> names;
   Nearest nearest(name);
-  for (const DriverGrammar& each : grammar) {
+  for (const DriverSchema& each : grammar) {
     if (each.name == name) return &each;
     names.push_back(each.name);
     nearest.offer(each.name);
@@ -397,8 +397,8 @@ Result<const DriverGrammar*> find_driver(const std::string& name, const Grammar&
       (meant.empty() ? "" : "did you mean " + quote(meant) + "? ") + ("Drivers are: " + joined(names)));
 }
 
-Result<const DriverGrammar*> choose_driver(const Options& options, const std::string& socket_driver,
-                                           const Grammar& grammar) {
+Result<const DriverSchema*> choose_driver(const Options& options, const std::string& socket_driver,
+                                          const Grammar& grammar) {
   const auto said = options.find("driver");
   if (said == options.end())
     return find_driver(socket_driver.empty() ? kDefaultDriver : socket_driver, grammar);
@@ -548,10 +548,10 @@ Result<void> check(const std::string& id, const NetworkSpec& spec, const Grammar
   if (const auto read = spec_from_json(Kind::network, name, to_json(spec).dump(), grammar); !read)
     return impossible(read.error().words);
   std::string all;
-  const Complain complain = [&all](const std::string& path, const std::string& message) {
+  const ReportFault complain = [&all](const std::string& path, const std::string& message) {
     all.append(all.empty() ? "" : "; ").append(path).append(path.empty() ? "" : ": ").append(message);
   };
-  for (const DriverGrammar& driver : grammar) {
+  for (const DriverSchema& driver : grammar) {
     if (driver.name == spec.driver && driver.check_network) driver.check_network(name, spec, complain);
   }
   if (!all.empty()) return impossible(all);

@@ -3,10 +3,10 @@
 
 #include <string>
 
+#include "model/base/result.h"
 #include "model/docker.h"
-#include "model/grammar.h"
-#include "model/json.h"
-#include "model/result.h"
+#include "model/format/grammar.h"
+#include "model/format/json.h"
 
 namespace lanwright::docker {
 

@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
-#include "api/acceptor.h"
 #include "api/docker/calls.h"
-#include "api/exchange.h"
-#include "api/unix_socket.h"
-#include "model/names.h"
-#include "model/utf8.h"
+#include "api/http/acceptor.h"
+#include "api/http/exchange.h"
+#include "api/http/unix_listener.h"
+#include "model/base/names.h"
+#include "model/base/utf8.h"
 
 namespace lanwright {
 namespace {
@@ -21,8 +21,8 @@ namespace {
 using docker::Call;
 using docker::CallRow;
 using docker::Subsystem;
-using rest::Answer;
 using rest::Connection;
+using rest::Response;
 using std::filesystem::path;
 
 constexpr const char* kContentType = "application/vnd.docker.plugins.v1.2+json";
@@ -32,16 +32,16 @@ constexpr const char* kElsewhere =
 // What the plugin implements. Docker asks for nothing that is not here.
 constexpr std::array kSubsystems{docker::network_driver, docker::ipam_driver};
 
-Answer answered(int status, const Json& json) {
+Response answered(int status, const Json& json) {
   return {.status = status, .content_type = kContentType, .body = rest::text_of(json) + "\n"};
 }
 
 // Docker shows it as it is, behind the name of the call.
-Answer refused(int status, const std::string& words) {
+Response refused(int status, const std::string& words) {
   return answered(status, Json{{"Err", printable(words)}});
 }
 
-Answer activation() {
+Response activation() {
   Json names = Json::array();
   for (const auto& subsystem : kSubsystems) names.push_back(subsystem().name);
   return answered(200, Json{{"Implements", names}});
@@ -108,9 +108,9 @@ Result<void> make_directory(const path& directory) {
   return elsewhere(error_from_errno(failed.value(), "make the directory", directory.string()));
 }
 
-Result<std::vector<rest::UnixSocket>> listen_at(const PluginServerOptions& options) {
+Result<std::vector<rest::UnixListener>> listen_at(const PluginServerOptions& options) {
   if (auto made = make_directory(options.directory); !made) return made.error();
-  std::vector<rest::UnixSocket> sockets;
+  std::vector<rest::UnixListener> sockets;
   for (const auto& [name, driver] : options.sockets) {
     if (!is_object_name(name))
       return Error{ErrorKind::invalid,
@@ -119,7 +119,7 @@ Result<std::vector<rest::UnixSocket>> listen_at(const PluginServerOptions& optio
                    0,
                    "it is no name for a plugin",
                    "use 1 to 63 of A-Z, a-z, 0-9, `.`, `_` and `-`"};
-    auto socket = rest::UnixSocket::listen(options.directory / (name + ".sock"), "", 0600);
+    auto socket = rest::UnixListener::listen(options.directory / (name + ".sock"), "", 0600);
     if (!socket) return elsewhere(socket.error());
     sockets.push_back(*std::move(socket));
   }
@@ -146,57 +146,57 @@ struct PluginServer::Impl {
   };
 
   // In this order: what is last is stopped first.
-  std::vector<rest::UnixSocket> sockets;
-  DockerPort& agent;
+  std::vector<rest::UnixListener> sockets;
+  DockerApi& agent;
   const Grammar& grammar;
   std::chrono::milliseconds call_limit;
   std::vector<Name> names;  // as the sockets
   std::optional<rest::Acceptor> acceptor;
 
-  Impl(std::vector<rest::UnixSocket> listening, DockerPort& port, const Grammar& drivers,
+  Impl(std::vector<rest::UnixListener> listening, DockerApi& port, const Grammar& drivers,
        const PluginServerOptions& options)
       : sockets(std::move(listening)), agent(port), grammar(drivers), call_limit(options.call_limit) {
     for (const auto& [name, driver] : options.sockets) names.push_back({name, driver});
     std::vector<int> descriptors;
-    for (const rest::UnixSocket& socket : sockets) descriptors.push_back(socket.descriptor());
+    for (const rest::UnixListener& socket : sockets) descriptors.push_back(socket.descriptor());
     acceptor.emplace(std::move(descriptors), acceptor_options(options), [this](Connection& connection) {
       return rest::serve_all(connection, [this](Connection& each) { return respond(each); });
     });
   }
 
-  Answer respond(Connection& connection) {
+  Response respond(Connection& connection) {
     try {
-      const rest::Refusal& refusal = connection.refusal();
+      const rest::HttpError& refusal = connection.refusal();
       return refusal.detail.empty() ? route(connection) : refused(refusal.status, refusal.detail);
     } catch (const std::exception& exception) {
       return refused(500, std::string("this is a defect of the agent, report it: ") + exception.what());
     }
   }
 
-  Answer route(Connection& connection) {
+  Response route(Connection& connection) {
     const rest::RequestHead& head = connection.head();
     const bool activates = head.target_path == "/Plugin.Activate";
     const auto target = find_call(head.target_path);
     if (!activates && !target) return refused(404, "there is no call " + head.target_path);
     if (head.method != "POST") {
-      Answer answer = refused(405, head.target_path + " is called with POST, not " + head.method);
+      Response answer = refused(405, head.target_path + " is called with POST, not " + head.method);
       answer.headers.emplace_back("Allow", "POST");
       return answer;
     }
     std::string body;
     if (const auto refusal = connection.read_body(body)) return refused(refusal->status, refusal->detail);
     if (!activates) return serve(*target, body, names.at(connection.listener()));
-    agent.docker_connects();
+    agent.on_dockerd_connected();
     return activation();
   }
 
-  Answer serve(const Target& target, const std::string& body, const Name& name) {
+  Response serve(const Target& target, const std::string& body, const Name& name) {
     const auto request = request_of(body, target.row.takes_body);
     const Deadline deadline = std::chrono::steady_clock::now() + call_limit;
     const auto result =
         request ? target.row.handler(Call{*request, name.socket, name.driver, grammar, agent, deadline})
                 : Result<Json>(request.error());
-    if (!result && target.row.of_network) agent.network_in_doubt();
+    if (!result && target.row.of_network) agent.on_call_failed();
     if (!request) return refused(400, request.error().text());
     if (!result) return answered(200, Json{{target.subsystem.error_key, printable(result.error().text())}});
     return answered(200, *result);
@@ -209,7 +209,7 @@ PluginServer::~PluginServer() {
   stop();
 }
 
-Result<std::unique_ptr<PluginServer>> PluginServer::start(DockerPort& agent, const Grammar& grammar,
+Result<std::unique_ptr<PluginServer>> PluginServer::start(DockerApi& agent, const Grammar& grammar,
                                                           const PluginServerOptions& options) {
   auto sockets = listen_at(options);
   if (!sockets) return sockets.error();

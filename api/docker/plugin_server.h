@@ -1,5 +1,5 @@
 // Docker's plugin sockets: one for each name by which Docker may call the agent. Starts threads of its own;
-// all calls into the agent go through DockerPort.
+// all calls into the agent go through DockerApi.
 #pragma once
 
 #include <chrono>
@@ -8,9 +8,9 @@
 #include <memory>
 #include <string>
 
-#include "api/docker/docker_port.h"
-#include "model/grammar.h"
-#include "model/result.h"
+#include "api/docker/docker_api.h"
+#include "model/base/result.h"
+#include "model/format/grammar.h"
 
 namespace lanwright {
 
@@ -29,7 +29,7 @@ class PluginServer {
   // Errors: `conflict` when somebody listens at one of the sockets, `invalid` for a name or a path that
   // cannot be one, those of the file system. A socket file on which nobody listens is replaced. All or none
   // of the sockets are made. The agent and the grammar outlive this.
-  static Result<std::unique_ptr<PluginServer>> start(DockerPort& agent, const Grammar& grammar,
+  static Result<std::unique_ptr<PluginServer>> start(DockerApi& agent, const Grammar& grammar,
                                                      const PluginServerOptions& options);
   ~PluginServer();  // stop()
   void stop();      // joins the threads and removes the socket files; again is harmless

@@ -2,8 +2,8 @@
 // Sources: ip-link(8) "BRIDGE Type Support", bridge(8), net/bridge/br_private.h for the limits.
 #include <algorithm>
 
-#include "model/names.h"
-#include "reconcilers/driver.h"
+#include "model/base/names.h"
+#include "reconcilers/drivers/driver.h"
 
 namespace lanwright {
 namespace {
@@ -70,16 +70,16 @@ void plug_in(LinkSpec& port, const Named<NetworkSpec>& network, const PortVlans&
   if (filters_vlans(network.spec)) port.vlans = vlans;
 }
 
-DriverGrammar make_grammar();
+DriverSchema make_grammar();
 
 class Bridge final : public Driver {
  public:
-  const DriverGrammar& grammar() const override {
-    static const DriverGrammar grammar = make_grammar();
+  const DriverSchema& grammar() const override {
+    static const DriverSchema grammar = make_grammar();
     return grammar;
   }
 
-  Parts network(const Named<NetworkSpec>& network) const override {
+  Resources network(const Named<NetworkSpec>& network) const override {
     LinkSpec bridge;
     bridge.where = {"", bridge_name(network)};
     if (bridge.where.name == link_name(network.name)) bridge.altname = link_altname(network.name);
@@ -89,27 +89,27 @@ class Bridge final : public Driver {
     bridge.ipv6 = Ipv6Addresses::none;         // the host is not a member of a flat network
     bridge.attributes = bridge_attributes(network.spec);
 
-    Parts parts{{bridge}};
+    Resources resources{{bridge}};
     for (const Uplink& uplink : network.spec.uplinks) {
       LinkSpec port;
       port.where = {"", uplink.interface};
       port.owned = false;
       plug_in(port, network, uplink.vlans, false);
-      parts.links.push_back(std::move(port));
+      resources.links.push_back(std::move(port));
     }
-    return parts;
+    return resources;
   }
 
-  Parts attachment(const Named<AttachmentSpec>& attachment,
-                   const Named<NetworkSpec>& network) const override {
+  Resources attachment(const Named<AttachmentSpec>& attachment,
+                       const Named<NetworkSpec>& network) const override {
     const std::uint32_t mtu = attachment.spec.mtu.value_or(network.spec.mtu.value_or(kDefaultMtu));
-    Parts parts = cable(attachment, network.spec, mtu);
-    plug_in(parts.links.front(), network, attachment.spec.vlans, attachment.spec.isolated);
-    return parts;
+    Resources resources = veth_or_tap(attachment, network.spec, mtu);
+    plug_in(resources.links.front(), network, attachment.spec.vlans, attachment.spec.isolated);
+    return resources;
   }
 };
 
-void check_network(const std::string& /*name*/, const NetworkSpec& spec, const Complain& complain) {
+void check_network(const std::string& /*name*/, const NetworkSpec& spec, const ReportFault& complain) {
   if (spec.mode != NetworkMode::flat) complain("mode", "driver bridge has only mode flat so far");
   const std::string name = setting(spec.settings, "name", "");
   if (spec.settings.contains("name")) {
@@ -134,7 +134,7 @@ void check_network(const std::string& /*name*/, const NetworkSpec& spec, const C
 }
 
 void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, const NetworkSpec& network,
-                      const Complain& complain) {
+                      const ReportFault& complain) {
   if (!spec.vlans.empty() && !filters_vlans(network))
     complain(spec.vlans.pvid ? "vlan" : "trunk", "VLANs of a port need `bridge: {vlan_filtering: true}`");
   const std::uint32_t fabric = network.mtu.value_or(kDefaultMtu);
@@ -143,7 +143,7 @@ void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, c
                         ": its longest frames would be dropped");
 }
 
-DriverGrammar make_grammar() {
+DriverSchema make_grammar() {
   using Type = SettingField::Type;
   const auto seconds = [](const char* name, std::int64_t min, std::int64_t max, const char* help) {
     return SettingField{name, Type::integer, help, min, max, {}};
@@ -151,7 +151,7 @@ DriverGrammar make_grammar() {
   const auto flag = [](const char* name, const char* help) {
     return SettingField{name, Type::boolean, help, 0, 0, {}};
   };
-  DriverGrammar grammar;
+  DriverSchema grammar;
   grammar.name = "bridge";
   grammar.settings = {
       flag("stp", "take part in the spanning tree protocol (default false)"),

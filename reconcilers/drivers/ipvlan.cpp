@@ -2,7 +2,7 @@
 // Source: ip-link(8) "IPVLAN and IPVTAP Type Support", Documentation/networking/ipvlan.rst of Linux.
 #include <linux/if_link.h>
 
-#include "reconcilers/on_parent.h"
+#include "reconcilers/drivers/stacked.h"
 
 namespace lanwright {
 namespace {
@@ -21,7 +21,7 @@ std::uint64_t flags_of(const NetworkSpec& spec) {
   return 0;
 }
 
-OnParent how(const NetworkSpec& spec) {
+Stacked how(const NetworkSpec& spec) {
   const std::uint64_t mode = mode_of(spec);
   return {"ipvlan",
           {{LinkAttr::ipvlan_mode, mode}, {LinkAttr::ipvlan_flags, flags_of(spec)}},
@@ -29,22 +29,22 @@ OnParent how(const NetworkSpec& spec) {
           mode == IPVLAN_MODE_L2};
 }
 
-void check_network(const std::string& /*name*/, const NetworkSpec& spec, const Complain& complain) {
-  check_network_on_parent(spec, complain);
+void check_network(const std::string& /*name*/, const NetworkSpec& spec, const ReportFault& complain) {
+  check_stacked_network(spec, complain);
   if (spec.host_interface && flags_of(spec) != 0)
     complain("host_interface", "the host reaches its attachments with flag bridge only, not with flag " +
                                    setting(spec.settings, "flag", ""));
 }
 
 void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, const NetworkSpec& network,
-                      const Complain& complain) {
-  check_attachment_on_parent(spec, network, "ipvlan", complain);
+                      const ReportFault& complain) {
+  check_stacked_attachment(spec, network, "ipvlan", complain);
   if (spec.mac)
     complain("mac", "ipvlan links have the MAC address of their parent; driver macvlan gives each its own");
 }
 
-DriverGrammar make_grammar() {
-  DriverGrammar grammar;
+DriverSchema make_grammar() {
+  DriverSchema grammar;
   grammar.name = "ipvlan";
   grammar.settings = {
       {"mode",
@@ -69,7 +69,7 @@ DriverGrammar make_grammar() {
 }  // namespace
 
 const Driver& ipvlan_driver() {
-  static const OnParentDriver driver(make_grammar(), how);
+  static const StackedDriver driver(make_grammar(), how);
   return driver;
 }
 

@@ -2,7 +2,7 @@
 // MACVTAP Type Support", drivers/net/macvlan.c.
 #include <linux/if_link.h>
 
-#include "reconcilers/on_parent.h"
+#include "reconcilers/drivers/stacked.h"
 
 namespace lanwright {
 namespace {
@@ -15,13 +15,13 @@ std::uint64_t mode_of(const NetworkSpec& spec) {
   return MACVLAN_MODE_BRIDGE;
 }
 
-OnParent how(const NetworkSpec& spec) {
+Stacked how(const NetworkSpec& spec) {
   const std::uint64_t mode = mode_of(spec);
   return {"macvlan", {{LinkAttr::macvlan_mode, mode}}, mode != MACVLAN_MODE_PASSTHRU, true};
 }
 
-void check_network(const std::string& /*name*/, const NetworkSpec& spec, const Complain& complain) {
-  check_network_on_parent(spec, complain);
+void check_network(const std::string& /*name*/, const NetworkSpec& spec, const ReportFault& complain) {
+  check_stacked_network(spec, complain);
   if (spec.host_interface && mode_of(spec) != MACVLAN_MODE_BRIDGE)
     complain("host_interface", "the host reaches its attachments in mode bridge only, not in mode " +
                                    setting(spec.settings, "mode", ""));
@@ -30,14 +30,14 @@ void check_network(const std::string& /*name*/, const NetworkSpec& spec, const C
 }
 
 void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, const NetworkSpec& network,
-                      const Complain& complain) {
-  check_attachment_on_parent(spec, network, "macvlan", complain);
+                      const ReportFault& complain) {
+  check_stacked_attachment(spec, network, "macvlan", complain);
   if (spec.mac && mode_of(network) == MACVLAN_MODE_PASSTHRU)
     complain("mac", "in mode passthru the MAC address is the parent's");
 }
 
-DriverGrammar make_grammar() {
-  DriverGrammar grammar;
+DriverSchema make_grammar() {
+  DriverSchema grammar;
   grammar.name = "macvlan";
   grammar.settings = {
       {"mode",
@@ -56,7 +56,7 @@ DriverGrammar make_grammar() {
 }  // namespace
 
 const Driver& macvlan_driver() {
-  static const OnParentDriver driver(make_grammar(), how);
+  static const StackedDriver driver(make_grammar(), how);
   return driver;
 }
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "reconcilers/driver.h"
+#include "reconcilers/drivers/driver.h"
 
 namespace lanwright {
 namespace {
@@ -31,38 +31,38 @@ std::optional<std::uint32_t> octal_mode(const std::string& text) {
   return whole && mode <= kAnyMode ? std::optional(mode) : std::nullopt;
 }
 
-DriverGrammar make_grammar();
+DriverSchema make_grammar();
 
 class Vde final : public Driver {
  public:
-  const DriverGrammar& grammar() const override {
-    static const DriverGrammar grammar = make_grammar();
+  const DriverSchema& grammar() const override {
+    static const DriverSchema grammar = make_grammar();
     return grammar;
   }
 
-  Parts network(const Named<NetworkSpec>& network) const override {
-    SwitchSpec carrier;
-    carrier.network = network.name;
-    carrier.engine = "vde_switch";
-    carrier.hub = is_hub(network.spec);
-    carrier.group = setting(network.spec.settings, "group", "");
-    carrier.mode = octal_mode(setting(network.spec.settings, "mode", ""))
-                       .value_or(carrier.group.empty() ? kRootOnly : kRootAndGroup);
-    carrier.mtu = mtu_of(network.spec);
-    Parts parts;
-    parts.carrier = std::move(carrier);
+  Resources network(const Named<NetworkSpec>& network) const override {
+    SwitchSpec vswitch;
+    vswitch.network = network.name;
+    vswitch.engine = "vde_switch";
+    vswitch.hub = is_hub(network.spec);
+    vswitch.group = setting(network.spec.settings, "group", "");
+    vswitch.mode = octal_mode(setting(network.spec.settings, "mode", ""))
+                       .value_or(vswitch.group.empty() ? kRootOnly : kRootAndGroup);
+    vswitch.mtu = mtu_of(network.spec);
+    Resources resources;
+    resources.vswitch = std::move(vswitch);
     for (const Uplink& uplink : network.spec.uplinks) {
       LinkSpec link;
       link.where = {"", uplink.interface};
       link.owned = false;
-      parts.links.push_back(link);
-      parts.plugs.push_back({network.name, link.where, uplink.interface, false, uplink.vlans, false, {}});
+      resources.links.push_back(link);
+      resources.plugs.push_back({network.name, link.where, uplink.interface, false, uplink.vlans, false, {}});
     }
-    return parts;
+    return resources;
   }
 
-  Parts attachment(const Named<AttachmentSpec>& attachment,
-                   const Named<NetworkSpec>& network) const override {
+  Resources attachment(const Named<AttachmentSpec>& attachment,
+                       const Named<NetworkSpec>& network) const override {
     const AttachmentSpec& spec = attachment.spec;
     LinkSpec tap;
     tap.kind = "tun";
@@ -78,26 +78,27 @@ class Vde final : public Driver {
       tap.ipv6 = Ipv6Addresses::none;
       tap.arp = false;
     } else {
-      place_end(tap, attachment, with_gateways(spec, network.spec));
+      set_end(tap, attachment, with_gateways(spec, network.spec));
       tap.mac = spec.mac ? *spec.mac : stable_mac(attachment.uid, kInnerRole);
       // On a LAN of frames alone nobody is to be heard who was not asked to speak.
       if (spec.addresses.empty() && network.spec.subnets.empty()) tap.ipv6 = Ipv6Addresses::none;
     }
-    Parts parts;
-    parts.plugs.push_back({network.name, tap.where, "", !spec.tap, spec.vlans, tap.handed, tap.elsewhere});
-    parts.links.push_back(std::move(tap));
-    return parts;
+    Resources resources;
+    resources.plugs.push_back(
+        {network.name, tap.where, "", !spec.tap, spec.vlans, tap.delegated, tap.delegate_netns});
+    resources.links.push_back(std::move(tap));
+    return resources;
   }
 };
 
 void check_mtu(const std::optional<std::uint32_t>& mtu, std::uint32_t limit, const char* whose,
-               const Complain& complain) {
+               const ReportFault& complain) {
   if (mtu && *mtu > limit)
     complain("mtu", "mtu " + std::to_string(*mtu) + " is above " + whose + " " + std::to_string(limit) +
                         ": its longest frames would be cut off");
 }
 
-void check_network(const std::string& name, const NetworkSpec& spec, const Complain& complain) {
+void check_network(const std::string& name, const NetworkSpec& spec, const ReportFault& complain) {
   if (spec.mode != NetworkMode::flat) complain("mode", "driver vde has only mode flat");
   if (!spec.parent.empty())
     complain("parent", "a switch has no parent; plug host interfaces in with `uplinks`");
@@ -119,16 +120,16 @@ void check_network(const std::string& name, const NetworkSpec& spec, const Compl
 }
 
 void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, const NetworkSpec& network,
-                      const Complain& complain) {
+                      const ReportFault& complain) {
   if (!spec.vlans.empty() && is_hub(network))
     complain(spec.vlans.pvid ? "vlan" : "trunk", "a hub knows no VLANs: `vde: {hub: false}` does");
   if (spec.isolated) complain("isolated", "ports of a VDE switch cannot be isolated from each other");
   check_mtu(spec.mtu, mtu_of(network), "the network's", complain);
 }
 
-DriverGrammar make_grammar() {
+DriverSchema make_grammar() {
   using Type = SettingField::Type;
-  DriverGrammar grammar;
+  DriverSchema grammar;
   grammar.name = "vde";
   grammar.settings = {
       {"hub",

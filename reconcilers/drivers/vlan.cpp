@@ -1,16 +1,16 @@
 // VLAN links (802.1Q, 802.1ad) on a host interface. Source: ip-link(8) "VLAN Type Support", IEEE
 // 802.1Q-2018 9.6.
-#include "reconcilers/links.h"
+#include "reconcilers/drivers/vlan.h"
 
 namespace lanwright {
 
-Parts vlan_parts(const Named<VlanSpec>& vlan, bool on_demand) {
+Resources vlan_resources(const Named<VlanSpec>& vlan, bool implicit) {
   constexpr std::uint64_t kTpid8021q = 0x8100;
   constexpr std::uint64_t kTpid8021ad = 0x88a8;
   LinkSpec link;
   link.where = {"", vlan.name};
   link.kind = "vlan";
-  link.if_absent = on_demand;
+  link.accept_foreign = implicit;
   link.parent = vlan.spec.parent;
   link.mtu = vlan.spec.mtu;
   link.mac = vlan.spec.mac;

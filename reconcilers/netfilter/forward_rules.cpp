@@ -53,7 +53,8 @@ std::vector<ForwardRule> forward_rules_in(const std::string& listing) {
   return rules;
 }
 
-std::vector<ForwardChange> forward_changes(const std::set<ForwardRule>& wanted, const std::set<Uid>& ours,
+std::vector<ForwardChange> forward_changes(const std::set<ForwardRule>& wanted,
+                                           const std::set<ObjectUid>& ours,
                                            const std::vector<ForwardRule>& found,
                                            const std::function<bool(const std::string&)>& bridge_exists) {
   std::vector<ForwardChange> changes;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "reconcilers/forward_port.h"
+#include "reconcilers/backends/firewall_backend.h"
 
 namespace lanwright {
 
@@ -29,7 +29,8 @@ struct ForwardChange {
 
 // What makes of `found` what is wanted. Removed are those whose mark is one of `ours` (another agent's are
 // none of them) or whose bridge is gone, and what is there twice.
-std::vector<ForwardChange> forward_changes(const std::set<ForwardRule>& wanted, const std::set<Uid>& ours,
+std::vector<ForwardChange> forward_changes(const std::set<ForwardRule>& wanted,
+                                           const std::set<ObjectUid>& ours,
                                            const std::vector<ForwardRule>& found,
                                            const std::function<bool(const std::string&)>& bridge_exists);
 

@@ -1,8 +1,8 @@
 // The kernel's news of rules that went away (nf_tables). Source: linux/netfilter/nf_tables.h
 #pragma once
 
-#include "model/result.h"
-#include "reconcilers/netlink/descriptor.h"
+#include "model/base/result.h"
+#include "reconcilers/os/descriptor.h"
 
 namespace lanwright {
 

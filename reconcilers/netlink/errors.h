@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "model/base/result.h"
 #include "model/plan.h"
-#include "model/result.h"
 #include "reconcilers/netlink/request.h"
 
 namespace lanwright {

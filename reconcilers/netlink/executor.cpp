@@ -14,13 +14,13 @@
 #include <variant>
 
 #include "reconcilers/netlink/address_codec.h"
+#include "reconcilers/netlink/backend.h"
 #include "reconcilers/netlink/errors.h"
 #include "reconcilers/netlink/link_codec.h"
-#include "reconcilers/netlink/namespace.h"
-#include "reconcilers/netlink/netlink_port.h"
 #include "reconcilers/netlink/request.h"
 #include "reconcilers/netlink/route_codec.h"
 #include "reconcilers/netlink/tap.h"
+#include "reconcilers/os/namespace.h"
 
 namespace lanwright {
 
@@ -105,7 +105,7 @@ class Stage {
   struct Nameless {
     std::size_t owner = 0;
     const LinkSpec* link = nullptr;
-    const Mark* mark = nullptr;
+    const OwnerTag* mark = nullptr;
     int master = 0;
   };
 
@@ -143,10 +143,10 @@ class Stage {
 
   void create_alone(std::size_t owner, const CreateLink& step);
   void create_pair(std::size_t owner, const CreateLink& step);
-  void create_across(std::size_t owner, const LinkSpec& inner, const Mark& inner_mark, const LinkSpec& outer,
-                     const Mark& outer_mark);
+  void create_across(std::size_t owner, const LinkSpec& inner, const OwnerTag& inner_mark,
+                     const LinkSpec& outer, const OwnerTag& outer_mark);
   void create_tap(std::size_t owner, const CreateLink& step);
-  void dress(Batch& batch, std::size_t owner, const LinkSpec& link, const Mark& mark,
+  void dress(Batch& batch, std::size_t owner, const LinkSpec& link, const OwnerTag& mark,
              std::optional<int> master);
   void name_nameless();
   void finish_ports();
@@ -252,7 +252,7 @@ void Stage::create_alone(std::size_t owner, const CreateLink& step) {
 void Stage::create_pair(std::size_t owner, const CreateLink& step) {
   const LinkSpec& link = step.link;
   const LinkSpec& peer = *step.peer;
-  const Mark peer_mark = step.peer_mark.value_or(step.mark);
+  const OwnerTag peer_mark = step.peer_mark.value_or(step.mark);
   const std::string& netns = link.where.netns;
   if (netns != peer.where.netns) {
     if (netns.empty()) return create_across(owner, peer, peer_mark, link, step.mark);
@@ -275,8 +275,8 @@ void Stage::create_pair(std::size_t owner, const CreateLink& step) {
 // The end in the managed namespace leads: kernels before 6.2 look the leading end's name up where the request
 // is made even when the link is to be made elsewhere, so that an inner `eth0` would be refused on a host with
 // an eth0.
-void Stage::create_across(std::size_t owner, const LinkSpec& inner, const Mark& inner_mark,
-                          const LinkSpec& outer, const Mark& outer_mark) {
+void Stage::create_across(std::size_t owner, const LinkSpec& inner, const OwnerTag& inner_mark,
+                          const LinkSpec& outer, const OwnerTag& outer_mark) {
   const auto inner_place = place_of(owner, inner);
   auto outer_place = place_of(owner, outer);
   const auto netns = descriptor_of(owner, inner.where.netns);
@@ -324,17 +324,17 @@ void Stage::create_tap(std::size_t owner, const CreateLink& step) {
   if (error != 0) return fail(owner, action_error(*actions_[owner], Reply{error, {}}));
   const int ifindex = (*socket)->ifindex(temporary);
   const bool wait_for_vlans = link.vlans && !link.vlans->empty();
-  first_[link.where.netns].add(
-      owner, dress_nameless(ifindex, link, step.mark, place->master, link.up && !wait_for_vlans));
+  first_[link.where.netns].add(owner, configure_temporarily_named(ifindex, link, step.mark, place->master,
+                                                                  link.up && !wait_for_vlans));
   if (wait_for_vlans) ports_.push_back({owner, &link});
   if (!link.up) down_.emplace_back(owner, &link);
 }
 
-void Stage::dress(Batch& batch, std::size_t owner, const LinkSpec& link, const Mark& mark,
+void Stage::dress(Batch& batch, std::size_t owner, const LinkSpec& link, const OwnerTag& mark,
                   std::optional<int> master) {
   const bool wait_for_vlans = link.vlans && !link.vlans->empty();
   if (master == 0) master.reset();  // a new link has none
-  batch.add(owner, dress_link(link, mark, master, link.up && !wait_for_vlans));
+  batch.add(owner, configure_new_link(link, mark, master, link.up && !wait_for_vlans));
   if (!link.up) down_.emplace_back(owner, &link);
   if (wait_for_vlans) ports_.push_back({owner, &link});
 }
@@ -352,7 +352,8 @@ void Stage::name_nameless() {
       fail(owner, action_error(*actions_[owner], Reply{ENODEV, "it went as soon as it was made"}));
       continue;
     }
-    second_[link->where.netns].add(owner, dress_nameless(ifindex, *link, *mark, master, link->up));
+    second_[link->where.netns].add(owner,
+                                   configure_temporarily_named(ifindex, *link, *mark, master, link->up));
   }
 }
 
@@ -513,7 +514,7 @@ void Stage::undo_creation(Socket& socket, const CreateLink& step) {
     perform_one(socket, delete_link(temporary_name(step.mark.uid)));
     return;
   }
-  const auto unmark = [&](const LinkSpec& link, const Mark& mark) {
+  const auto unmark = [&](const LinkSpec& link, const OwnerTag& mark) {
     std::optional<LinkFact> fact;
     perform_one(socket, get_link(link.where.name),
                 [&](const nlmsghdr& message) { fact = decode_link(message); });

@@ -6,9 +6,9 @@
 #include <span>
 #include <vector>
 
+#include "model/base/result.h"
 #include "model/observed.h"
 #include "model/plan.h"
-#include "model/result.h"
 #include "reconcilers/netlink/observer.h"
 #include "reconcilers/netlink/removal.h"
 
@@ -18,7 +18,7 @@ class Executor {
  public:
   explicit Executor(Observer& observer) : observer_(observer) {}
 
-  // As LinkPort says.
+  // As LinkBackend says.
   std::vector<Result<void>> execute(std::span<const Action* const> actions, const Observed& observed);
   std::uint64_t writes() const { return writes_ + remover_.writes(); }
 

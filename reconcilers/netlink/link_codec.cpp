@@ -299,7 +299,8 @@ Message create_link(const LinkSpec& link, const LinkPlace& place, const std::str
   return create_link(link, temporary_name, place, nullptr, -1);
 }
 
-std::vector<Message> dress_link(const LinkSpec& link, const Mark& mark, std::optional<int> master, bool up) {
+std::vector<Message> configure_new_link(const LinkSpec& link, const OwnerTag& mark, std::optional<int> master,
+                                        bool up) {
   std::vector<Message> messages;
   Message first = head_of_change(0, link.where.name);
   put_alias(first, mark.text());
@@ -310,8 +311,8 @@ std::vector<Message> dress_link(const LinkSpec& link, const Mark& mark, std::opt
   return messages;
 }
 
-std::vector<Message> dress_nameless(int ifindex, const LinkSpec& link, const Mark& mark, int master,
-                                    bool up) {
+std::vector<Message> configure_temporarily_named(int ifindex, const LinkSpec& link, const OwnerTag& mark,
+                                                 int master, bool up) {
   std::vector<Message> messages;
   Message first = head_of_change(ifindex, {});
   first.put_text(IFLA_IFNAME, link.where.name);

@@ -47,10 +47,12 @@ Message create_link(const LinkSpec& link, const LinkPlace& place, const std::str
 
 // What follows on creation, by name so that it can be in the same buffer: mark, IPv6 mode and (`master` >= 0)
 // master; then, once there is a master, port attributes; UP last, when the link makes no noise any more.
-std::vector<Message> dress_link(const LinkSpec& link, const Mark& mark, std::optional<int> master, bool up);
+std::vector<Message> configure_new_link(const LinkSpec& link, const OwnerTag& mark, std::optional<int> master,
+                                        bool up);
 
 // A link under a temporary name: `ifindex` gets its name and everything else.
-std::vector<Message> dress_nameless(int ifindex, const LinkSpec& link, const Mark& mark, int master, bool up);
+std::vector<Message> configure_temporarily_named(int ifindex, const LinkSpec& link, const OwnerTag& mark,
+                                                 int master, bool up);
 
 // Sets what is present in `change`, in at most two messages: port attributes need the master first.
 // `master` is what change.master stands for.

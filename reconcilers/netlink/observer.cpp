@@ -191,13 +191,13 @@ Result<NamespaceFacts> Observer::read(const std::string& path, Identity& identit
   return facts;
 }
 
-void Observer::look_at(const std::string& path, Observed& observed, Touched& touched) {
+void Observer::look_at(const std::string& path, Observed& observed, ObservedChange& touched) {
   Identity identity;
   auto facts = read(path, identity);
   touched.namespaces.insert(path);
   if (!facts) {
     observed.complete = false;
-    touched.lost_events = true;
+    touched.overrun = true;
     return;
   }
   forget(path);
@@ -205,7 +205,7 @@ void Observer::look_at(const std::string& path, Observed& observed, Touched& tou
   observed.namespaces[path] = std::move(*facts);
 }
 
-Result<Touched> Observer::resync(Observed& observed) {
+Result<ObservedChange> Observer::resync(Observed& observed) {
   observed.complete = false;
   discard_events();
   std::map<std::string, std::pair<Identity, NamespaceFacts>> fresh;
@@ -225,8 +225,8 @@ Result<Touched> Observer::resync(Observed& observed) {
   }
   observed.complete = true;
   // What happened while the lists were read is waiting and is applied on top of them.
-  Touched touched = drain(observed);
-  touched.everything = true;
+  ObservedChange touched = drain(observed);
+  touched.full_resync = true;
   return touched;
 }
 
@@ -238,8 +238,8 @@ void Observer::discard_events() {
   }
 }
 
-Touched Observer::watch(const std::set<std::string>& paths, Observed& observed) {
-  Touched touched;
+ObservedChange Observer::watch(const std::set<std::string>& paths, Observed& observed) {
+  ObservedChange touched;
   std::vector<std::string> dropped;
   for (const auto& [path, known] : watched_) {
     if (!path.empty() && paths.count(path) == 0) dropped.push_back(path);
@@ -255,8 +255,8 @@ Touched Observer::watch(const std::set<std::string>& paths, Observed& observed) 
   return touched;
 }
 
-Touched Observer::recheck(const std::string& path, Observed& observed) {
-  Touched touched;
+ObservedChange Observer::recheck(const std::string& path, Observed& observed) {
+  ObservedChange touched;
   const auto known = watched_.find(path);
   if (path.empty() || known == watched_.end()) return touched;
   const auto visited = visit(path);
@@ -265,23 +265,23 @@ Touched Observer::recheck(const std::string& path, Observed& observed) {
   return touched;
 }
 
-Touched Observer::drain(Observed& observed) {
-  Touched touched;
+ObservedChange Observer::drain(Observed& observed) {
+  ObservedChange touched;
   for (int i = 0; i < kReceivesPerDrain; ++i) {
     const int error =
         events_.receive([&](const Socket::Datagram& datagram) { apply(datagram, observed, touched); });
     if (error == EAGAIN) break;
     if (error == 0) continue;
-    touched.lost_events = true;
+    touched.overrun = true;
     if (error != ENOBUFS) break;
   }
   settle(observed, touched);
-  if (touched.lost_events) observed.complete = false;
+  if (touched.overrun) observed.complete = false;
   return touched;
 }
 
-void Observer::apply(const Socket::Datagram& datagram, Observed& observed, Touched& touched) {
-  if (datagram.truncated) touched.lost_events = true;
+void Observer::apply(const Socket::Datagram& datagram, Observed& observed, ObservedChange& touched) {
+  if (datagram.truncated) touched.overrun = true;
   const int own_id = watched_.at("").nsid;
   const int id = datagram.nsid < 0 ? own_id : datagram.nsid;
   const auto paths = paths_by_id_.find(id);
@@ -294,7 +294,7 @@ void Observer::apply(const Socket::Datagram& datagram, Observed& observed, Touch
 }
 
 void Observer::apply_to(const std::string& path, const nlmsghdr& event, Observed& observed,
-                        Touched& touched) {
+                        ObservedChange& touched) {
   NamespaceFacts& facts = observed.namespaces[path];
   FactsEditor editor(path, facts, touched, stale_[path]);
   const auto* head = fixed_part<ifinfomsg>(event);
@@ -337,7 +337,7 @@ void Observer::apply_id_event(const nlmsghdr& event) {
 }
 
 // What the events left open is read from the kernel now, so that the facts are whole when drain() returns.
-void Observer::settle(Observed& observed, Touched& touched) {
+void Observer::settle(Observed& observed, ObservedChange& touched) {
   for (const std::string& path : std::exchange(gone_, {})) {
     if (watched_.count(path) > 0) look_at(path, observed, touched);
   }
@@ -353,7 +353,7 @@ void Observer::settle(Observed& observed, Touched& touched) {
   stale_.clear();
 }
 
-Result<void> Observer::settle(const std::string& path, Observed& observed, Touched& touched) {
+Result<void> Observer::settle(const std::string& path, Observed& observed, ObservedChange& touched) {
   const Stale what = std::exchange(stale_[path], {});
   FactsEditor editor(path, observed.namespaces[path], touched, stale_[path]);
   if (path.empty()) return editor.reread(what, requests_);

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "model/observed.h"
-#include "reconcilers/link_port.h"
-#include "reconcilers/netlink/netlink_port.h"
+#include "reconcilers/backends/link_backend.h"
+#include "reconcilers/netlink/backend.h"
 #include "reconcilers/netlink/snapshot.h"
 #include "reconcilers/netlink/socket.h"
 
@@ -21,12 +21,12 @@ class Observer {
  public:
   static Result<std::unique_ptr<Observer>> open(const NetlinkOptions& options);
 
-  // As LinkPort says.
+  // As LinkBackend says.
   int event_fd() const { return events_.fd(); }
-  Touched drain(Observed& observed);
-  Result<Touched> resync(Observed& observed);
-  Touched watch(const std::set<std::string>& paths, Observed& observed);
-  Touched recheck(const std::string& path, Observed& observed);
+  ObservedChange drain(Observed& observed);
+  Result<ObservedChange> resync(Observed& observed);
+  ObservedChange watch(const std::set<std::string>& paths, Observed& observed);
+  ObservedChange recheck(const std::string& path, Observed& observed);
 
   // For those who send changes.
   // The namespace that was observed under this path, and a socket in it, for the time of a call; `waiting`
@@ -55,17 +55,17 @@ class Observer {
   static Result<Visited> visit(const std::string& path);
   Result<Visited> visit_observed(const std::string& path) const;
   Result<NamespaceFacts> read(const std::string& path, Identity& identity);
-  void look_at(const std::string& path, Observed& observed, Touched& touched);
+  void look_at(const std::string& path, Observed& observed, ObservedChange& touched);
   void forget(const std::string& path);
   void remember(const std::string& path, const Identity& identity);
   void discard_events();
-  void apply(const Socket::Datagram& datagram, Observed& observed, Touched& touched);
-  void apply_to(const std::string& path, const nlmsghdr& event, Observed& observed, Touched& touched);
+  void apply(const Socket::Datagram& datagram, Observed& observed, ObservedChange& touched);
+  void apply_to(const std::string& path, const nlmsghdr& event, Observed& observed, ObservedChange& touched);
   void suspect_end_of_moved(int ifindex, const Observed& observed);
   void suspect_end_of_new(const std::string& path, const LinkFact& end, const Observed& observed);
   void apply_id_event(const nlmsghdr& event);
-  void settle(Observed& observed, Touched& touched);
-  Result<void> settle(const std::string& path, Observed& observed, Touched& touched);
+  void settle(Observed& observed, ObservedChange& touched);
+  Result<void> settle(const std::string& path, Observed& observed, ObservedChange& touched);
 
   NamespaceFile managed_;
   Socket requests_;

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "model/result.h"
-#include "reconcilers/netlink/descriptor.h"
+#include "model/base/result.h"
+#include "reconcilers/os/descriptor.h"
 
 namespace lanwright {
 

@@ -4,8 +4,8 @@
 #include <cerrno>
 #include <optional>
 
+#include "reconcilers/netlink/backend.h"
 #include "reconcilers/netlink/link_codec.h"
-#include "reconcilers/netlink/netlink_port.h"
 
 namespace lanwright {
 
@@ -130,7 +130,7 @@ void Remover::remove_singly(Socket& socket, std::span<const Item> items, const N
 
 std::uint32_t Remover::unused_group(const NamespaceFacts& facts) {
   for (;;) {
-    const std::uint32_t group = random_() | kLeavingGroup;
+    const std::uint32_t group = random_() | kDeletingGroup;
     const auto in_group = [group](const auto& entry) { return entry.second.group == group; };
     if (std::none_of(facts.links().begin(), facts.links().end(), in_group)) return group;
   }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "model/result.h"
+#include "model/base/result.h"
 #include "reconcilers/netlink/message.h"
 #include "reconcilers/netlink/socket.h"
 

@@ -236,7 +236,7 @@ void FactsEditor::touch(const LinkFact& fact) {
     touched_.links.insert({netns_, link->name});
     for (const std::string& altname : link->altnames) touched_.links.insert({netns_, altname});
   }
-  if (const auto mark = Mark::parse(fact.alias)) touched_.uids.insert(mark->uid);
+  if (const auto mark = OwnerTag::parse(fact.alias)) touched_.uids.insert(mark->uid);
 }
 
 Result<void> FactsEditor::reread(const Stale& what, Socket& socket) {

@@ -4,9 +4,9 @@
 #include <set>
 #include <string>
 
+#include "model/base/result.h"
 #include "model/observed.h"
-#include "model/result.h"
-#include "reconcilers/link_port.h"
+#include "reconcilers/backends/link_backend.h"
 #include "reconcilers/netlink/link_codec.h"
 #include "reconcilers/netlink/socket.h"
 
@@ -28,7 +28,7 @@ struct Stale {
 // than the facts does no lasting harm: whatever came later has a message of its own, or is noted in `stale`.
 class FactsEditor {
  public:
-  FactsEditor(const std::string& netns, NamespaceFacts& facts, Touched& touched, Stale& stale)
+  FactsEditor(const std::string& netns, NamespaceFacts& facts, ObservedChange& touched, Stale& stale)
       : netns_(netns), facts_(facts), touched_(touched), stale_(stale) {}
 
   void apply(const nlmsghdr& event);
@@ -53,7 +53,7 @@ class FactsEditor {
 
   const std::string& netns_;
   NamespaceFacts& facts_;
-  Touched& touched_;
+  ObservedChange& touched_;
   Stale& stale_;
 };
 

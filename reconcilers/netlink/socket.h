@@ -10,9 +10,9 @@
 #include <span>
 #include <string>
 
-#include "model/result.h"
-#include "reconcilers/netlink/descriptor.h"
-#include "reconcilers/netlink/namespace.h"
+#include "model/base/result.h"
+#include "reconcilers/os/descriptor.h"
+#include "reconcilers/os/namespace.h"
 
 namespace lanwright {
 

@@ -9,8 +9,8 @@
 #include <cstring>
 #include <utility>
 
-#include "reconcilers/netlink/namespace.h"
-#include "reconcilers/netlink/netlink_port.h"
+#include "reconcilers/netlink/backend.h"
+#include "reconcilers/os/namespace.h"
 
 namespace lanwright {
 
@@ -39,7 +39,7 @@ int set_users(const Descriptor& tap, const TapUsers& users) {
 
 }  // namespace
 
-std::string temporary_name(const Uid& uid) {
+std::string temporary_name(const ObjectUid& uid) {
   constexpr std::size_t kDigits = IFNAMSIZ - 1 - 3;
   return "lw!" + uid.substr(0, kDigits);
 }

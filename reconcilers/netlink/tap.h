@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "reconcilers/netlink/descriptor.h"
+#include "reconcilers/os/descriptor.h"
 
 namespace lanwright {
 

@@ -7,7 +7,7 @@
 #include <sstream>
 #include <utility>
 
-#include "reconcilers/processes/process.h"
+#include "reconcilers/os/process.h"
 
 namespace lanwright {
 namespace {

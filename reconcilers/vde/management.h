@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
-#include "model/result.h"
-#include "reconcilers/netlink/descriptor.h"
-#include "reconcilers/vde/engine.h"
+#include "model/base/result.h"
+#include "reconcilers/os/descriptor.h"
+#include "reconcilers/vde/program.h"
 
 namespace lanwright {
 

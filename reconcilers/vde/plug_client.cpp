@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-#include "reconcilers/processes/process.h"
+#include "reconcilers/os/process.h"
 
 namespace lanwright {
 namespace {
@@ -116,7 +116,7 @@ Result<void> PlugClient::add(const PlugFact& plug, const Descriptor& descriptor)
   return {};
 }
 
-Result<void> PlugClient::remove(const Mark& mark) {
+Result<void> PlugClient::remove(const OwnerTag& mark) {
   auto answer = ask("remove " + mark.text());
   if (!answer) return answer.error();
   return {};

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "model/result.h"
-#include "reconcilers/netlink/descriptor.h"
+#include "model/base/result.h"
+#include "reconcilers/os/descriptor.h"
 #include "reconcilers/vde/plug/protocol.h"
 
 namespace lanwright {
@@ -27,7 +27,7 @@ class PlugClient {
   Result<void> watch();
   // `descriptor` stays the caller's; the plug has one of its own.
   Result<void> add(const PlugFact& plug, const Descriptor& descriptor);
-  Result<void> remove(const Mark& mark);
+  Result<void> remove(const OwnerTag& mark);
 
   // Whether something was told since the last look; false in `alive` when the plug closed the connection.
   struct News {

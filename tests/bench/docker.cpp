@@ -50,8 +50,8 @@ class PluginConnection {
 
 PluginConnection::PluginConnection(const std::filesystem::path& socket)
     : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket") {
-  constexpr timeval kPatience{30, 0};
-  setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+  constexpr timeval kAnswerTimeout{30, 0};
+  setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerTimeout, sizeof kAnswerTimeout);
   test::UnixAddress address(socket);
   if (connect(socket_.get(), address.get(), test::UnixAddress::size) != 0)
     test::fail_errno("connect " + socket.string());

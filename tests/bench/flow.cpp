@@ -30,7 +30,7 @@ using test::Milliseconds;
 
 constexpr std::size_t kWrite = 1U << 18U;
 constexpr auto kWarmUp = 200ms;
-constexpr auto kPatience = 5s;             // of a TCP connection without progress
+constexpr auto kStallTimeout = 5s;         // of a TCP connection without progress
 constexpr auto kSilence = 100ms;           // nothing is on its way any more
 constexpr std::size_t kBatch = 64;         // datagrams a system call
 constexpr std::size_t kLeastPayload = 18;  // of UDP over IPv4 in a frame of 60 bytes
@@ -72,7 +72,7 @@ Fd bound(const std::string& netns, int type, sockaddr_in& address) {
 
 Fd connected(const std::string& netns, int type, sockaddr_in address) {
   Fd socket = test::socket_in(netns, AF_INET, type);
-  limit_waiting(socket, kPatience);
+  limit_waiting(socket, kStallTimeout);
   if (connect(socket.get(), generic(address), sizeof address) != 0) test::fail_errno("connect from " + netns);
   return socket;
 }
@@ -170,7 +170,7 @@ double tcp_throughput(const Ends& ends, Milliseconds during) {
   if (listen(listener.get(), 1) != 0) test::fail_errno("listen");
   const Fd sender = connected(ends.from, SOCK_STREAM, address);
   const Fd receiver(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept");
-  limit_waiting(receiver, kPatience);
+  limit_waiting(receiver, kStallTimeout);
   std::jthread sending([&] {
     const std::vector<std::uint8_t> bytes(kWrite);
     while (send(sender.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0) {

@@ -12,7 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 using test::Sandbox;
 
-constexpr auto kPatience = 600s;
+constexpr auto kCommandTimeout = 600s;
 
 Plant bare(Plant plant) {
   plant.attachments = 0;
@@ -36,7 +36,7 @@ void remove_bridges(Figures& figures, std::size_t size, Series Pair::*side,
 void run_ip(const std::vector<std::string>& arguments, const std::string& netns = {}) {
   test::RunOptions options;
   options.netns = netns;
-  options.limit = kPatience;
+  options.limit = kCommandTimeout;
   must(test::run(arguments, options), "ip");
 }
 

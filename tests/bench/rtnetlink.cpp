@@ -223,8 +223,8 @@ void Bystander::run(const std::stop_token& stop) {
 void wait_for_quiet_kernel() {
   constexpr auto kWatch = 300ms;
   constexpr double kQuick = 0.02;
-  constexpr auto kPatience = 2min;
-  const auto deadline = Clock::now() + kPatience;
+  constexpr auto kAnswerTimeout = 2min;
+  const auto deadline = Clock::now() + kAnswerTimeout;
   double longest = 1;
   while (longest > kQuick && Clock::now() < deadline) {
     Bystander bystander;

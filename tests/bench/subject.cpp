@@ -10,7 +10,7 @@ using test::Finished;
 using test::HarnessError;
 using test::Json;
 
-constexpr auto kPatience = 600s;
+constexpr auto kCommandTimeout = 600s;
 constexpr const char* kWait = "--wait=9m";
 
 }  // namespace
@@ -40,7 +40,7 @@ double Subject::start() {
 
 Finished Subject::client(const std::vector<std::string>& arguments) const {
   test::RunOptions options;
-  options.limit = kPatience;
+  options.limit = kCommandTimeout;
   return process_->cli(arguments, options);
 }
 
@@ -58,11 +58,11 @@ double Subject::post(const Plant& plant) const {
   test::HttpAnswer converged;
   const double time = seconds_of([&] {
     const auto stored = test::http(process_->socket(), "POST", "/v1/apply", yaml,
-                                   {"Content-Type: application/yaml"}, kPatience);
+                                   {"Content-Type: application/yaml"}, kCommandTimeout);
     if (stored.status != 200) throw HarnessError("POST /v1/apply: " + stored.body);
     const auto generation = Json::parse(stored.body).at("generation").get<std::uint64_t>();
     const std::string target = "/v1/sets/bench?wait=60s&generation=" + std::to_string(generation);
-    converged = test::http(process_->socket(), "GET", target, {}, {}, kPatience);
+    converged = test::http(process_->socket(), "GET", target, {}, {}, kCommandTimeout);
   });
   if (converged.status != 200 || !Json::parse(converged.body).value("converged", false))
     throw HarnessError("not converged: " + converged.body);

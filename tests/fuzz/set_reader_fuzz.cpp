@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "model/json.h"
-#include "tests/unit/model_fixture.h"
+#include "model/format/json.h"
+#include "tests/unit/model/fixture.h"
 
 namespace {
 

@@ -9,8 +9,8 @@
 #include <set>
 #include <sstream>
 
-#include "model/set_reader.h"
-#include "reconcilers/drivers.h"
+#include "model/format/set_reader.h"
+#include "reconcilers/drivers/registry.h"
 #include "tests/integration/frames.h"
 #include "tests/integration/harness.h"
 #include "tests/integration/kernel_facts.h"

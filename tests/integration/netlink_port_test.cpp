@@ -1,6 +1,6 @@
-// The netlink LinkPort against a real kernel. Witnesses: `ip -d -j`, and a second port that reads everything
-// anew.
-#include "reconcilers/netlink/netlink_port.h"
+// The netlink LinkBackend against a real kernel. Witnesses: `ip -d -j`, and a second port that reads
+// everything anew.
+#include "reconcilers/netlink/backend.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ using test::Json;
 constexpr const char* kUid = "0123456789abcdef";
 constexpr const char* kOtherUid = "fedcba9876543210";
 
-Mark mark(const std::string& role = "", const std::string& uid = kUid) {
+OwnerTag mark(const std::string& role = "", const std::string& uid = kUid) {
   return {uid, role};
 }
 
@@ -79,7 +79,7 @@ std::string describe(const LinkFact& fact) {
 class NetlinkPort : public ::testing::Test {
  protected:
   void open(const NetlinkOptions& options = {}) {
-    auto opened = open_netlink_port(options);
+    auto opened = open_netlink_backend(options);
     ASSERT_TRUE(opened) << opened.error().text();
     port = std::move(*opened);
     const auto touched = port->resync(observed);
@@ -114,7 +114,7 @@ class NetlinkPort : public ::testing::Test {
     return change;
   }
 
-  RemoveLink removal(const std::string& name, const Mark& owner, const std::string& netns = "") {
+  RemoveLink removal(const std::string& name, const OwnerTag& owner, const std::string& netns = "") {
     const LinkFact& link = fact(name, netns);
     return {{netns, name}, link.ifindex, link.kind, owner};
   }
@@ -160,7 +160,7 @@ class NetlinkPort : public ::testing::Test {
   }
 
   std::string difference_from_kernel() {
-    auto other = open_netlink_port({});
+    auto other = open_netlink_backend({});
     Observed fresh;
     std::set<std::string> paths;
     for (const auto& [path, facts] : observed.namespaces) {
@@ -186,9 +186,9 @@ class NetlinkPort : public ::testing::Test {
   }
 
   test::Sandbox sandbox;
-  std::unique_ptr<LinkPort> port;
+  std::unique_ptr<LinkBackend> port;
   Observed observed;
-  Touched last;
+  ObservedChange last;
 };
 
 TEST_F(NetlinkPort, CreatesABridgeWithEverythingThatWasAskedFor) {
@@ -623,7 +623,7 @@ TEST_F(NetlinkPort, GivesAndTakesRoutes) {
 
   // IPv4 routes go without an event of their own.
   sandbox.ip("-n r1 link set eth0 down");
-  const Touched touched = port->drain(observed);
+  const ObservedChange touched = port->drain(observed);
   EXPECT_TRUE(fact("eth0", r1).routes.empty()) << describe(fact("eth0", r1));
   EXPECT_EQ(touched.links.count(inner.where), 1U);
   expect_exact();
@@ -649,7 +649,7 @@ TEST_F(NetlinkPort, DoesNotHearStrangersRoutes) {
              ".0/24 via 10.0.0.2\n";
   }
   ASSERT_TRUE(test::run({"ip", "-batch", "-"}, {.input = batch}).ok());
-  const Touched touched = port->drain(observed);
+  const ObservedChange touched = port->drain(observed);
   EXPECT_LT(touched.messages, 100U);
   EXPECT_TRUE(touched.links.empty());
 }
@@ -729,7 +729,7 @@ TEST_F(NetlinkPort, TellsWhatMovedUnderAllItsNames) {
   const auto told_after = [&](const std::string& command) {
     port->drain(observed);
     sandbox.ip(command);
-    const Touched touched = port->drain(observed);
+    const ObservedChange touched = port->drain(observed);
     for (const char* name : {"eth7", "enp7s0"}) {
       const bool told = touched.links.contains({"", name});
       if (!told) return std::string(name) + " is not told after " + command;
@@ -905,7 +905,7 @@ TEST_F(NetlinkPort, KeepsVlansOfPorts) {
 TEST_F(NetlinkPort, FollowsANamespaceThatComesAndGoes) {
   open();
   const std::string r1 = path_of("r1");
-  Touched touched = port->watch({r1}, observed);
+  ObservedChange touched = port->watch({r1}, observed);
   EXPECT_EQ(touched.namespaces.count(r1), 1U);
   EXPECT_FALSE(observed.find(r1)->present);
   EXPECT_TRUE(observed.complete);
@@ -972,7 +972,7 @@ TEST_F(NetlinkPort, WatchesOneNamespaceUnderTwoPaths) {
   open();
   port->watch({path_of("r1"), path_of("again"), path_of("self")}, observed);
   sandbox.ip("link add name a type veth peer name eth0 netns r1");
-  const Touched touched = port->drain(observed);
+  const ObservedChange touched = port->drain(observed);
   EXPECT_TRUE(known("eth0", path_of("r1")) && known("eth0", path_of("again")));
   EXPECT_TRUE(known("a") && known("a", path_of("self")));
   EXPECT_EQ(touched.links.count({path_of("again"), "eth0"}), 1U);
@@ -1024,7 +1024,7 @@ TEST_F(NetlinkPort, FollowsALinkIntoAnotherNamespace) {
   const std::vector<std::pair<std::string, std::string>> moves{{"", "r1"}, {"r1", "r2"}};
   for (const auto& [from, to] : moves) {
     sandbox.ip((from.empty() ? "" : "-n " + from + " ") + "link set dev b netns " + to);
-    const Touched touched = port->drain(observed);
+    const ObservedChange touched = port->drain(observed);
     EXPECT_FALSE(known("b", from.empty() ? "" : path_of(from)));
     EXPECT_TRUE(known("b", path_of(to)));
     EXPECT_GE(touched.links.size(), 2U);
@@ -1045,13 +1045,13 @@ TEST_F(NetlinkPort, SaysThatItLostEventsAndFindsTheTruthAgain) {
   sandbox.ip("link add name x type veth peer name y");
   // Nobody reads meanwhile.
   ASSERT_TRUE(test::run({"ip", "-batch", "-"}, {.limit = 200s, .input = batch}).ok());
-  const Touched touched = port->drain(observed);
-  EXPECT_TRUE(touched.lost_events);
+  const ObservedChange touched = port->drain(observed);
+  EXPECT_TRUE(touched.overrun);
   EXPECT_FALSE(observed.complete);
   const auto again = port->resync(observed);
   ASSERT_TRUE(again) << again.error().text();
-  EXPECT_TRUE(again->everything);
-  EXPECT_FALSE(again->lost_events);
+  EXPECT_TRUE(again->full_resync);
+  EXPECT_FALSE(again->overrun);
   EXPECT_TRUE(observed.complete);
   EXPECT_EQ(observed.find("")->links().size(), 53U);
   expect_exact();

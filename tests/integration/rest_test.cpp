@@ -8,7 +8,7 @@
 #include "tests/integration/event_stream.h"
 #include "tests/integration/harness.h"
 #include "tests/integration/product.h"
-#include "tests/unit/openapi_checker.h"
+#include "tests/support/openapi_checker.h"
 
 namespace lanwright::test {
 namespace {

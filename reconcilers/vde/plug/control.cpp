@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kMostDescriptors = 16;  // in one message
 constexpr std::size_t kLongestText = 1 << 20;
-constexpr timeval kPatience{0, 200'000};  // with an agent that does not read its answers
+constexpr timeval kSendTimeout{0, 200'000};  // with an agent that does not read its answers
 
 }  // namespace
 
@@ -28,7 +28,7 @@ Control::Control(Poller& poller, Hub& hub, SwitchWatch& watch, Descriptor listen
       done_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   poller_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_agent(); });
   poller_.watch(done_.get(), EPOLLIN, [this](std::uint32_t) { on_connected(); });
-  hub_.on_gone = [this](const Mark& mark) { say("gone " + mark.text()); };
+  hub_.on_gone = [this](const OwnerTag& mark) { say("gone " + mark.text()); };
   hub_.on_lost = [this] { say("lost"); };
 }
 
@@ -40,7 +40,7 @@ Control::~Control() {
 void Control::accept_agent() {
   Descriptor agent(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!agent) return;
-  ::setsockopt(agent.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
+  ::setsockopt(agent.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTimeout, sizeof kSendTimeout);
   drop_agent();
   agent_ = std::move(agent);
   poller_.watch(agent_.get(), EPOLLIN, [this](std::uint32_t) { on_readable(); });
@@ -102,7 +102,7 @@ void Control::obey(const std::string& line) {
   if (verb == "watch") return watch();
   if (verb == "connect") return begin_connecting(0);
   if (verb == "add") return add(line.substr(std::strlen("add ")));
-  const auto mark = words.size() == 2 ? Mark::parse(words[1]) : std::nullopt;
+  const auto mark = words.size() == 2 ? OwnerTag::parse(words[1]) : std::nullopt;
   if (verb != "remove" || !mark) return say("error this is no command: " + line);
   hub_.remove(*mark);
   say("ok");

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "model/switches.h"
-#include "reconcilers/netlink/descriptor.h"
+#include "reconcilers/os/descriptor.h"
 #include "reconcilers/vde/plug/frame.h"
 #include "reconcilers/vde/plug/offload.h"
 

@@ -55,7 +55,7 @@ void Hub::add(const PlugFact& plug, std::unique_ptr<Endpoint> endpoint,
   watch_switch(segment);
 }
 
-void Hub::remove(const Mark& mark) {
+void Hub::remove(const OwnerTag& mark) {
   const auto found = plugs_.find(mark);
   if (found == plugs_.end()) return;
   Segment& segment = *found->second.second;
@@ -84,7 +84,7 @@ SharedLine Hub::shared() const {
   return line;
 }
 
-void Hub::watch(Segment& segment, const Mark& mark, Endpoint& endpoint) {
+void Hub::watch(Segment& segment, const OwnerTag& mark, Endpoint& endpoint) {
   poller_.watch(endpoint.fd(), EPOLLIN,
                 [this, &segment, mark, &endpoint](std::uint32_t) { on_frames(segment, &mark, endpoint); });
 }
@@ -113,7 +113,7 @@ void Hub::drop_switch(Segment& segment) {
   segment.to_switch.reset();
 }
 
-void Hub::on_frames(Segment& segment, const Mark* mark, Endpoint& from) {
+void Hub::on_frames(Segment& segment, const OwnerTag* mark, Endpoint& from) {
   for (int i = 0; i < kFramesInARow; ++i) {
     Frame frame;
     switch (from.receive(*buffer_, frame)) {
@@ -126,7 +126,7 @@ void Hub::on_frames(Segment& segment, const Mark* mark, Endpoint& from) {
         return;
       case Received::gone: {
         if (mark == nullptr) return;
-        const Mark gone = *mark;
+        const OwnerTag gone = *mark;
         remove(gone);
         if (on_gone) on_gone(gone);
         return;

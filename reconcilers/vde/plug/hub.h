@@ -29,13 +29,13 @@ class Hub {
   // `alone()` says that nobody else is plugged into the switch.
   Hub(Poller& poller, Options options, std::function<bool()> alone);
 
-  std::function<void(const Mark&)> on_gone;  // an interface was removed; its port went with it
-  std::function<void()> on_lost;             // the switch closed a connection
+  std::function<void(const OwnerTag&)> on_gone;  // an interface was removed; its port went with it
+  std::function<void()> on_lost;                 // the switch closed a connection
 
   // Replaces what has the same mark. `to_switch` is its own port of the switch, if it is to have one.
   void add(const PlugFact& plug, std::unique_ptr<Endpoint> endpoint,
            std::unique_ptr<SwitchEndpoint> to_switch);
-  void remove(const Mark& mark);
+  void remove(const OwnerTag& mark);
   // The port that all share.
   void connect(std::unique_ptr<SwitchEndpoint> to_switch);
   std::vector<PortLine> list() const;
@@ -44,15 +44,15 @@ class Hub {
  private:
   // Frames from one member go to all others.
   struct Segment {
-    std::map<Mark, std::unique_ptr<Endpoint>> ports;
+    std::map<OwnerTag, std::unique_ptr<Endpoint>> ports;
     std::unique_ptr<SwitchEndpoint> to_switch;
   };
   using Segments = std::list<Segment>;
 
-  void watch(Segment& segment, const Mark& mark, Endpoint& endpoint);
+  void watch(Segment& segment, const OwnerTag& mark, Endpoint& endpoint);
   void watch_switch(Segment& segment);
   void drop_switch(Segment& segment);
-  void on_frames(Segment& segment, const Mark* mark, Endpoint& from);
+  void on_frames(Segment& segment, const OwnerTag* mark, Endpoint& from);
   void forward(Segment& segment, Endpoint& from, const Frame& frame);
   void to_switch(Segment& segment, Endpoint& from, const Frame& frame);
   bool is_too_long(const Frame& frame) const;
@@ -61,7 +61,7 @@ class Hub {
   const Options options_;
   std::function<bool()> alone_;
   Segments segments_;
-  std::map<Mark, std::pair<PlugFact, Segment*>> plugs_;
+  std::map<OwnerTag, std::pair<PlugFact, Segment*>> plugs_;
   Segmenter segmenter_;
   std::unique_ptr<FrameBuffer> buffer_;
 };

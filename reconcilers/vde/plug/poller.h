@@ -7,7 +7,7 @@
 #include <memory>
 #include <unordered_map>
 
-#include "reconcilers/netlink/descriptor.h"
+#include "reconcilers/os/descriptor.h"
 
 namespace lanwright::plug {
 

@@ -33,7 +33,7 @@ std::optional<PortLine> port_line_from(const std::string& text) {
   PortLine line;
   auto& [plug, counters] = line;
   words >> head >> mark >> kind >> plug.ifindex >> plug.netns >> plug.port >> plug.connected >> counters;
-  const auto parsed = Mark::parse(mark);
+  const auto parsed = OwnerTag::parse(mark);
   if (!words || head != "port" || !parsed || (kind != "tap" && kind != "packet")) return std::nullopt;
   plug.mark = *parsed;
   plug.tap = kind == "tap";

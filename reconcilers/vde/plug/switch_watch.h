@@ -6,7 +6,7 @@
 #include <deque>
 #include <string>
 
-#include "reconcilers/netlink/descriptor.h"
+#include "reconcilers/os/descriptor.h"
 #include "reconcilers/vde/plug/poller.h"
 
 namespace lanwright::plug {

@@ -1,0 +1,486 @@
+// Networks and endpoints of Docker's, as objects of the set `docker`: each call changes what is wanted, and
+// is answered when it is so. What could not be made is taken back, as Docker forgets it after an error.
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <future>
+
+#include "agent/docker/docker_agent.h"
+#include "agent/host/log.h"
+#include "agent/reconcile/on_loop.h"
+#include "model/base/names.h"
+#include "reconcilers/drivers/registry.h"
+
+namespace lanwright {
+namespace {
+
+constexpr std::size_t kShortId = 12;            // digits, as Docker shows them
+constexpr std::size_t kLongestObjectName = 63;  // see model/base/names.h
+
+ResourceId network_id(const std::string& name) {
+  return {Kind::network, name};
+}
+
+const AttachmentSpec* endpoint_of(const DesiredObject& entry) {
+  const auto* spec = std::get_if<AttachmentSpec>(entry.object.spec.get());
+  return spec != nullptr && spec->endpoint && !entry.object.deleting ? spec : nullptr;
+}
+
+Error unknown_network(const std::string& id) {
+  return {
+      ErrorKind::not_found,
+      "find",
+      "Docker's network " + id.substr(0, kShortId),
+      0,
+      "the agent does not know it",
+      "it was made with another database, or removed by `lanwright delete`: remove it with `docker network "
+      "rm`, and create it again"};
+}
+
+Error unknown_endpoint(const std::string& id) {
+  return {ErrorKind::not_found,
+          "find",
+          "Docker's endpoint " + id.substr(0, kShortId),
+          0,
+          "the agent does not know it",
+          "start the container again"};
+}
+
+// As Docker's own bridge has it: the same address has the same MAC, also after a restart. Without an address
+// it stays the same as long as the endpoint.
+MacAddress mac_for(const DockerEndpoint& endpoint) {
+  for (const IpPrefix& address : endpoint.addresses) {
+    if (address.address.family != AF_INET) continue;
+    MacAddress mac;
+    mac.bytes = {0x02, 0x42, 0, 0, 0, 0};
+    std::copy_n(address.address.bytes.begin(), 4, mac.bytes.begin() + 2);
+    return mac;
+  }
+  return stable_mac(endpoint.id, kInnerRole);
+}
+
+const LinkSpec* delegated_link(const Resources& resources) {
+  const auto found = std::find_if(resources.links.begin(), resources.links.end(),
+                                  [](const LinkSpec& link) { return link.delegated; });
+  return found == resources.links.end() ? nullptr : &*found;
+}
+
+Result<void> check_endpoint(const std::string& name, const AttachmentSpec& spec, const NetworkSpec& network) {
+  Result<void> result;
+  const auto complain = [&](const std::string& path, const std::string& message) {
+    if (result) result = Error{ErrorKind::invalid, "make endpoint", name, 0, path + ": " + message, {}};
+  };
+  for (const DriverSchema& grammar : driver_grammar()) {
+    if (grammar.name == network.driver && grammar.check_attachment)
+      grammar.check_attachment(name, spec, network, complain);
+  }
+  return result;
+}
+
+// Sandboxes, and with them endpoints, end with the machine.
+Reconciler::ObjectChange change_of_endpoints() {
+  Reconciler::ObjectChange change;
+  change.set = kDockerSet;
+  change.beside.until_boot = true;
+  return change;
+}
+
+bool share_an_address(const std::vector<IpPrefix>& a, const std::vector<IpPrefix>& b) {
+  return std::any_of(a.begin(), a.end(), [&](const IpPrefix& one) {
+    return std::any_of(b.begin(), b.end(),
+                       [&](const IpPrefix& other) { return one.address == other.address; });
+  });
+}
+
+}  // namespace
+
+// ---- the loop's side
+
+Error DockerAgent::missing_network(const std::string& id) const {
+  const auto known = records_.find(id);
+  if (known == records_.end() || !known->second.view) return unknown_network(id);
+  return {ErrorKind::not_found,
+          "find",
+          "network " + known->second.network,
+          0,
+          "it is not declared any more, and Docker's network " + id.substr(0, kShortId) + " is a view of it",
+          "declare it again: lanwright apply -f FILE"};
+}
+
+const DockerRecord* DockerAgent::record_of(const std::string& network) const {
+  const auto found = records_.find(network);
+  if (found == records_.end()) return nullptr;
+  const auto* object = reconciler_.desired().find(network_id(found->second.network));
+  return object != nullptr && !object->object.deleting ? &found->second : nullptr;
+}
+
+std::optional<ForwardRule> DockerAgent::bridge_of(const DockerRecord& record) const {
+  const auto* entry = reconciler_.desired().find(network_id(record.network));
+  if (entry == nullptr || entry->object.deleting) return std::nullopt;
+  const Resources resources = entry->compile();
+  for (const LinkSpec& link : resources.links) {
+    if (link.kind == "bridge") return ForwardRule{link.where.name, entry->object.uid};
+  }
+  return std::nullopt;
+}
+
+void DockerAgent::sync_forward_rules(const std::set<ObjectUid>& networks) {
+  std::set<ForwardRule> rules;
+  for (const auto& [id, record] : records_) {
+    if (auto rule = bridge_of(record)) rules.insert(*std::move(rule));
+  }
+  forwards_.want(std::move(rules), networks);
+}
+
+Result<void> DockerAgent::prune_records() {
+  Reconciler::ObjectChange change;
+  change.set = kDockerSet;
+  for (const auto& [id, record] : records_) {
+    if (!record.view && record_of(id) == nullptr) change.beside.drop_docker_networks.push_back(id);
+  }
+  const std::vector<std::string> idle = change.beside.drop_docker_networks;
+  if (idle.empty()) return {};
+  if (auto dropped = reconciler_.change(std::move(change)); !dropped) return dropped;
+  for (const std::string& id : idle) {
+    records_.erase(id);
+    orphans_.erase(id);
+  }
+  return {};
+}
+
+const DesiredObject* DockerAgent::find_endpoint(const std::string& network,
+                                                const std::string& endpoint) const {
+  const auto record = records_.find(network);
+  if (record == records_.end()) return nullptr;
+  for (const ResourceId& id : reconciler_.desired().attachments_of(record->second.network)) {
+    const DesiredObject* entry = reconciler_.desired().find(id);
+    const AttachmentSpec* spec = endpoint_of(*entry);
+    if (spec != nullptr && spec->endpoint->network == network && spec->endpoint->endpoint == endpoint)
+      return entry;
+  }
+  return nullptr;
+}
+
+// Short as Docker shows it, longer where somebody else has that name.
+std::string DockerAgent::free_name(Kind kind, const std::string& id) const {
+  std::size_t length = kShortId;
+  while (length < id.size() && reconciler_.desired().find({kind, id.substr(0, length)}) != nullptr) ++length;
+  return id.substr(0, std::min(length, kLongestObjectName));
+}
+
+// Changes what is wanted, and waits until it is so.
+Result<void> DockerAgent::make_it_so(const char* what, const Begin& begin, Deadline deadline) {
+  struct Answer {
+    std::promise<Result<void>> result;
+    Reconciler::Ticket ticket = 0;
+  };
+  auto answer = std::make_shared<Answer>();
+  auto result = answer->result.get_future();
+  const auto start = [this, answer, begin]() -> Result<void> {
+    auto objects = begin();
+    if (!objects) return objects.error();
+    answer->ticket = reconciler_.when_settled(
+        std::move(*objects), [answer](Result<void> done) { answer->result.set_value(std::move(done)); });
+    return {};
+  };
+  if (auto begun = on_loop<void>(io_, deadline, what, start, OnTimeout::never_runs); !begun) return begun;
+  if (result.wait_until(deadline) == std::future_status::ready) return result.get();
+  boost::asio::post(io_, [this, answer] { reconciler_.forget_ticket(answer->ticket); });
+  return Error{ErrorKind::timeout, what, {}, 0, "it took too long", "see `lanwright get networks`"};
+}
+
+// What was begun and failed, or took too long, is gone when Docker is told so.
+void DockerAgent::undo(const Begin& removal) {
+  constexpr std::chrono::seconds kUndoTimeout(5);
+  const auto undone = make_it_so("undo", removal, std::chrono::steady_clock::now() + kUndoTimeout);
+  if (!undone) log::warning("what failed for Docker is not undone yet", {{"error", undone.error().text()}});
+}
+
+Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& network, bool& is_new) {
+  DockerRecord record;
+  record.view = !network.view_of.empty();
+  record.internal = network.internal;
+  record.interface_prefix = network.interface_prefix;
+  record.pools = network.pools;
+  record.network = network.view_of;
+  if (record.view) {
+    const auto* declared = reconciler_.desired().find(network_id(network.view_of));
+    if (declared == nullptr || declared->object.deleting || declared->object.set == kDockerSet)
+      return Error{ErrorKind::not_found,
+                   "make a view of",
+                   "network " + network.view_of,
+                   0,
+                   "there is no declared network of this name",
+                   "declare it first: lanwright apply -f FILE"};
+    const auto* spec = std::get_if<NetworkSpec>(declared->object.spec.get());
+    const std::string driver = spec != nullptr ? spec->driver : std::string();
+    if (!network.spec.driver.empty() && network.spec.driver != driver)
+      return Error{ErrorKind::conflict,
+                   "make a view of",
+                   "network " + network.view_of,
+                   0,
+                   "it is declared with driver " + driver +
+                       ", and the plugin that was called makes networks of driver " + network.spec.driver +
+                       " only",
+                   "use the plugin lanwright or lanwright-" + driver};
+  }
+  const auto known = records_.find(network.id);
+  if (!record.view)
+    record.network = known != records_.end() ? known->second.network : free_name(Kind::network, network.id);
+  const auto* object = record.view ? nullptr : reconciler_.desired().find(network_id(record.network));
+  const bool is_another = object != nullptr && !object->object.deleting && object->object.spec &&
+                          *object->object.spec != ObjectSpec(network.spec);
+  if (known != records_.end() && (known->second != record || is_another))
+    return Error{ErrorKind::conflict,
+                 "make",
+                 "Docker's network " + network.id.substr(0, kShortId),
+                 0,
+                 "it is there already, and is another one",
+                 "remove it first"};
+  Reconciler::ObjectChange change;
+  change.set = kDockerSet;
+  change.beside.put_docker_networks.push_back({network.id, text_of(record)});
+  if (!record.view) change.put.emplace(network_id(record.network), network.spec);
+  const std::set<ResourceId> waited{network_id(record.network)};
+  const bool known_and_there = record_of(network.id) != nullptr;
+  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  is_new = !known_and_there;
+  records_[network.id] = record;
+  if (is_new) start_grace(network.id);
+  docker_knows(network.id);
+  // A declared network need not be whole: containers wait for it as others do.
+  return record.view ? std::set<ResourceId>{} : waited;
+}
+
+Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& network) {
+  const auto record = records_.find(network);
+  if (record == records_.end()) return std::set<ResourceId>{};
+  Reconciler::ObjectChange change;
+  change.set = kDockerSet;
+  change.beside.drop_docker_networks.push_back(network);
+  if (!record->second.view) change.remove.insert(network_id(record->second.network));
+  for (const ResourceId& id : reconciler_.desired().attachments_of(record->second.network)) {
+    const AttachmentSpec* spec = endpoint_of(*reconciler_.desired().find(id));
+    if (spec != nullptr && spec->endpoint->network == network) change.remove.insert(id);
+  }
+  std::set<ResourceId> waited = change.remove;
+  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  records_.erase(network);
+  sync_forward_rules();
+  orphans_.erase(network);
+  return waited;
+}
+
+// Docker gives an address once: another endpoint that has it is one that Docker forgot when it was killed.
+std::set<ResourceId> DockerAgent::stale_beside(const DockerEndpoint& endpoint,
+                                               const DockerRecord& record) const {
+  std::set<ResourceId> stale;
+  for (const ResourceId& id : reconciler_.desired().attachments_of(record.network)) {
+    const AttachmentSpec* spec = endpoint_of(*reconciler_.desired().find(id));
+    if (spec == nullptr || spec->endpoint->endpoint == endpoint.id) continue;
+    if (spec->endpoint->network == endpoint.network && share_an_address(spec->addresses, endpoint.addresses))
+      stale.insert(id);
+  }
+  return stale;
+}
+
+Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& endpoint,
+                                                         BegunEndpoint& begun) {
+  const DockerRecord* record = record_of(endpoint.network);
+  if (record == nullptr) return missing_network(endpoint.network);
+  docker_knows(endpoint.network);
+  const auto* network = reconciler_.desired().find(network_id(record->network));
+  const auto& carrier = std::get<NetworkSpec>(*network->object.spec);
+  if (const auto* known = find_endpoint(endpoint.network, endpoint.id)) {
+    const AttachmentSpec* spec = endpoint_of(*known);
+    if (spec->addresses != endpoint.addresses || (endpoint.mac && spec->mac != endpoint.mac))
+      return Error{ErrorKind::conflict,
+                   "make",
+                   "Docker's endpoint " + endpoint.id.substr(0, kShortId),
+                   0,
+                   "it is there already, with other addresses",
+                   "remove it first"};
+    if (!endpoint.mac_given) begun.answer.mac = spec->mac;
+    return std::set<ResourceId>{known->object.id};
+  }
+  AttachmentSpec spec;
+  spec.network = record->network;
+  spec.endpoint = DelegatedEnd{endpoint.network, endpoint.id, {}, false};
+  spec.addresses = endpoint.addresses;
+  spec.no_addresses = endpoint.addresses.empty();
+  spec.mac = endpoint.mac;
+  const std::string name = free_name(Kind::attachment, endpoint.id);
+  if (auto checked = check_endpoint(name, spec, carrier); !checked) return checked.error();
+  // Links that share their parent's MAC have none of their own.
+  const Driver* driver = find_driver(carrier.driver);
+  const Resources resources =
+      driver->attachment({name, endpoint.id, spec}, {record->network, network->object.uid, carrier});
+  const LinkSpec* link = delegated_link(resources);
+  if (link != nullptr && link->mac && !spec.mac) spec.mac = mac_for(endpoint);
+  if (!endpoint.mac_given) begun.answer.mac = spec.mac;
+  Reconciler::ObjectChange change = change_of_endpoints();
+  change.remove = stale_beside(endpoint, *record);
+  std::set<ResourceId> waited{{Kind::attachment, name}};
+  change.put.emplace(*waited.begin(), std::move(spec));
+  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  begun.is_new = true;
+  young_since_[endpoint.id] = SteadyTime::max();  // until it is answered
+  return waited;
+}
+
+Result<std::set<ResourceId>> DockerAgent::remove_endpoint(const std::string& network,
+                                                          const std::string& endpoint) {
+  const auto* known = find_endpoint(network, endpoint);
+  if (known == nullptr) return std::set<ResourceId>{};
+  Reconciler::ObjectChange change = change_of_endpoints();
+  change.remove.insert(known->object.id);
+  std::set<ResourceId> waited = change.remove;
+  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  return waited;
+}
+
+// What would lead out of a namespace that is attached: the network's driver says so, of the subnets that
+// Docker knows.
+std::vector<RouteSpec> DockerAgent::default_routes_for(const AttachmentSpec& endpoint,
+                                                       const DockerRecord& record) const {
+  const auto* network = reconciler_.desired().find(network_id(record.network));
+  NetworkSpec carrier = std::get<NetworkSpec>(*network->object.spec);
+  carrier.subnets.clear();
+  carrier.internal = record.internal;
+  for (const DockerPool& pool : record.pools) {
+    Subnet subnet;
+    subnet.cidr = pool.cidr;
+    if (pool.gateway) subnet.gateway = pool.gateway->address;
+    carrier.subnets.push_back(std::move(subnet));
+  }
+  AttachmentSpec inside;
+  inside.netns = "sandbox";
+  inside.interface = "eth0";
+  inside.addresses = endpoint.addresses;
+  const Driver* driver = find_driver(carrier.driver);
+  const Resources resources = driver->attachment({inside.interface, network->object.uid, inside},
+                                                 {record.network, network->object.uid, carrier});
+  for (const LinkSpec& link : resources.links) {
+    if (!link.where.netns.empty()) return link.routes;
+  }
+  return {};
+}
+
+Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network, const std::string& endpoint,
+                                                     const std::string& sandbox, DockerJoin& answer) {
+  const DockerRecord* record = record_of(network);
+  if (record == nullptr) return missing_network(network);
+  const auto* known = find_endpoint(network, endpoint);
+  if (known == nullptr) return unknown_endpoint(endpoint);
+  AttachmentSpec spec = *endpoint_of(*known);
+  spec.endpoint = DelegatedEnd{network, endpoint, sandbox};
+  spec.interface.clear();
+  spec.routes = default_routes_for(spec, *record);
+  answer.prefix = record->interface_prefix;
+  answer.disable_gateway_service = true;
+  for (RouteSpec& route : spec.routes) {
+    route.automatic = false;
+    const bool v6 = route.to.address.family == AF_INET6;
+    if (route.via) {
+      (v6 ? answer.gateway6 : answer.gateway) = route.via;
+      answer.disable_gateway_service = false;
+    } else {
+      answer.routes.push_back({route.to, std::nullopt});
+    }
+  }
+  const ResourceId id = known->object.id;
+  Reconciler::ObjectChange change = change_of_endpoints();
+  change.put.emplace(id, std::move(spec));
+  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  const Resources resources = reconciler_.desired().find(id)->compile();
+  if (const LinkSpec* handed = delegated_link(resources)) answer.interface = handed->where.name;
+  start_grace(endpoint);
+  return std::set<ResourceId>{id};
+}
+
+Result<std::set<ResourceId>> DockerAgent::begin_leave(const std::string& network,
+                                                      const std::string& endpoint) {
+  const auto* known = find_endpoint(network, endpoint);
+  if (known == nullptr) return std::set<ResourceId>{};
+  AttachmentSpec spec = *endpoint_of(*known);
+  spec.endpoint->left = true;
+  Reconciler::ObjectChange change = change_of_endpoints();
+  change.put.emplace(known->object.id, std::move(spec));
+  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  return std::set<ResourceId>{};
+}
+
+// ---- Docker's side
+
+// The bridge is there by now: other agents of the host take a rule whose bridge is missing for a leftover.
+Result<void> DockerAgent::open_bridge(const std::string& network, Deadline deadline) {
+  using Rule = std::optional<ForwardRule>;
+  auto rule = on_loop<Rule>(io_, deadline, "find the bridge", [this, network]() -> Result<Rule> {
+    sync_forward_rules();
+    const DockerRecord* record = record_of(network);
+    return record != nullptr ? bridge_of(*record) : std::nullopt;
+  });
+  if (!rule) return rule.error();
+  return *rule ? forwards_.wait(**rule, deadline) : Result<void>();
+}
+
+Result<void> DockerAgent::create_network(const DockerNetwork& network, Deadline deadline) {
+  auto is_new = std::make_shared<bool>(false);
+  auto made = make_it_so(
+      "create network", [=, this] { return begin_network(network, *is_new); }, deadline);
+  if (made) made = open_bridge(network.id, deadline);
+  if (!made && *is_new) undo([this, network] { return remove_network(network.id); });
+  return made;
+}
+
+Result<void> DockerAgent::delete_network(const std::string& network, Deadline deadline) {
+  return make_it_so(
+      "delete network", [this, network] { return remove_network(network); }, deadline);
+}
+
+Result<DockerEndpointAnswer> DockerAgent::create_endpoint(const DockerEndpoint& endpoint, Deadline deadline) {
+  auto begun = std::make_shared<BegunEndpoint>();
+  auto made = make_it_so(
+      "create endpoint", [=, this] { return begin_endpoint(endpoint, *begun); }, deadline);
+  boost::asio::post(io_, [this, id = endpoint.id] { start_grace(id); });
+  if (made) return begun->answer;
+  if (begun->is_new) undo([this, endpoint] { return remove_endpoint(endpoint.network, endpoint.id); });
+  return made.error();
+}
+
+Result<void> DockerAgent::delete_endpoint(const std::string& network, const std::string& endpoint,
+                                          Deadline deadline) {
+  return make_it_so(
+      "delete endpoint", [this, network, endpoint] { return remove_endpoint(network, endpoint); }, deadline);
+}
+
+Result<DockerJoin> DockerAgent::join(const std::string& network, const std::string& endpoint,
+                                     const std::string& sandbox, Deadline deadline) {
+  auto answer = std::make_shared<DockerJoin>();
+  auto made = make_it_so(
+      "join", [=, this] { return begin_join(network, endpoint, sandbox, *answer); }, deadline);
+  if (!made) return made.error();
+  return *answer;
+}
+
+Result<void> DockerAgent::leave(const std::string& network, const std::string& endpoint, Deadline deadline) {
+  return make_it_so(
+      "leave", [this, network, endpoint] { return begin_leave(network, endpoint); }, deadline);
+}
+
+Result<std::map<std::string, std::string>> DockerAgent::endpoint_info(const std::string& network,
+                                                                      const std::string& endpoint,
+                                                                      Deadline deadline) {
+  using Info = std::map<std::string, std::string>;
+  return on_loop<Info>(io_, deadline, "describe endpoint", [this, network, endpoint]() -> Result<Info> {
+    const auto* known = find_endpoint(network, endpoint);
+    if (known == nullptr) return unknown_endpoint(endpoint);
+    const AttachmentSpec* spec = endpoint_of(*known);
+    Info info{{"lanwright.attachment", known->object.id.name}, {"lanwright.network", spec->network}};
+    if (!spec->interface.empty()) info["lanwright.interface"] = spec->interface;
+    return info;
+  });
+}
+
+}  // namespace lanwright

@@ -1,0 +1,25 @@
+// What the agent keeps of a network that Docker made, beside the objects made for it. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/base/result.h"
+#include "model/docker.h"
+
+namespace lanwright {
+
+struct DockerRecord {
+  std::string network;  // name of the network object that carries it
+  bool view = false;    // which somebody else declared
+  bool internal = false;
+  std::string interface_prefix;
+  std::vector<DockerPool> pools;
+  bool operator==(const DockerRecord&) const = default;
+};
+
+std::string text_of(const DockerRecord& record);  // JSON
+// Errors are `internal`: nobody but the agent writes it.
+Result<DockerRecord> docker_record_from(const std::string& text);
+
+}  // namespace lanwright

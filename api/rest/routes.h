@@ -1,0 +1,111 @@
+// The REST routes over an AgentApi.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/http/concurrency_limit.h"
+#include "api/http/connection.h"
+#include "api/http/response.h"
+#include "api/rest/agent_api.h"
+#include "api/rest/capture.h"
+#include "api/rest/parameters.h"
+#include "model/format/grammar.h"
+
+namespace lanwright::rest {
+
+class Routes;
+
+// What a handler works on.
+struct Call {
+  Connection& connection;
+  const RequestHead& head;
+  Parameters parameters;
+  std::string name;  // what stands in the path for {name}
+  std::string body;
+};
+
+struct Route {
+  std::string_view method;
+  std::string_view path;  // "/v1/networks/{name}"
+  std::vector<Parameter> parameters;
+  Response (Routes::*handler)(Call& call);
+  bool takes_body = false;
+};
+
+struct RoutesOptions {
+  std::size_t event_streams = 4;
+  std::size_t captures = 4;
+  std::size_t waiting = 7;  // requests that wait for convergence at the same time
+  std::chrono::milliseconds heartbeat{15'000};
+};
+
+// Any thread may call; outlives every connection that it answers.
+class Routes {
+ public:
+  Routes(AgentApi& agent, CaptureSource& packets, const Grammar& grammar, const RoutesOptions& options);
+
+  // Every route there is. HEAD is answered wherever GET is.
+  static const std::vector<Route>& table();
+
+  // The answer to the request that the connection holds, be it accepted or refused.
+  Response respond(Connection& connection);
+
+ private:
+  Response route(Connection& connection);
+  Response serve(const Route& route, Connection& connection, std::string name);
+
+  Response list_sets(Call& call);
+  Response get_set(Call& call);
+  Response delete_set(Call& call);
+  template <Kind kind>
+  Response list_objects(Call& call);
+  template <Kind kind>
+  Response get_object(Call& call);
+  template <Kind kind>
+  Response describe_object(Call& call);
+  template <Kind kind>
+  Response delete_object(Call& call);
+  Response capture_network(Call& call);
+  Response list_switches(Call& call);
+  Response get_switch(Call& call);
+  Response post_plan(Call& call);
+  Response get_plan(Call& call);
+  Response post_apply(Call& call);
+  Response get_export(Call& call);
+  Response get_events(Call& call);
+  Response get_status(Call& call);
+  Response get_metrics(Call& call);
+  Response get_healthz(Call& call);
+  Response get_readyz(Call& call);
+  Response get_openapi(Call& call);
+  Response get_schema(Call& call);
+
+  Response list(const Call& call, Kind kind);
+  Response remove(Call& call, DeleteRequest request, const std::string& set);
+  Response finish(Call& call, const std::string& set, const ApplyOutcome& outcome, bool dry_run);
+  Response follow(Call& call);
+  Result<std::shared_ptr<const Snapshot>> snapshot();
+  bool wait_converged(const Call& call, const std::optional<std::string>& set, std::uint64_t generation,
+                      std::chrono::milliseconds time);
+  // A place among those who wait, when the call asks for it.
+  bool may_wait(const Call& call, std::string_view parameter, ConcurrencyLimit::Pass& pass);
+
+  AgentApi& agent_;
+  CaptureSource& packets_;
+  const Grammar& grammar_;
+  const RoutesOptions options_;
+  ConcurrencyLimit streams_;
+  ConcurrencyLimit captures_;
+  ConcurrencyLimit waiting_;
+  std::mutex mutex_;
+  std::map<int, std::uint64_t> answers_;  // by status
+};
+
+}  // namespace lanwright::rest

@@ -1,0 +1,125 @@
+// Everything that is wanted, compiled to links, with the indexes that tell whom a change concerns. A value:
+// cheap to copy (what did not change is shared), so that a request is tried on a copy and kept or thrown
+// away.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/base/ids.h"
+#include "model/base/result.h"
+#include "model/desired.h"
+#include "model/link.h"
+#include "reconcilers/drivers/driver.h"
+
+namespace lanwright {
+
+struct Declaration {
+  ResourceId id;
+  std::string set;  // empty: nobody declared it; a VLAN link made on demand, for networks that name it
+  ObjectUid uid;
+  std::uint64_t generation = 0;
+  bool deleting = false;
+  bool adopt = false;
+  std::shared_ptr<const ObjectSpec> spec;
+  std::vector<IpPrefix> allocations{};  // addresses assigned from the subnets of an attachment's network
+
+  bool implicit() const { return set.empty(); }
+};
+
+// A place where an object once had links, as a claim: it is looked at until nothing of the object is left
+// there.
+inline constexpr std::string_view kPlaceClaim = "netns:";
+
+class Depths;
+
+// An object, and the network that it is plugged into, as they were declared together.
+struct DesiredObject {
+  Declaration object;
+  std::shared_ptr<const DesiredObject> network;  // of an attachment, when there is such a network
+  // What it wants, compiled from the above: kept by nobody, as thousands of objects at rest need little
+  // room. While deleting: what it used to want.
+  Resources compile() const;
+};
+
+class DesiredState {
+ public:
+  // Adds an object or replaces the one with this id. Order does not matter: what depends on it is compiled
+  // anew.
+  void put(Declaration object);
+  void erase(const ResourceId& id);
+  void set_claims(const ObjectUid& uid, std::set<std::string> links);
+
+  // The first thing that cannot be, naming both sides: two objects that want one link, an attachment whose
+  // network is missing, a link that stands on itself. Looks at these objects; at all when absent.
+  Result<void> check(const std::set<ResourceId>* changed = nullptr) const;
+
+  const DesiredObject* find(const ResourceId& id) const;
+  const DesiredObject* find_uid(const ObjectUid& uid) const;
+  const std::map<ResourceId, std::shared_ptr<const DesiredObject>>& entries() const { return entries_; }
+  // Whose link this is, by its wanted name. Of an object that is being deleted only when nobody else wants
+  // it.
+  const DesiredObject* owner_of(const LinkName& link) const;
+  // VLAN links that networks name as their parent ("eth0.50") and that nobody declares, with their names.
+  std::map<std::string, VlanSpec> implicit_vlans() const;
+  // Objects that use this link without owning it: as uplink, master or parent.
+  std::vector<const DesiredObject*> users_of(const LinkName& link) const;
+  // Objects with links in this namespace, by path.
+  std::vector<const DesiredObject*> in_namespace(const std::string& netns) const;
+  std::set<std::string> namespaces() const;  // all but the managed one
+  std::vector<ResourceId> attachments_of(const std::string& network) const;
+  const std::set<std::string>& claims_of(const ObjectUid& uid) const;
+
+ private:
+  // Entries are shared with copies of the desired state, each of which keeps alive what its indexes point to.
+  template <class Key>
+  using Index = std::map<Key, std::set<const DesiredObject*>>;
+  struct ByUid {
+    using is_transparent = void;
+    static const ObjectUid& key(const DesiredObject* entry) { return entry->object.uid; }
+    static const ObjectUid& key(const ObjectUid& uid) { return uid; }
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const {
+      return key(a) < key(b);
+    }
+  };
+
+  Result<void> check(const DesiredObject& entry, Depths& depths) const;
+  Result<void> check_sharing(const DesiredObject& entry, const Resources& resources) const;
+  Result<void> check_passthru(const DesiredObject& entry) const;
+  Result<void> check_room(const DesiredObject& entry, const Resources& resources) const;
+  void place(Declaration object);
+  void index(const DesiredObject& entry);
+  void unindex(const DesiredObject& entry);
+  std::vector<const DesiredObject*> owners_of(const LinkName& link) const;
+
+  std::map<ResourceId, std::shared_ptr<const DesiredObject>> entries_;
+  std::set<const DesiredObject*, ByUid> by_uid_;
+  std::multimap<LinkName, const DesiredObject*> owners_;  // rarely more than one: check() refuses it
+  Index<LinkName> users_;
+  Index<std::string> by_namespace_;
+  Index<std::string> by_network_;  // attachments
+  std::map<ObjectUid, std::set<std::string>> claims_;
+};
+
+// The order of creation: 0 for what stands on nothing of ours, otherwise one above what it stands on.
+// Remembers what it found; for one desired state that does not change meanwhile.
+class Depths {
+ public:
+  static constexpr int kDeepest = 64;  // and what stands on itself; the kernel itself allows 8 (MAX_NEST_DEV)
+
+  explicit Depths(const DesiredState& desired) : desired_(desired) {}
+  int of(const DesiredObject& entry);
+
+ private:
+  const DesiredState& desired_;
+  std::map<const DesiredObject*, int> known_;
+};
+
+}  // namespace lanwright

@@ -1,0 +1,18 @@
+// Keeps rules in the chain FORWARD of iptables(8) and ip6tables(8), on a thread of its own: the programs take
+// milliseconds, more with many rules, and the loop waits for nobody.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "reconcilers/backends/firewall_backend.h"
+
+namespace lanwright {
+
+// In the network namespace of the calling thread. Rules that others remove come back as soon as the kernel
+// tells (nf_tables); where iptables is the legacy one, which nothing tells of, at look_again(). Where the
+// host lacks a program nobody made rules with it, and nothing is done. `tell` is called, on the keeper's
+// thread, with each new reason why rules cannot be kept.
+Result<std::unique_ptr<FirewallBackend>> open_iptables_backend(std::function<void(const Error&)> tell);
+
+}  // namespace lanwright

@@ -1,0 +1,29 @@
+// The pure planner: desired and observed in, ordered actions out. No I/O, no clock, no memory: the same input
+// gives the same plan, and once the plan's actions are done and observed the plan is empty. Any thread.
+#pragma once
+
+#include <set>
+
+#include "model/observed.h"
+#include "model/plan.h"
+#include "reconcilers/desired/desired_state.h"
+
+namespace lanwright {
+
+// What is compared: these objects; all when absent. Objects outside are not looked at, except as what others
+// stand on.
+using Scope = const std::set<ResourceId>*;
+
+// Never plans a removal or a change of a link that does not carry our mark, except master, port attributes
+// and UP of declared uplinks, and what an object with `adopt` names. Empty when `observed` is not complete.
+Plan plan(const DesiredState& desired, const Observed& observed, Scope scope = nullptr);
+
+// Claims of this object's that are no longer declared and no longer hold in the kernel: may be forgotten.
+std::set<std::string> settled_claims(const DesiredObject& entry, const DesiredState& desired,
+                                     const Observed& observed);
+
+// Links that carry a mark of ours that `desired` does not know, and switches likewise. They are left alone,
+// and told.
+std::size_t count_orphans(const DesiredState& desired, const Observed& observed);
+
+}  // namespace lanwright

@@ -1,0 +1,180 @@
+// The netlink codecs without a kernel: what one encodes the other decodes, and no bytes make them read
+// outside.
+#include <gtest/gtest.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <functional>
+#include <random>
+#include <vector>
+
+#include "reconcilers/netlink/address_codec.h"
+#include "reconcilers/netlink/link_codec.h"
+#include "reconcilers/netlink/route_codec.h"
+
+namespace lanwright {
+namespace {
+
+LinkSpec bridge() {
+  LinkSpec link;
+  link.kind = "bridge";
+  link.where.name = "br0";
+  link.mtu = 9000;
+  link.mac = MacAddress::parse("02:00:00:00:01:01");
+  link.attributes = {{LinkAttr::bridge_stp_state, 1},
+                     {LinkAttr::bridge_ageing_time, 12345},
+                     {LinkAttr::bridge_group_fwd_mask, 0xfff8},
+                     {LinkAttr::bridge_mcast_snooping, 0},
+                     {LinkAttr::bridge_priority, 4096}};
+  return link;
+}
+
+Message port_message() {
+  ifinfomsg head{};
+  head.ifi_family = AF_BRIDGE;
+  head.ifi_index = 7;
+  Message message(RTM_NEWLINK, 0, head);
+  message.put_text(IFLA_IFNAME, "veth7");
+  message.put_s32(IFLA_MASTER, 3);
+  message.nest(IFLA_PROTINFO, [&] { message.put_u8(IFLA_BRPORT_ISOLATED, 1); });
+  message.nest(IFLA_AF_SPEC, [&] {
+    const auto vlan = [&](int flags, std::uint16_t vid) {
+      message.put_struct(IFLA_BRIDGE_VLAN_INFO, bridge_vlan_info{static_cast<std::uint16_t>(flags), vid});
+    };
+    vlan(BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED, 10);
+    vlan(BRIDGE_VLAN_INFO_RANGE_BEGIN, 20);
+    vlan(BRIDGE_VLAN_INFO_RANGE_END, 23);
+    vlan(0, 12);
+    vlan(0, 4095);
+  });
+  return message;
+}
+
+TEST(NetlinkCodec, ReadsALinkAsItWasWritten) {
+  const LinkSpec link = bridge();
+  LinkPlace place;
+  place.master = 5;
+  place.parent = 6;
+  const Message message = create_link(link, place, nullptr);
+  ASSERT_FALSE(message.overflow());
+  const auto fact = decode_link(message.header());
+  ASSERT_TRUE(fact);
+  EXPECT_EQ(fact->name, "br0");
+  EXPECT_EQ(fact->kind, "bridge");
+  EXPECT_EQ(fact->mtu, 9000U);
+  EXPECT_EQ(fact->mac, link.mac);
+  EXPECT_EQ(fact->master, 5);
+  EXPECT_EQ(fact->parent, 6);
+  EXPECT_EQ(fact->parent_nsid, -1);
+  EXPECT_EQ(fact->group, kOwnGroup);
+  EXPECT_EQ(fact->attributes, link.attributes);
+}
+
+TEST(NetlinkCodec, WritesTheVlanProtocolInNetworkOrder) {
+  LinkSpec link;
+  link.kind = "vlan";
+  link.where.name = "eth0.50";
+  link.mtu = 1500;
+  link.attributes = {{LinkAttr::vlan_id, 50}, {LinkAttr::vlan_protocol, 0x88a8}};
+  const Message message = create_link(link, {}, nullptr);
+  const Attributes data =
+      Attributes(message.header(), sizeof(ifinfomsg)).nest(IFLA_LINKINFO).nest(IFLA_INFO_DATA);
+  const auto bytes = data.bytes(IFLA_VLAN_PROTOCOL);
+  ASSERT_EQ(bytes.size(), 2U);
+  EXPECT_EQ(bytes[0], 0x88);
+  EXPECT_EQ(bytes[1], 0xa8);
+  EXPECT_EQ(decode_link(message.header())->attributes, link.attributes);
+}
+
+TEST(NetlinkCodec, SkipsWhatIsNoCompleteLink) {
+  ifinfomsg head{};
+  Message partial(RTM_NEWLINK, 0, head);  // as the wireless extensions send them
+  partial.put_text(IFLA_IFNAME, "wlan0");
+  EXPECT_FALSE(decode_link(partial.header()));
+  EXPECT_FALSE(decode_link(port_message().header()));
+  EXPECT_FALSE(decode_port(create_link(bridge(), {}, nullptr).header()));
+}
+
+TEST(NetlinkCodec, ReadsPortsWithRangesOfVlans) {
+  const auto port = decode_port(port_message().header());
+  ASSERT_TRUE(port);
+  EXPECT_EQ(port->ifindex, 7);
+  EXPECT_EQ(port->master, 3);
+  EXPECT_EQ(port->attributes, (LinkAttrs{{LinkAttr::port_isolated, 1}}));
+  EXPECT_EQ(port->vlans, (PortVlans{10, {12, 20, 21, 22, 23}}));
+}
+
+TEST(NetlinkCodec, WritesAllVlansThereAre) {
+  PortVlans vlans;
+  vlans.pvid = 1;
+  for (std::uint16_t vid = 2; vid <= 4094; vid += 2) vlans.tagged.push_back(vid);  // none next to another
+  const Message message = add_vlans(7, vlans);
+  EXPECT_FALSE(message.overflow());
+  int entries = 0;
+  for_each_attribute(Attributes(message.header(), sizeof(ifinfomsg)).find(IFLA_AF_SPEC),
+                     [&](int type, std::span<const std::uint8_t> bytes) {
+                       EXPECT_EQ(type, IFLA_BRIDGE_VLAN_INFO);
+                       EXPECT_EQ(bytes.size(), sizeof(bridge_vlan_info));
+                       ++entries;
+                     });
+  EXPECT_EQ(entries, 1 + 2047);
+}
+
+TEST(NetlinkCodec, ReadsAddressesAndRoutesAsTheyWereWritten) {
+  for (const char* text : {"10.0.0.1/24", "fd00::1/64"}) {
+    const auto address = decode_address(add_address(9, *IpPrefix::parse(text)).header());
+    ASSERT_TRUE(address) << text;
+    EXPECT_EQ(address->ifindex, 9);
+    EXPECT_EQ(address->fact, (AddressFact{*IpPrefix::parse(text), kOwnProtocol}));
+  }
+  const std::vector<RouteSpec> routes{
+      {*IpPrefix::parse("0.0.0.0/0"), IpAddress::parse("10.0.0.254"), std::nullopt},
+      {*IpPrefix::parse("192.168.0.0/16"), std::nullopt, 50},
+      {*IpPrefix::parse("fd00::/48"), IpAddress::parse("fe80::1"), 7},
+  };
+  for (const RouteSpec& route : routes) {
+    const auto read = decode_route(add_route(9, route, false).header());
+    ASSERT_TRUE(read) << route.to.text();
+    EXPECT_EQ(read->ifindex, 9);
+    EXPECT_EQ(read->fact.route, route) << route.to.text();
+  }
+}
+
+// Cut short and bent at random places, with the length that the bytes really have. The sanitizers watch.
+TEST(NetlinkCodec, BearsBrokenMessages) {
+  LinkSpec tap = bridge();
+  tap.altname = "another-name";
+  std::vector<Message> messages;
+  messages.push_back(create_link(bridge(), {}, nullptr));
+  messages.push_back(port_message());
+  messages.push_back(add_address(9, *IpPrefix::parse("fd00::1/64")));
+  messages.push_back(add_route(9, {*IpPrefix::parse("10.0.0.0/8"), IpAddress::parse("10.0.0.1"), 5}, false));
+  for (Message& message : configure_new_link(tap, {"0123456789abcdef", "role"}, 3, true)) {
+    messages.push_back(std::move(message));
+  }
+  std::mt19937 random(1);
+  for (const Message& message : messages) {
+    const auto* begin = reinterpret_cast<const std::uint8_t*>(&message.header());
+    const std::size_t size = message.header().nlmsg_len;
+    for (std::size_t length = sizeof(nlmsghdr); length <= size; ++length) {
+      for (int round = 0; round < 20; ++round) {
+        std::vector<std::uint8_t> bytes(begin, begin + length);
+        for (int bent = 0; bent < round; ++bent) {
+          bytes[random() % length] = static_cast<std::uint8_t>(random());
+        }
+        auto* header = reinterpret_cast<nlmsghdr*>(bytes.data());
+        header->nlmsg_len = static_cast<std::uint32_t>(length);
+        decode_link(*header);
+        decode_port(*header);
+        decode_address(*header);
+        decode_route(*header);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lanwright

@@ -1,0 +1,259 @@
+// What of switches and plugs differs: decided without a process.
+#include <gtest/gtest.h>
+
+#include "model/format/set_reader.h"
+#include "reconcilers/backends/switch_backend.h"
+#include "reconcilers/drivers/registry.h"
+#include "reconcilers/plan/planner.h"
+#include "tests/support/memory_kernel.h"
+#include "tests/support/memory_switches.h"
+
+namespace lanwright {
+namespace {
+
+using test::MemoryKernel;
+using test::MemorySwitches;
+
+class SwitchPlanTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    kernel.add_namespace("/run/netns/a");
+    kernel.add_namespace("/run/netns/b");
+  }
+
+  void declare(const ResourceId& id, ObjectSpec spec, bool deleting = false) {
+    Declaration wanted;
+    wanted.id = id;
+    wanted.set = "default";
+    wanted.uid = std::string(15, '0') + std::to_string(uids.emplace(id, uids.size()).first->second);
+    wanted.deleting = deleting;
+    wanted.spec = std::make_shared<const ObjectSpec>(std::move(spec));
+    desired.put(std::move(wanted));
+  }
+  void declare_lan(Settings settings = {}, bool deleting = false) {
+    NetworkSpec spec;
+    spec.driver = "vde";
+    spec.settings = std::move(settings);
+    declare({Kind::network, "lab"}, spec, deleting);
+  }
+  void declare_host(const std::string& name, PortVlans vlans = {}, bool deleting = false) {
+    AttachmentSpec spec;
+    spec.network = "lab";
+    spec.netns = name;
+    spec.interface = "eth0";
+    spec.vlans = std::move(vlans);
+    declare({Kind::attachment, name}, spec, deleting);
+  }
+
+  Plan look() {
+    kernel.watch(desired.namespaces(), observed);
+    EXPECT_TRUE(kernel.resync(observed).ok());
+    EXPECT_TRUE(switches.resync(observed).ok());
+    return plan(desired, observed);
+  }
+  std::vector<std::string> texts(const Plan& of) {
+    std::vector<std::string> list;
+    for (const Action& action : of.actions) list.push_back(action.text());
+    return list;
+  }
+  void carry_out(const Plan& of) {
+    for (const Action& action : of.actions) {
+      const Action* one = &action;
+      const auto results = is_switch_step(action.step) ? switches.execute({&one, 1}, observed)
+                                                       : kernel.execute({&one, 1}, observed);
+      ASSERT_TRUE(results.front().ok()) << action.text() << ": " << results.front().error().text();
+      EXPECT_TRUE(kernel.resync(observed).ok());
+    }
+  }
+  void settle() {
+    carry_out(look());
+    EXPECT_TRUE(look().empty()) << look().actions.front().text() << ": " << look().actions.front().reason;
+  }
+
+  std::map<ResourceId, std::size_t> uids;
+  DesiredState desired;
+  Observed observed;
+  MemoryKernel kernel;
+  MemorySwitches switches;
+};
+
+using Texts = std::vector<std::string>;
+
+TEST_F(SwitchPlanTest, RunsBeforeAnythingIsPluggedIn) {
+  declare_lan();
+  declare_host("a");
+  EXPECT_EQ(texts(look()), (Texts{"run switch lab (hub)", "create tap eth0 in /run/netns/a",
+                                  "plug eth0 in /run/netns/a into switch lab"}));
+  settle();
+}
+
+TEST_F(SwitchPlanTest, APlugBeginsEmpty) {
+  declare_lan();
+  declare_host("a");
+  settle();
+  switches.kill_plug("lab");
+  EXPECT_EQ(texts(look()), (Texts{"run switch lab (hub)", "plug eth0 in /run/netns/a into switch lab"}));
+  settle();
+}
+
+TEST_F(SwitchPlanTest, ANewInterfaceIsPluggedInAgain) {
+  declare_lan();
+  declare_host("a");
+  settle();
+  kernel.delete_link({"/run/netns/a", "eth0"});
+  EXPECT_EQ(texts(look()),
+            (Texts{"create tap eth0 in /run/netns/a", "plug eth0 in /run/netns/a into switch lab"}));
+  settle();
+}
+
+TEST_F(SwitchPlanTest, WithItsSwitchGoneAPortOfItsOwnIsConnectedAgain) {
+  declare_lan({{"hub", false}});
+  declare_host("a", {5, {}});
+  settle();
+  switches.kill("lab");
+  EXPECT_EQ(texts(look()), (Texts{"run switch lab", "plug eth0 in /run/netns/a into switch lab"}));
+  settle();
+}
+
+TEST_F(SwitchPlanTest, OtherVlansMakeAnotherPort) {
+  declare_lan({{"hub", false}});
+  declare_host("a", {5, {}});
+  settle();
+  declare_host("a", {6, {7}});
+  EXPECT_EQ(texts(look()), (Texts{"plug eth0 in /run/netns/a into switch lab"}));
+  settle();
+}
+
+TEST_F(SwitchPlanTest, WhatLeavesIsUnplugged) {
+  declare_lan();
+  declare_host("a");
+  declare_host("b");
+  settle();
+  declare_host("a", {}, true);
+  const Plan leaving = look();
+  EXPECT_TRUE(std::any_of(leaving.actions.begin(), leaving.actions.end(),
+                          [](const Action& action) { return std::holds_alternative<Unplug>(action.step); }));
+  settle();
+  declare_lan({}, true);
+  declare_host("b", {}, true);
+  settle();
+  EXPECT_TRUE(observed.switches.empty());
+}
+
+TEST_F(SwitchPlanTest, SomebodyElsesPlaceIsAConflict) {
+  switches.occupy("lab", "/run/lanwright/vde/lab is there already and not ours; process 4711 listens there");
+  declare_lan();
+  declare_host("a");
+  const Plan seen = look();
+  for (const Action& action : seen.actions) EXPECT_FALSE(is_switch_step(action.step)) << action.text();
+  ASSERT_EQ(seen.blocked.size(), 2U);
+  EXPECT_EQ(seen.blocked[0].why.kind, ErrorKind::conflict);
+  EXPECT_NE(seen.blocked[0].why.text().find("process 4711"), std::string::npos);
+  EXPECT_EQ(seen.blocked[1].why.kind, ErrorKind::waiting);
+}
+
+TEST_F(SwitchPlanTest, AnAgentWithAnotherStoreIsAConflictUnlessAdopted) {
+  declare_lan();
+  settle();
+  switches.give_to("lab", "ffffffffffffffff");
+  const Plan seen = look();
+  EXPECT_TRUE(seen.empty());
+  ASSERT_EQ(seen.blocked.size(), 1U);
+  EXPECT_EQ(seen.blocked[0].why.kind, ErrorKind::conflict);
+  Declaration adopting = desired.find({Kind::network, "lab"})->object;
+  adopting.adopt = true;
+  desired.put(adopting);
+  EXPECT_EQ(texts(look()), (Texts{"restart switch lab (hub)"}));
+  settle();
+}
+
+TEST_F(SwitchPlanTest, AnUplinkIsHeardWhereItIs) {
+  LinkFact uplink;
+  uplink.name = "eth1";
+  uplink.mtu = 1500;
+  kernel.add_link("", uplink);
+  NetworkSpec spec;
+  spec.driver = "vde";
+  spec.uplinks.push_back({"eth1", {}, {}});
+  declare({Kind::network, "lab"}, spec);
+  EXPECT_EQ(texts(look()),
+            (Texts{"change link eth1: up", "run switch lab (hub)", "plug eth1 into switch lab"}));
+  settle();
+}
+
+TEST_F(SwitchPlanTest, RunsWithoutAnUplinkThatIsNotThere) {
+  NetworkSpec spec;
+  spec.driver = "vde";
+  spec.uplinks.push_back({"eth1", {}, {}});
+  declare({Kind::network, "lab"}, spec);
+  declare_host("a");
+  const Plan seen = look();
+  EXPECT_EQ(texts(seen), (Texts{"run switch lab (hub)", "create tap eth0 in /run/netns/a",
+                                "plug eth0 in /run/netns/a into switch lab"}));
+  ASSERT_EQ(seen.blocked.size(), 1U);
+  EXPECT_EQ(seen.blocked[0].object, (ResourceId{Kind::network, "lab"}));
+  settle();
+}
+
+// It may come back under its old number, with a socket that hears nothing any more.
+TEST_F(SwitchPlanTest, AnUplinkThatIsGoneIsUnplugged) {
+  LinkFact uplink;
+  uplink.name = "eth1";
+  uplink.mtu = 1500;
+  uplink.up = true;
+  kernel.add_link("", uplink);
+  NetworkSpec spec;
+  spec.driver = "vde";
+  spec.uplinks.push_back({"eth1", {}, {}});
+  declare({Kind::network, "lab"}, spec);
+  settle();
+  kernel.delete_link({"", "eth1"});
+  const Plan seen = look();
+  ASSERT_EQ(seen.actions.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<Unplug>(seen.actions[0].step));
+  settle();
+}
+
+// ---- the declaration
+
+std::string mistakes_of(const std::string& yaml) {
+  const auto read = read_set(yaml, "lab.yaml", driver_grammar());
+  std::string texts;
+  for (const Diagnostic& mistake : read.diagnostics) texts += mistake.message + "\n";
+  return texts;
+}
+
+TEST(VdeGrammar, TellsWhatASwitchCannotDo) {
+  const std::string texts = mistakes_of(R"(
+version: 1
+networks:
+  jumbo: {driver: vde, mtu: 9000}
+  odd: {driver: vde, vde: {mode: "0999"}}
+  lab: {driver: vde}
+attachments:
+  a: {network: lab, netns: a, interface: eth0, vlan: 5}
+  b: {network: lab, netns: b, interface: eth0, isolated: true}
+  c: {network: lab, netns: c, interface: eth0, mtu: 1501}
+)");
+  for (const char* words :
+       {"mtu 9000 is above what a VDE switch carries, 1500", "`0999` is no mode", "a hub knows no VLANs",
+        "cannot be isolated", "mtu 1501 is above the network's 1500"})
+    EXPECT_NE(texts.find(words), std::string::npos) << words << "\nis not in\n" << texts;
+}
+
+TEST_F(SwitchPlanTest, HasRoomForSoMany) {
+  declare_lan();
+  for (std::size_t i = 0; i <= kMostPlugs; ++i) {
+    AttachmentSpec spec;
+    spec.network = "lab";
+    spec.tap = TapEnd{};
+    declare({Kind::attachment, "h" + std::to_string(i)}, spec);
+  }
+  const std::set<ResourceId> last = {{Kind::attachment, "h0"}};
+  const auto checked = desired.check(&last);
+  ASSERT_FALSE(checked.ok());
+  EXPECT_NE(checked.error().text().find("has room for 4096"), std::string::npos) << checked.error().text();
+}
+
+}  // namespace
+}  // namespace lanwright
