@@ -109,14 +109,14 @@ Result<void> enter_namespace(const std::string& path) {
 }
 
 // nullptr when no sockets are wanted.
-Result<std::unique_ptr<PluginServer>> serve_docker(DockerApi& agent, const Options& options) {
-  PluginServerOptions plugins;
-  auto sockets = docker_sockets(options.docker_aliases);
+Result<std::unique_ptr<docker::PluginServer>> serve_docker(DockerApi& agent, const Options& options) {
+  docker::PluginServerOptions plugins;
+  auto sockets = docker_agent::docker_sockets(options.docker_aliases);
   if (!sockets) return sockets.error();
-  if (options.docker_socket_dir.empty()) return std::unique_ptr<PluginServer>();
+  if (options.docker_socket_dir.empty()) return std::unique_ptr<docker::PluginServer>();
   plugins.directory = options.docker_socket_dir;
   plugins.sockets = *std::move(sockets);
-  return PluginServer::start(agent, driver_grammar(), plugins);
+  return docker::PluginServer::start(agent, drivers::driver_grammar(), plugins);
 }
 
 std::string summary(bool converged) {
@@ -145,48 +145,51 @@ void reload(int argc, char** argv, const Options& running) {
 }
 
 int serve(const Options& options, int argc, char** argv) {
-  if (auto allowed = check_privileges(); !allowed) die(allowed.error());
+  if (auto allowed = host::check_privileges(); !allowed) die(allowed.error());
   if (!options.netns.empty())
     must([&]() -> Result<bool> {
       if (auto entered = enter_namespace(options.netns); !entered) return entered.error();
       return true;
     }());
-  const InstanceLock lock = must(InstanceLock::take(options.state_dir));
+  const host::InstanceLock lock = must(host::InstanceLock::take(options.state_dir));
   std::error_code failed;
   std::filesystem::create_directories(options.run_dir, failed);
   if (failed) die(error_from_errno(failed.value(), "create directory", options.run_dir));
 
-  Store::Opened opened = must(Store::open(options.state_dir));
+  state::Store::Opened opened = must(state::Store::open(options.state_dir));
   std::string notice;
   if (opened.set_aside) {
     notice = "the database was damaged and is kept as " + opened.set_aside->string() +
              "; this one began empty. Nothing in the kernel was removed: apply your files again with --adopt";
     log::error(notice);
   }
-  NetlinkOptions netlink;
+  netlink::NetlinkOptions netlink;
   netlink.receive_buffer = options.receive_buffer;
-  auto links = must(open_netlink_backend(netlink));
-  auto switches = must(open_vde_backend({options.run_dir, find_plug_program()}));
+  auto links = must(netlink::open_netlink_backend(netlink));
+  auto switches = must(vde::open_vde_backend({options.run_dir, vde::find_plug_program()}));
 
   asio::io_context io(1);
-  Service service(io);
-  Reconciler reconciler(io, std::move(opened.store), std::move(links), std::move(switches), notice);
+  host::Service service(io);
+  reconcile::Reconciler reconciler(io, std::move(opened.store), std::move(links), std::move(switches),
+                                   notice);
   reconciler.on_converged = [&](bool converged) { service.status(summary(converged)); };
   if (auto started = reconciler.start(); !started) die(started.error());
 
-  const std::unique_ptr<FirewallBackend> forwards = must(open_iptables_backend([](const Error& error) {
-    log::warning("the host's firewall and bridges of Docker's", {{"error", error.text()}});
-  }));
-  const std::unique_ptr<DockerAgent> docker = must(DockerAgent::open(io, reconciler, *forwards));
+  const std::unique_ptr<FirewallBackend> forwards =
+      must(netfilter::open_iptables_backend([](const Error& error) {
+        log::warning("the host's firewall and bridges of Docker's", {{"error", error.text()}});
+      }));
+  const std::unique_ptr<docker_agent::DockerAgent> docker =
+      must(docker_agent::DockerAgent::open(io, reconciler, *forwards));
   docker->ask_docker_at(options.docker_api_socket);
-  const std::unique_ptr<PluginServer> plugins = must(serve_docker(*docker, options));
+  const std::unique_ptr<docker::PluginServer> plugins = must(serve_docker(*docker, options));
 
-  ServerOptions server_options;
+  rest::ServerOptions server_options;
   server_options.socket = options.api_socket.empty() ? options.run_dir / "api.sock" : options.api_socket;
   server_options.group = options.group;
-  const std::unique_ptr<CaptureSource> packets = open_capture_source(options.run_dir);
-  std::unique_ptr<Server> server =
-      must(Server::start(reconciler, *packets, driver_grammar(), server_options));
+  const std::unique_ptr<CaptureSource> packets = capture::open_capture_source(options.run_dir);
+  std::unique_ptr<rest::Server> server =
+      must(rest::Server::start(reconciler, *packets, drivers::driver_grammar(), server_options));
   if (!server->notice().empty()) log::warning(server->notice());
 
   asio::signal_set reload_signal(io, SIGHUP);

@@ -15,7 +15,7 @@
 
 #include "state/migrations.h"
 
-namespace lanwright {
+namespace lanwright::state {
 namespace {
 
 namespace fs = std::filesystem;
@@ -263,4 +263,4 @@ Result<DatabaseFile> open_database(const fs::path& directory) {
   return DatabaseFile{std::move(*examined->connection), aside, examined->damage.value_or("")};
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::state

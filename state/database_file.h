@@ -8,7 +8,7 @@
 #include "model/base/result.h"
 #include "state/sqlite.h"
 
-namespace lanwright {
+namespace lanwright::state {
 
 struct DatabaseFile {
   sqlite::Connection connection;  // of the current schema; WAL, foreign keys on
@@ -19,4 +19,4 @@ struct DatabaseFile {
 // Does what Store::open() promises of the file, up to and including migrations.
 Result<DatabaseFile> open_database(const std::filesystem::path& directory);
 
-}  // namespace lanwright
+}  // namespace lanwright::state

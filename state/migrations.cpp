@@ -3,7 +3,7 @@
 #include <array>
 #include <string>
 
-namespace lanwright {
+namespace lanwright::state {
 namespace {
 
 // Times are milliseconds since 1970, UTC. Kinds are words, so that a person can read the file and no order of
@@ -175,4 +175,4 @@ Result<void> migrate(sqlite::Connection& connection, std::span<const Migration> 
       });
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::state

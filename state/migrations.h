@@ -7,7 +7,7 @@
 #include "model/base/result.h"
 #include "state/sqlite.h"
 
-namespace lanwright {
+namespace lanwright::state {
 
 // "lwrt": PRAGMA application_id of our files, which tells them from other programs' databases.
 inline constexpr std::int64_t kApplicationId = 0x6c777274;
@@ -30,4 +30,4 @@ Error newer_schema(const sqlite::Connection& connection, std::int64_t version, s
 // are checked before the commit.
 Result<void> migrate(sqlite::Connection& connection, std::span<const Migration> table);
 
-}  // namespace lanwright
+}  // namespace lanwright::state

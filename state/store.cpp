@@ -15,7 +15,7 @@
 #include "state/database_file.h"
 #include "state/sqlite.h"
 
-namespace lanwright {
+namespace lanwright::state {
 namespace {
 
 using sqlite::Connection;
@@ -577,4 +577,4 @@ Result<std::vector<Event>> Store::history(std::optional<ResourceId> object, std:
   return found;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::state

@@ -17,7 +17,7 @@
 #include "model/desired.h"
 #include "model/status.h"
 
-namespace lanwright {
+namespace lanwright::state {
 
 // An object as stored. The spec is its JSON (model/format/json.h).
 struct StoredObject {
@@ -138,4 +138,4 @@ struct Store::Opened {
       damage;  // what was wrong with it, in SQLite's words; empty when it was set aside by an earlier start
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::state

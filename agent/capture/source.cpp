@@ -14,7 +14,7 @@
 #include "agent/host/log.h"
 #include "api/rest/pcap_file.h"
 
-namespace lanwright {
+namespace lanwright::capture {
 namespace {
 
 using Opened = Result<std::unique_ptr<Capture>>;
@@ -102,7 +102,7 @@ void keep_to_ourselves(pcap_t* handle, const std::string& link) {
 
 // Settings of a handle that is not active yet; these calls cannot fail then.
 void configure(pcap_t* handle) {
-  pcap_set_snaplen(handle, kSnapLength);
+  pcap_set_snaplen(handle, rest::kSnapLength);
   pcap_set_promisc(handle, 1);  // a bridge shows what passes between its ports to nobody else
   pcap_set_timeout(handle, kGatherMs);
   pcap_set_buffer_size(handle, kBufferSize);
@@ -179,8 +179,8 @@ class PcapSource final : public CaptureSource {
   // By whose it is, not by its name, which a switch of somebody else may have.
   Opened capture_own_switch(const Description& network, const std::string& filter) const {
     const std::string& name = network.object->id.name;
-    const SwitchPaths paths = switch_paths(run_dir_, name);
-    if (read_switch_owner(paths).value_or(SwitchOwner{}).uid != network.object->uid)
+    const vde::SwitchPaths paths = vde::switch_paths(run_dir_, name);
+    if (vde::read_switch_owner(paths).value_or(vde::SwitchOwner{}).uid != network.object->uid)
       return refusal(ErrorKind::waiting, network.object->id.text(), "it has no switch now",
                      "see: lanwright describe network " + name);
     return capture_switch(paths, filter);
@@ -195,4 +195,4 @@ std::unique_ptr<CaptureSource> open_capture_source(const std::filesystem::path& 
   return std::make_unique<PcapSource>(run_dir);
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::capture

@@ -10,7 +10,7 @@
 #include "reconcilers/vde/management.h"
 #include "reconcilers/vde/plug/endpoint.h"
 
-namespace lanwright {
+namespace lanwright::capture {
 namespace {
 
 using plug::Frame;
@@ -28,7 +28,7 @@ Error refusal(ErrorKind kind, const std::string& directory, std::string words, s
 class SwitchCapture final : public Capture {
  public:
   SwitchCapture(std::unique_ptr<SwitchEndpoint> port, std::unique_ptr<FilterProgram> filter,
-                Descriptor events, std::string directory)
+                os::Descriptor events, std::string directory)
       : port_(std::move(port)),
         filter_(std::move(filter)),
         events_(std::move(events)),
@@ -58,14 +58,14 @@ class SwitchCapture final : public Capture {
  private:
   std::unique_ptr<SwitchEndpoint> port_;
   std::unique_ptr<FilterProgram> filter_;
-  Descriptor events_;  // epoll: frames, or the end of the switch
+  os::Descriptor events_;  // epoll: frames, or the end of the switch
   std::string directory_;
   std::unique_ptr<FrameBuffer> buffer_ = std::make_unique<FrameBuffer>();
 };
 
 Result<std::unique_ptr<FilterProgram>> compile(const std::string& directory, const std::string& filter) {
   auto program = std::make_unique<FilterProgram>();
-  pcap_t* nowhere = pcap_open_dead(DLT_EN10MB, kSnapLength);
+  pcap_t* nowhere = pcap_open_dead(DLT_EN10MB, rest::kSnapLength);
   const int status = pcap_compile(nowhere, &program->code, filter.c_str(), 1, PCAP_NETMASK_UNKNOWN);
   const std::string words = status != 0 ? pcap_geterr(nowhere) : "";
   pcap_close(nowhere);
@@ -75,16 +75,17 @@ Result<std::unique_ptr<FilterProgram>> compile(const std::string& directory, con
 
 }  // namespace
 
-Result<std::unique_ptr<Capture>> capture_switch(const SwitchPaths& paths, const std::string& filter) {
+Result<std::unique_ptr<Capture>> capture_switch(const vde::SwitchPaths& paths, const std::string& filter) {
   const std::string& directory = paths.socket;
   auto program = compile(directory, filter);
   if (!program) return program.error();
   // A switch that does not answer here would never answer below.
-  if (auto answers = Management::open(paths.management(), kAnswerTimeout); !answers) return answers.error();
+  if (auto answers = vde::Management::open(paths.management(), kAnswerTimeout); !answers)
+    return answers.error();
   std::string words;
   auto port = SwitchEndpoint::open(directory, 0, kCaptureName, words);
   if (!port) return refusal(ErrorKind::waiting, directory, words, "see: lanwright get switches");
-  Descriptor events(::epoll_create1(EPOLL_CLOEXEC));
+  os::Descriptor events(::epoll_create1(EPOLL_CLOEXEC));
   for (const int fd : {port->fd(), port->control_fd()}) {
     epoll_event event{};
     event.events = EPOLLIN;
@@ -96,4 +97,4 @@ Result<std::unique_ptr<Capture>> capture_switch(const SwitchPaths& paths, const 
       std::make_unique<SwitchCapture>(std::move(port), std::move(*program), std::move(events), directory));
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::capture

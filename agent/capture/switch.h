@@ -9,7 +9,7 @@
 #include "api/rest/capture.h"
 #include "reconcilers/vde/paths.h"
 
-namespace lanwright {
+namespace lanwright::capture {
 
 // A filter that was compiled by libpcap.
 struct FilterProgram {
@@ -22,6 +22,6 @@ struct FilterProgram {
 
 // `timeout` when the switch does not answer within some seconds, for which this blocks: not for the loop's
 // thread.
-Result<std::unique_ptr<Capture>> capture_switch(const SwitchPaths& paths, const std::string& filter);
+Result<std::unique_ptr<Capture>> capture_switch(const vde::SwitchPaths& paths, const std::string& filter);
 
-}  // namespace lanwright
+}  // namespace lanwright::capture

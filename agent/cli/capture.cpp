@@ -16,13 +16,13 @@
 #include <system_error>
 #include <thread>
 
-#include "api/http/descriptor.h"
 #include "api/rest/pcap_file.h"
+#include "reconcilers/os/descriptor.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 namespace {
 
-using rest::Descriptor;
+using os::Descriptor;
 
 // Waits beside the stream for what ends it: a signal, or that nobody reads the output any more. A second
 // signal kills, should the output be stuck.
@@ -107,7 +107,7 @@ class Recorder {
   }
 
   // The exit status, given how the stream ended.
-  int finish(const Reply& reply) {
+  int finish(const client::Reply& reply) {
     watch_.reset();
     if (failure_.empty() && !cutter_.fault().empty())
       failure_ = "what the agent sent is not understood: " + cutter_.fault();
@@ -136,7 +136,7 @@ class Recorder {
     return true;
   }
 
-  int failed(ClientError error) {
+  int failed(client::ClientError error) {
     if (began_)
       error.hint =
           "what carries the network went away, or the agent was stopped; see: lanwright describe network " +
@@ -155,7 +155,7 @@ class Recorder {
   Descriptor file_;
   bool began_ = false;
   std::string failure_;  // of this side
-  PcapCutter cutter_;
+  rest::PcapCutter cutter_;
   std::optional<EndWatch> watch_;
 };
 
@@ -169,11 +169,11 @@ int capture_packets(Session& session, const CaptureOptions& options) {
     return kUsage;
   }
   Recorder recorder(session, options);
-  const Reply reply = session.client.stream(
+  const client::Reply reply = session.client.stream(
       path_of(Resource::network, options.network) + "/capture",
-      options.filter.empty() ? Query{} : Query{{"filter", options.filter}}, [&] { return recorder.begin(); },
-      [&](std::string_view piece) { return recorder.take(piece); });
+      options.filter.empty() ? client::Query{} : client::Query{{"filter", options.filter}},
+      [&] { return recorder.begin(); }, [&](std::string_view piece) { return recorder.take(piece); });
   return recorder.finish(reply);
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

@@ -6,7 +6,7 @@
 
 #include "agent/cli/session.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 
 struct CaptureOptions {
   std::string network;
@@ -19,4 +19,4 @@ struct CaptureOptions {
 // then is whole. Answers the exit status.
 int capture_packets(Session& session, const CaptureOptions& options);
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

@@ -14,7 +14,7 @@
 #include "agent/cli/table.h"
 #include "agent/cli/time.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 namespace {
 
 constexpr const char* kDefaultSocket = "/run/lanwright/api.sock";
@@ -352,4 +352,4 @@ int run_cli(const std::vector<std::string>& arguments, CliIo& io) {
   }
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

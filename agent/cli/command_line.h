@@ -8,7 +8,7 @@
 
 #include "model/status.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 
 // What the client talks to besides the agent. Tests give their own.
 struct CliIo {
@@ -34,4 +34,4 @@ enum ExitStatus : int {
 // which is kFailed too when `out` did not take everything.
 int run_cli(const std::vector<std::string>& arguments, CliIo& io);
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

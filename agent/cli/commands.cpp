@@ -10,7 +10,7 @@
 #include "agent/cli/table.h"
 #include "agent/cli/time.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 namespace {
 
 using std::chrono::milliseconds;
@@ -24,8 +24,8 @@ std::optional<std::vector<InputFile>> files_to_send(CliIo& io, const std::vector
   return files;
 }
 
-Query apply_query(const ApplyOptions& options, const InputFile& file) {
-  Query query{{"file", one_line(file.name)}};
+client::Query apply_query(const ApplyOptions& options, const InputFile& file) {
+  client::Query query{{"file", one_line(file.name)}};
   if (options.no_prune) query.emplace_back("prune", "false");
   if (options.adopt) query.emplace_back("adopt", "true");
   if (options.dry_run) query.emplace_back("dry_run", "true");
@@ -65,7 +65,7 @@ void print_converged(Session& session, const Stored& stored) {
 }
 
 // Each object's phase after waiting in vain, with what apply did to it.
-std::optional<ClientError> print_phases(Session& session, const Stored& stored) {
+std::optional<client::ClientError> print_phases(Session& session, const Stored& stored) {
   std::map<std::string, Json> found;
   for (const Resource resource : {Resource::vlan, Resource::network, Resource::attachment}) {
     const Answer list = get_list(session, resource, stored.set);
@@ -113,7 +113,7 @@ int wait_for(Session& session, const std::vector<Stored>& stored, milliseconds t
 }
 
 // Prints the results of what was stored before something failed, so that nobody has to guess.
-int stopped_half_way(Session& session, const std::vector<Stored>& stored, const ClientError& error,
+int stopped_half_way(Session& session, const std::vector<Stored>& stored, const client::ClientError& error,
                      const std::string& about) {
   for (const Stored& each : stored) {
     if (session.for_people()) print_results(session, each);
@@ -159,7 +159,7 @@ Resource resource_of(Kind kind) {
 // What the set has now, of which the deletion is not under way yet.
 struct Existing {
   std::set<ResourceId> ids;
-  std::optional<ClientError> error;
+  std::optional<client::ClientError> error;
 };
 
 Existing objects_of(Session& session, const std::string& set) {
@@ -256,7 +256,7 @@ bool print_event(Session& session, const Json& event) {
 }
 
 int follow_events(Session& session, std::uint64_t after) {
-  const Reply reply = session.client.follow_events(after, [&](std::string_view data) {
+  const client::Reply reply = session.client.follow_events(after, [&](std::string_view data) {
     const Json event = Json::parse(data, nullptr, false);
     return event.is_discarded() || print_event(session, event);
   });
@@ -305,7 +305,7 @@ int show_plan(Session& session, const ApplyOptions& options) {
 }
 
 int show_difference(Session& session, const std::string& set) {
-  const Answer answer = get(session, "/v1/plan", set.empty() ? Query{} : Query{{"set", set}});
+  const Answer answer = get(session, "/v1/plan", set.empty() ? client::Query{} : client::Query{{"set", set}});
   if (!answer) return fail(session, *answer.error);
   if (!print_as_data(session, answer.json)) print_plan(session.io.out, answer.json, session.style);
   const bool same = list_at(answer.json, {"actions"}).empty() && list_at(answer.json, {"blocked"}).empty();
@@ -372,7 +372,8 @@ int describe_object(Session& session, Resource resource, const std::string& name
 }
 
 int export_sets(Session& session, const std::string& set) {
-  const Reply reply = session.client.get("/v1/export", set.empty() ? Query{} : Query{{"set", set}});
+  const client::Reply reply =
+      session.client.get("/v1/export", set.empty() ? client::Query{} : client::Query{{"set", set}});
   if (!reply) return fail(session, *reply.error);
   session.io.out << reply.body;
   return kDone;
@@ -431,9 +432,9 @@ int show_status(Session& session, Wait wait) {
     const auto left =
         std::max(std::chrono::ceil<milliseconds>(deadline - steady_clock::now()), milliseconds(0));
     const milliseconds turn = std::min(left, kTurn);
-    answer =
-        get(session, "/v1/status",
-            wait ? Query{{"wait", "converged"}, {"timeout", std::to_string(turn.count()) + "ms"}} : Query{});
+    answer = get(session, "/v1/status",
+                 wait ? client::Query{{"wait", "converged"}, {"timeout", std::to_string(turn.count()) + "ms"}}
+                      : client::Query{});
     if (!answer) return fail(session, *answer.error);
     converged = text_at(answer.json, {"converged"}) == "true";
     if (!wait || converged || left <= kTurn) break;
@@ -442,4 +443,4 @@ int show_status(Session& session, Wait wait) {
   return wait && !converged ? timed_out(session, "the host", *wait, "") : kDone;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

@@ -12,7 +12,7 @@
 #include "agent/cli/session.h"
 #include "agent/cli/topology/topology.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 
 using Wait = std::optional<std::chrono::milliseconds>;  // absent: do not wait
 
@@ -55,4 +55,4 @@ int show_events(Session& session, const EventOptions& options);
 int show_topology(Session& session, PictureFormat format);
 int show_status(Session& session, Wait wait);
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

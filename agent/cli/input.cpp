@@ -13,7 +13,7 @@
 #include "reconcilers/desired/set_check.h"
 #include "reconcilers/drivers/registry.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 namespace {
 
 Diagnostic about_file(const std::string& file, std::string message) {
@@ -49,9 +49,9 @@ InputFile read_file(const std::string& path, CliIo& io) {
   file.name = path == "-" ? "standard input" : path;
   const std::string failure = read_input(path, io.in, file.text);
   if (failure.empty()) {
-    file.outcome = read_set(file.text, file.name, driver_grammar());
+    file.outcome = read_set(file.text, file.name, drivers::driver_grammar());
     if (file.outcome.ok()) {
-      for (const Error& fault : faults_between(file.outcome.set))
+      for (const Error& fault : desired::faults_between(file.outcome.set))
         file.outcome.diagnostics.push_back(about_file(file.name, fault.text()));
     }
   } else {
@@ -113,4 +113,4 @@ std::string summary(const SetSpec& set) {
   return text.empty() ? "nothing" : text;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

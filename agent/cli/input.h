@@ -10,7 +10,7 @@
 #include "model/desired.h"
 #include "model/format/set_reader.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 
 struct InputFile {
   std::string name;  // as given; "standard input" for "-"
@@ -32,4 +32,4 @@ bool report_mistakes(const std::vector<InputFile>& files, CliIo& io);
 // "2 networks, 1 attachment"; "nothing" when the set is empty.
 std::string summary(const SetSpec& set);
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

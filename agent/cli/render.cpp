@@ -11,7 +11,7 @@
 #include "agent/cli/table.h"
 #include "agent/cli/time.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 namespace {
 
 using Cell = Table::Cell;
@@ -625,4 +625,4 @@ void print_status(std::ostream& out, const Json& status, const Style& style) {
   }
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

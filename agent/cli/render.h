@@ -15,7 +15,7 @@
 #include "model/format/json.h"
 #include "model/status.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 
 // What `get` and `describe` name: the kinds of objects, and what the agent lists besides.
 enum class Resource : std::uint8_t { vlan, network, attachment, switch_process, set };
@@ -74,4 +74,4 @@ Colour colour_of_phase(std::string_view phase);
 // Why an object is not Ready, its message or its last error; and that Docker forgot it.
 std::string why_of(const Json& object);
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

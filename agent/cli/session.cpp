@@ -6,7 +6,7 @@
 
 #include "agent/cli/table.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 namespace {
 
 using std::chrono::milliseconds;
@@ -75,29 +75,30 @@ Session::Session(CliIo& streams, const std::string& socket, OutputFormat output)
             .colour = streams.colour,
             .now = streams.now ? *streams.now : clock_now()} {}
 
-Answer parsed(Reply reply) {
+Answer parsed(client::Reply reply) {
   if (reply.error) return {.json = {}, .error = std::move(reply.error)};
   Json json = Json::parse(reply.body, nullptr, false);
   if (!json.is_discarded()) return {.json = std::move(json), .error = {}};
-  ClientError error;
+  client::ClientError error;
   error.message = "what listens on the socket did not answer with JSON";
   error.hint = "is it lanwrightd? name its socket with --socket or LANWRIGHT_SOCKET";
   return {.json = {}, .error = std::move(error)};
 }
 
-Answer get(Session& session, const std::string& path, const Query& query) {
+Answer get(Session& session, const std::string& path, const client::Query& query) {
   return parsed(session.client.get(path, query));
 }
 
 Answer get_list(Session& session, Resource resource, const std::string& set) {
-  return get(session, std::string("/v1/") + plural_of(resource), set.empty() ? Query{} : Query{{"set", set}});
+  return get(session, std::string("/v1/") + plural_of(resource),
+             set.empty() ? client::Query{} : client::Query{{"set", set}});
 }
 
 std::string path_of(Resource resource, const std::string& name) {
-  return std::string("/v1/") + plural_of(resource) + '/' + path_segment(name);
+  return std::string("/v1/") + plural_of(resource) + '/' + client::path_segment(name);
 }
 
-int fail(Session& session, const ClientError& error, const std::string& about) {
+int fail(Session& session, const client::ClientError& error, const std::string& about) {
   for (const std::string& text : error.diagnostics)
     session.io.err << text << (text.ends_with('\n') ? "" : "\n");
   session.io.err << "error: " << (about.empty() ? "" : about + ": ") << one_line(error.message);
@@ -134,7 +135,7 @@ Waited wait_for_set(Session& session, const std::string& set, std::uint64_t gene
   }
 }
 
-std::optional<ClientError> tell_unready(Session& session, const std::string& set) {
+std::optional<client::ClientError> tell_unready(Session& session, const std::string& set) {
   constexpr std::size_t kTold = 20;
   std::size_t unready = 0;
   for (const Resource resource : {Resource::vlan, Resource::network, Resource::attachment}) {
@@ -151,4 +152,4 @@ std::optional<ClientError> tell_unready(Session& session, const std::string& set
   return std::nullopt;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

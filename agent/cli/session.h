@@ -14,11 +14,11 @@
 #include "api/client/client.h"
 #include "model/format/json.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 
 struct Session {
   CliIo& io;
-  Client client;
+  client::Client client;
   OutputFormat format;
   Style style;
 
@@ -29,12 +29,12 @@ struct Session {
 // A parsed answer, or why there is none.
 struct Answer {
   Json json;
-  std::optional<ClientError> error;
+  std::optional<client::ClientError> error;
   explicit operator bool() const { return !error; }
 };
 
-Answer parsed(Reply reply);
-Answer get(Session& session, const std::string& path, const Query& query = {});
+Answer parsed(client::Reply reply);
+Answer get(Session& session, const std::string& path, const client::Query& query = {});
 // All of a kind, or those of one set; an array, as they were at one moment.
 Answer get_list(Session& session, Resource resource, const std::string& set = {});
 
@@ -42,7 +42,7 @@ std::string path_of(Resource resource, const std::string& name);  // "/v1/networ
 
 // Prints the error with its diagnostics and its hint; answers kFailed. `about` says what failed, and may be
 // empty.
-int fail(Session& session, const ClientError& error, const std::string& about = {});
+int fail(Session& session, const client::ClientError& error, const std::string& about = {});
 
 // Prints it as it came when the user wants data; answers whether it did.
 bool print_as_data(Session& session, const Json& value);
@@ -51,7 +51,7 @@ using Moment = std::chrono::steady_clock::time_point;
 
 struct Waited {
   bool converged = false;  // otherwise the time is over, or there is an error
-  std::optional<ClientError> error;
+  std::optional<client::ClientError> error;
 };
 
 // Waits until all objects of the set are Ready, and deleted ones gone, at that generation of it or a later
@@ -59,6 +59,6 @@ struct Waited {
 Waited wait_for_set(Session& session, const std::string& set, std::uint64_t generation, Moment deadline);
 
 // Names on standard error the objects (all, or of one set) that are not Ready, and why.
-std::optional<ClientError> tell_unready(Session& session, const std::string& set);
+std::optional<client::ClientError> tell_unready(Session& session, const std::string& set);
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

@@ -9,7 +9,7 @@
 #include <ostream>
 #include <utility>
 
-namespace lanwright {
+namespace lanwright::cli {
 namespace {
 
 // Widths must not depend on the user's locale: in "C" everything beyond ASCII would have none.
@@ -182,4 +182,4 @@ std::string yaml_text(const Json& value) {
   return out;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

@@ -11,7 +11,7 @@
 
 #include "model/format/json.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 
 enum class Colour : std::uint8_t { none, green, yellow, red };
 
@@ -50,4 +50,4 @@ class Table {
 // The value as YAML 1.1 in block style, keys in their order; any YAML reader gives the same value back.
 std::string yaml_text(const Json& value);
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

@@ -6,7 +6,7 @@
 #include <ctime>
 #include <utility>
 
-namespace lanwright {
+namespace lanwright::cli {
 namespace {
 
 using std::chrono::milliseconds;
@@ -71,4 +71,4 @@ std::optional<WallTime> parse_rfc3339(const std::string& text) {
   return WallTime(whole + milliseconds(fraction));
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

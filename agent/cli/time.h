@@ -8,7 +8,7 @@
 
 #include "model/status.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 
 // "30s", "500ms", "2m", "1h"; a plain number is seconds. Nothing else, and nothing above a year.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
@@ -19,4 +19,4 @@ std::string age_text(std::chrono::milliseconds age);
 // The inverse of rfc3339() (RFC 3339 in UTC, with or without a fraction).
 std::optional<WallTime> parse_rfc3339(const std::string& text);
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

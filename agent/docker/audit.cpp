@@ -7,7 +7,7 @@
 #include "agent/docker/docker_agent.h"
 #include "agent/host/log.h"
 
-namespace lanwright {
+namespace lanwright::docker_agent {
 namespace {
 
 using namespace std::chrono_literals;
@@ -18,14 +18,15 @@ constexpr auto kAfterConnect = 3s;    // a dockerd that calls for the first time
 constexpr auto kAfterFailure = 2s;    // Docker is still at it when it is told of one
 constexpr std::size_t kShortId = 12;  // digits, as Docker shows them
 
-const AttachmentSpec* endpoint_of(const DesiredObject& entry, const std::string& network) {
+const AttachmentSpec* endpoint_of(const desired::DesiredObject& entry, const std::string& network) {
   const auto* spec = std::get_if<AttachmentSpec>(entry.object.spec.get());
   const bool its = spec != nullptr && spec->endpoint && spec->endpoint->network == network;
   return its && !entry.object.deleting ? spec : nullptr;
 }
 
 // Otherwise Docker may have taken it out again while nobody listened here.
-bool is_in_sandbox(const DesiredObject& entry, const AttachmentSpec& spec, const Observed& observed) {
+bool is_in_sandbox(const desired::DesiredObject& entry, const AttachmentSpec& spec,
+                   const Observed& observed) {
   if (spec.endpoint->sandbox.empty()) return false;
   const NamespaceFacts* sandbox = observed.find(spec.endpoint->sandbox);
   return sandbox != nullptr && sandbox->present && !sandbox->marked(entry.object.uid).empty();
@@ -160,7 +161,7 @@ std::string DockerAgent::endpoints_of(const std::string& network, const DockerRe
 // Somebody else's network does not carry more of it than this record.
 void DockerAgent::forget_view(const std::string& id, const std::string& message) {
   const std::string network = records_.at(id).network;
-  Reconciler::ObjectChange change;
+  reconcile::Reconciler::ObjectChange change;
   change.set = kDockerSet;
   change.beside.drop_docker_networks.push_back(id);
   if (auto dropped = reconciler_.change(std::move(change)); !dropped) {
@@ -189,14 +190,14 @@ void DockerAgent::docker_knows(const std::string& id) {
 
 // What Docker did with one since it was asked, it knows. Whether any was removed.
 bool DockerAgent::remove_forgotten(const std::vector<AskedEndpoint>& endpoints) {
-  Reconciler::ObjectChange change;
+  reconcile::Reconciler::ObjectChange change;
   change.set = kDockerSet;
   for (const AskedEndpoint& endpoint : endpoints) {
     const auto* entry = reconciler_.desired().find(endpoint.attachment);
     if (entry == nullptr || entry->object.generation != endpoint.generation) continue;
     if (endpoint_of(*entry, endpoint.network) == nullptr) continue;
     change.remove.insert(endpoint.attachment);
-    change.beside.events.push_back({0, wall_now(), "Deleted", endpoint.attachment, kDockerSet,
+    change.beside.events.push_back({0, reconcile::wall_now(), "Deleted", endpoint.attachment, kDockerSet,
                                     "no container has it, and Docker does not know it", std::nullopt});
   }
   if (change.remove.empty()) return false;
@@ -220,4 +221,4 @@ void DockerAgent::start_grace(const std::string& id) {
   young_since_[id] = Clock::now();
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::docker_agent

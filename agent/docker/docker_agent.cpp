@@ -12,7 +12,7 @@
 #include "model/base/names.h"
 #include "reconcilers/drivers/registry.h"
 
-namespace lanwright {
+namespace lanwright::docker_agent {
 namespace {
 
 constexpr const char* kName = "lanwright";
@@ -23,7 +23,7 @@ Error bad_alias(const std::string& alias, std::string words, std::string hint = 
 
 std::string driver_names() {
   std::string names;
-  for (const auto& driver : driver_grammar()) names += (names.empty() ? "" : ", ") + driver.name;
+  for (const auto& driver : drivers::driver_grammar()) names += (names.empty() ? "" : ", ") + driver.name;
   return names;
 }
 
@@ -49,7 +49,7 @@ std::array<std::uint8_t, 5> site_id() {
 
 Result<std::map<std::string, std::string>> docker_sockets(const std::vector<std::string>& aliases) {
   std::map<std::string, std::string> sockets{{kName, ""}};
-  for (const auto& driver : driver_grammar())
+  for (const auto& driver : drivers::driver_grammar())
     sockets.emplace(std::string(kName) + "-" + driver.name, driver.name);
   for (const std::string& alias : aliases) {
     const std::size_t equals = alias.find('=');
@@ -59,14 +59,15 @@ Result<std::map<std::string, std::string>> docker_sockets(const std::vector<std:
     if (!is_object_name(name))
       return bad_alias(alias, "`" + name + "` is no name for a plugin",
                        "use 1 to 63 of A-Z, a-z, 0-9, `.`, `_` and `-`");
-    if (find_driver(driver) == nullptr)
+    if (drivers::find_driver(driver) == nullptr)
       return bad_alias(alias, "there is no driver `" + driver + "`", "drivers are: " + driver_names());
     if (!sockets.emplace(name, driver).second) return bad_alias(alias, "`" + name + "` is there already");
   }
   return sockets;
 }
 
-DockerAgent::DockerAgent(boost::asio::io_context& io, Reconciler& reconciler, FirewallBackend& forwards)
+DockerAgent::DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& reconciler,
+                         FirewallBackend& forwards)
     : io_(io),
       reconciler_(reconciler),
       forwards_(forwards),
@@ -79,7 +80,8 @@ DockerAgent::~DockerAgent() {
   reconciler_.on_docker_removed = nullptr;
 }
 
-Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& io, Reconciler& reconciler,
+Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& io,
+                                                       reconcile::Reconciler& reconciler,
                                                        FirewallBackend& forwards) {
   auto pools = reconciler.store().address_pools();
   if (!pools) return pools.error();
@@ -87,7 +89,7 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
   if (!networks) return networks.error();
   std::unique_ptr<DockerAgent> agent(new DockerAgent(io, reconciler, forwards));
   for (AddressPool& pool : *pools) agent->pools_.put(std::move(pool));
-  for (const StoredDockerNetwork& network : *networks) {
+  for (const state::StoredDockerNetwork& network : *networks) {
     auto record = docker_record_from(network.body);
     if (!record) return record.error();
     agent->records_.emplace(network.id, *std::move(record));
@@ -109,4 +111,4 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
   return agent;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::docker_agent

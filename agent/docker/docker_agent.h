@@ -20,7 +20,7 @@
 #include "reconcilers/backends/firewall_backend.h"
 #include "state/store.h"
 
-namespace lanwright {
+namespace lanwright::docker_agent {
 
 // The plugin sockets by name, with the driver of networks made through each: "lanwright" (chosen by an
 // option), "lanwright-DRIVER" for each driver that there is, and `aliases`, each NAME=DRIVER. Pure. Errors
@@ -30,7 +30,8 @@ Result<std::map<std::string, std::string>> docker_sockets(const std::vector<std:
 class DockerAgent final : public DockerApi {
  public:
   // Loads what was given earlier. Before the loop turns. The engine and `forwards` outlive this.
-  static Result<std::unique_ptr<DockerAgent>> open(boost::asio::io_context& io, Reconciler& reconciler,
+  static Result<std::unique_ptr<DockerAgent>> open(boost::asio::io_context& io,
+                                                   reconcile::Reconciler& reconciler,
                                                    FirewallBackend& forwards);
   ~DockerAgent() override;
   DockerAgent(const DockerAgent&) = delete;
@@ -72,7 +73,7 @@ class DockerAgent final : public DockerApi {
   };
   // What is to be changed: begins it, and answers the objects that are waited for.
   using Begin = std::function<Result<std::set<ResourceId>>()>;
-  DockerAgent(boost::asio::io_context& io, Reconciler& reconciler, FirewallBackend& forwards);
+  DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& reconciler, FirewallBackend& forwards);
 
   Result<void> make_it_so(const char* what, const Begin& begin, Deadline deadline);
   void undo(const Begin& removal);
@@ -99,7 +100,7 @@ class DockerAgent final : public DockerApi {
   Result<void> prune_records();
   const DockerRecord* record_of(const std::string& network) const;
   Error missing_network(const std::string& id) const;  // when there is no record_of() it
-  const DesiredObject* find_endpoint(const std::string& network, const std::string& endpoint) const;
+  const desired::DesiredObject* find_endpoint(const std::string& network, const std::string& endpoint) const;
   std::string free_name(Kind kind, const std::string& id) const;
   std::set<ResourceId> stale_beside(const DockerEndpoint& endpoint, const DockerRecord& record) const;
   std::vector<RouteSpec> default_routes_for(const AttachmentSpec& endpoint, const DockerRecord& record) const;
@@ -124,9 +125,9 @@ class DockerAgent final : public DockerApi {
   void start_grace(const std::string& id);
 
   boost::asio::io_context& io_;
-  Reconciler& reconciler_;
+  reconcile::Reconciler& reconciler_;
   FirewallBackend& forwards_;
-  Store& store_;
+  state::Store& store_;
   AddressPools pools_;                           // as the store has them
   std::map<std::string, DockerRecord> records_;  // likewise; by Docker's id of the network
 
@@ -141,4 +142,4 @@ class DockerAgent final : public DockerApi {
   std::unique_ptr<DockerInventoryClient> inventory_client_;  // nullptr: it is never asked
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::docker_agent

@@ -15,7 +15,7 @@
 
 #include "model/format/json.h"
 
-namespace lanwright {
+namespace lanwright::docker_agent {
 namespace {
 
 using namespace std::chrono_literals;
@@ -237,4 +237,4 @@ void DockerInventoryClient::ask(const AuditQuery& question, const Done& done) {
   }
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::docker_agent

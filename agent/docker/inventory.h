@@ -18,7 +18,7 @@
 #include "model/base/ids.h"
 #include "model/base/result.h"
 
-namespace lanwright {
+namespace lanwright::docker_agent {
 
 // A network of the agent's, as it was when Docker was asked. `young`: made so lately that Docker may not list
 // it yet.
@@ -99,4 +99,4 @@ class DockerInventoryClient {
   std::shared_ptr<Life> life_ = std::make_shared<Life>();
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::docker_agent

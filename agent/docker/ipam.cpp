@@ -6,7 +6,7 @@
 #include "agent/host/log.h"
 #include "agent/reconcile/on_loop.h"
 
-namespace lanwright {
+namespace lanwright::docker_agent {
 namespace {
 
 // Beside Docker's ids of networks and endpoints.
@@ -23,29 +23,30 @@ bool has_pool(const DockerRecord& record, const AddressPool& pool) {
 }  // namespace
 
 Result<AddressPool> DockerAgent::request_pool(const PoolRequest& request, Deadline deadline) {
-  return on_loop<AddressPool>(
+  return reconcile::on_loop<AddressPool>(
       io_, deadline, "make address pool", [this, request] { return do_request_pool(request); },
-      OnTimeout::never_runs);
+      reconcile::OnTimeout::never_runs);
 }
 
 Result<IpPrefix> DockerAgent::request_address(const std::string& pool, const std::optional<IpAddress>& wanted,
                                               AddressUse use, Deadline deadline) {
-  return on_loop<IpPrefix>(
+  return reconcile::on_loop<IpPrefix>(
       io_, deadline, "give an address",
-      [this, pool, wanted, use] { return do_request_address(pool, wanted, use); }, OnTimeout::never_runs);
+      [this, pool, wanted, use] { return do_request_address(pool, wanted, use); },
+      reconcile::OnTimeout::never_runs);
 }
 
 Result<void> DockerAgent::release_pool(const std::string& pool, Deadline deadline) {
-  return on_loop<void>(
+  return reconcile::on_loop<void>(
       io_, deadline, "release address pool", [this, pool] { return do_release_pool(pool); },
-      OnTimeout::never_runs);
+      reconcile::OnTimeout::never_runs);
 }
 
 Result<void> DockerAgent::release_address(const std::string& pool, const IpAddress& address,
                                           Deadline deadline) {
-  return on_loop<void>(
+  return reconcile::on_loop<void>(
       io_, deadline, "release address", [this, pool, address] { return do_release_address(pool, address); },
-      OnTimeout::never_runs);
+      reconcile::OnTimeout::never_runs);
 }
 
 Result<AddressPool> DockerAgent::do_request_pool(const PoolRequest& request) {
@@ -159,4 +160,4 @@ bool DockerAgent::is_given_lately(const std::string& key) const {
   return is_young(key) || std::chrono::steady_clock::now() - opened_ < grace_period_;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::docker_agent

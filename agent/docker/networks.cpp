@@ -12,7 +12,7 @@
 #include "model/base/names.h"
 #include "reconcilers/drivers/registry.h"
 
-namespace lanwright {
+namespace lanwright::docker_agent {
 namespace {
 
 constexpr std::size_t kShortId = 12;            // digits, as Docker shows them
@@ -22,7 +22,7 @@ ResourceId network_id(const std::string& name) {
   return {Kind::network, name};
 }
 
-const AttachmentSpec* endpoint_of(const DesiredObject& entry) {
+const AttachmentSpec* endpoint_of(const desired::DesiredObject& entry) {
   const auto* spec = std::get_if<AttachmentSpec>(entry.object.spec.get());
   return spec != nullptr && spec->endpoint && !entry.object.deleting ? spec : nullptr;
 }
@@ -57,10 +57,10 @@ MacAddress mac_for(const DockerEndpoint& endpoint) {
     std::copy_n(address.address.bytes.begin(), 4, mac.bytes.begin() + 2);
     return mac;
   }
-  return stable_mac(endpoint.id, kInnerRole);
+  return drivers::stable_mac(endpoint.id, drivers::kInnerRole);
 }
 
-const LinkSpec* delegated_link(const Resources& resources) {
+const LinkSpec* delegated_link(const drivers::Resources& resources) {
   const auto found = std::find_if(resources.links.begin(), resources.links.end(),
                                   [](const LinkSpec& link) { return link.delegated; });
   return found == resources.links.end() ? nullptr : &*found;
@@ -71,7 +71,7 @@ Result<void> check_endpoint(const std::string& name, const AttachmentSpec& spec,
   const auto complain = [&](const std::string& path, const std::string& message) {
     if (result) result = Error{ErrorKind::invalid, "make endpoint", name, 0, path + ": " + message, {}};
   };
-  for (const DriverSchema& grammar : driver_grammar()) {
+  for (const DriverSchema& grammar : drivers::driver_grammar()) {
     if (grammar.name == network.driver && grammar.check_attachment)
       grammar.check_attachment(name, spec, network, complain);
   }
@@ -79,8 +79,8 @@ Result<void> check_endpoint(const std::string& name, const AttachmentSpec& spec,
 }
 
 // Sandboxes, and with them endpoints, end with the machine.
-Reconciler::ObjectChange change_of_endpoints() {
-  Reconciler::ObjectChange change;
+reconcile::Reconciler::ObjectChange change_of_endpoints() {
+  reconcile::Reconciler::ObjectChange change;
   change.set = kDockerSet;
   change.beside.until_boot = true;
   return change;
@@ -118,7 +118,7 @@ const DockerRecord* DockerAgent::record_of(const std::string& network) const {
 std::optional<ForwardRule> DockerAgent::bridge_of(const DockerRecord& record) const {
   const auto* entry = reconciler_.desired().find(network_id(record.network));
   if (entry == nullptr || entry->object.deleting) return std::nullopt;
-  const Resources resources = entry->compile();
+  const drivers::Resources resources = entry->compile();
   for (const LinkSpec& link : resources.links) {
     if (link.kind == "bridge") return ForwardRule{link.where.name, entry->object.uid};
   }
@@ -134,7 +134,7 @@ void DockerAgent::sync_forward_rules(const std::set<ObjectUid>& networks) {
 }
 
 Result<void> DockerAgent::prune_records() {
-  Reconciler::ObjectChange change;
+  reconcile::Reconciler::ObjectChange change;
   change.set = kDockerSet;
   for (const auto& [id, record] : records_) {
     if (!record.view && record_of(id) == nullptr) change.beside.drop_docker_networks.push_back(id);
@@ -149,12 +149,12 @@ Result<void> DockerAgent::prune_records() {
   return {};
 }
 
-const DesiredObject* DockerAgent::find_endpoint(const std::string& network,
-                                                const std::string& endpoint) const {
+const desired::DesiredObject* DockerAgent::find_endpoint(const std::string& network,
+                                                         const std::string& endpoint) const {
   const auto record = records_.find(network);
   if (record == records_.end()) return nullptr;
   for (const ResourceId& id : reconciler_.desired().attachments_of(record->second.network)) {
-    const DesiredObject* entry = reconciler_.desired().find(id);
+    const desired::DesiredObject* entry = reconciler_.desired().find(id);
     const AttachmentSpec* spec = endpoint_of(*entry);
     if (spec != nullptr && spec->endpoint->network == network && spec->endpoint->endpoint == endpoint)
       return entry;
@@ -173,7 +173,7 @@ std::string DockerAgent::free_name(Kind kind, const std::string& id) const {
 Result<void> DockerAgent::make_it_so(const char* what, const Begin& begin, Deadline deadline) {
   struct Answer {
     std::promise<Result<void>> result;
-    Reconciler::Ticket ticket = 0;
+    reconcile::Reconciler::Ticket ticket = 0;
   };
   auto answer = std::make_shared<Answer>();
   auto result = answer->result.get_future();
@@ -184,7 +184,9 @@ Result<void> DockerAgent::make_it_so(const char* what, const Begin& begin, Deadl
         std::move(*objects), [answer](Result<void> done) { answer->result.set_value(std::move(done)); });
     return {};
   };
-  if (auto begun = on_loop<void>(io_, deadline, what, start, OnTimeout::never_runs); !begun) return begun;
+  if (auto begun = reconcile::on_loop<void>(io_, deadline, what, start, reconcile::OnTimeout::never_runs);
+      !begun)
+    return begun;
   if (result.wait_until(deadline) == std::future_status::ready) return result.get();
   boost::asio::post(io_, [this, answer] { reconciler_.forget_ticket(answer->ticket); });
   return Error{ErrorKind::timeout, what, {}, 0, "it took too long", "see `lanwright get networks`"};
@@ -238,7 +240,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
                  0,
                  "it is there already, and is another one",
                  "remove it first"};
-  Reconciler::ObjectChange change;
+  reconcile::Reconciler::ObjectChange change;
   change.set = kDockerSet;
   change.beside.put_docker_networks.push_back({network.id, text_of(record)});
   if (!record.view) change.put.emplace(network_id(record.network), network.spec);
@@ -256,7 +258,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
 Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& network) {
   const auto record = records_.find(network);
   if (record == records_.end()) return std::set<ResourceId>{};
-  Reconciler::ObjectChange change;
+  reconcile::Reconciler::ObjectChange change;
   change.set = kDockerSet;
   change.beside.drop_docker_networks.push_back(network);
   if (!record->second.view) change.remove.insert(network_id(record->second.network));
@@ -313,13 +315,13 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   const std::string name = free_name(Kind::attachment, endpoint.id);
   if (auto checked = check_endpoint(name, spec, carrier); !checked) return checked.error();
   // Links that share their parent's MAC have none of their own.
-  const Driver* driver = find_driver(carrier.driver);
-  const Resources resources =
+  const drivers::Driver* driver = drivers::find_driver(carrier.driver);
+  const drivers::Resources resources =
       driver->attachment({name, endpoint.id, spec}, {record->network, network->object.uid, carrier});
   const LinkSpec* link = delegated_link(resources);
   if (link != nullptr && link->mac && !spec.mac) spec.mac = mac_for(endpoint);
   if (!endpoint.mac_given) begun.answer.mac = spec.mac;
-  Reconciler::ObjectChange change = change_of_endpoints();
+  reconcile::Reconciler::ObjectChange change = change_of_endpoints();
   change.remove = stale_beside(endpoint, *record);
   std::set<ResourceId> waited{{Kind::attachment, name}};
   change.put.emplace(*waited.begin(), std::move(spec));
@@ -333,7 +335,7 @@ Result<std::set<ResourceId>> DockerAgent::remove_endpoint(const std::string& net
                                                           const std::string& endpoint) {
   const auto* known = find_endpoint(network, endpoint);
   if (known == nullptr) return std::set<ResourceId>{};
-  Reconciler::ObjectChange change = change_of_endpoints();
+  reconcile::Reconciler::ObjectChange change = change_of_endpoints();
   change.remove.insert(known->object.id);
   std::set<ResourceId> waited = change.remove;
   if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
@@ -358,9 +360,9 @@ std::vector<RouteSpec> DockerAgent::default_routes_for(const AttachmentSpec& end
   inside.netns = "sandbox";
   inside.interface = "eth0";
   inside.addresses = endpoint.addresses;
-  const Driver* driver = find_driver(carrier.driver);
-  const Resources resources = driver->attachment({inside.interface, network->object.uid, inside},
-                                                 {record.network, network->object.uid, carrier});
+  const drivers::Driver* driver = drivers::find_driver(carrier.driver);
+  const drivers::Resources resources = driver->attachment({inside.interface, network->object.uid, inside},
+                                                          {record.network, network->object.uid, carrier});
   for (const LinkSpec& link : resources.links) {
     if (!link.where.netns.empty()) return link.routes;
   }
@@ -390,10 +392,10 @@ Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network,
     }
   }
   const ResourceId id = known->object.id;
-  Reconciler::ObjectChange change = change_of_endpoints();
+  reconcile::Reconciler::ObjectChange change = change_of_endpoints();
   change.put.emplace(id, std::move(spec));
   if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
-  const Resources resources = reconciler_.desired().find(id)->compile();
+  const drivers::Resources resources = reconciler_.desired().find(id)->compile();
   if (const LinkSpec* handed = delegated_link(resources)) answer.interface = handed->where.name;
   start_grace(endpoint);
   return std::set<ResourceId>{id};
@@ -405,7 +407,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_leave(const std::string& network
   if (known == nullptr) return std::set<ResourceId>{};
   AttachmentSpec spec = *endpoint_of(*known);
   spec.endpoint->left = true;
-  Reconciler::ObjectChange change = change_of_endpoints();
+  reconcile::Reconciler::ObjectChange change = change_of_endpoints();
   change.put.emplace(known->object.id, std::move(spec));
   if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
   return std::set<ResourceId>{};
@@ -416,7 +418,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_leave(const std::string& network
 // The bridge is there by now: other agents of the host take a rule whose bridge is missing for a leftover.
 Result<void> DockerAgent::open_bridge(const std::string& network, Deadline deadline) {
   using Rule = std::optional<ForwardRule>;
-  auto rule = on_loop<Rule>(io_, deadline, "find the bridge", [this, network]() -> Result<Rule> {
+  auto rule = reconcile::on_loop<Rule>(io_, deadline, "find the bridge", [this, network]() -> Result<Rule> {
     sync_forward_rules();
     const DockerRecord* record = record_of(network);
     return record != nullptr ? bridge_of(*record) : std::nullopt;
@@ -473,14 +475,15 @@ Result<std::map<std::string, std::string>> DockerAgent::endpoint_info(const std:
                                                                       const std::string& endpoint,
                                                                       Deadline deadline) {
   using Info = std::map<std::string, std::string>;
-  return on_loop<Info>(io_, deadline, "describe endpoint", [this, network, endpoint]() -> Result<Info> {
-    const auto* known = find_endpoint(network, endpoint);
-    if (known == nullptr) return unknown_endpoint(endpoint);
-    const AttachmentSpec* spec = endpoint_of(*known);
-    Info info{{"lanwright.attachment", known->object.id.name}, {"lanwright.network", spec->network}};
-    if (!spec->interface.empty()) info["lanwright.interface"] = spec->interface;
-    return info;
-  });
+  return reconcile::on_loop<Info>(
+      io_, deadline, "describe endpoint", [this, network, endpoint]() -> Result<Info> {
+        const auto* known = find_endpoint(network, endpoint);
+        if (known == nullptr) return unknown_endpoint(endpoint);
+        const AttachmentSpec* spec = endpoint_of(*known);
+        Info info{{"lanwright.attachment", known->object.id.name}, {"lanwright.network", spec->network}};
+        if (!spec->interface.empty()) info["lanwright.interface"] = spec->interface;
+        return info;
+      });
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::docker_agent

@@ -4,7 +4,7 @@
 
 #include "model/format/json.h"
 
-namespace lanwright {
+namespace lanwright::docker_agent {
 namespace {
 
 Json pool_json(const DockerPool& pool) {
@@ -57,4 +57,4 @@ Result<DockerRecord> docker_record_from(const std::string& text) {
   }
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::docker_agent

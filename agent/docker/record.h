@@ -7,7 +7,7 @@
 #include "model/base/result.h"
 #include "model/docker.h"
 
-namespace lanwright {
+namespace lanwright::docker_agent {
 
 struct DockerRecord {
   std::string network;  // name of the network object that carries it
@@ -22,4 +22,4 @@ std::string text_of(const DockerRecord& record);  // JSON
 // Errors are `internal`: nobody but the agent writes it.
 Result<DockerRecord> docker_record_from(const std::string& text);
 
-}  // namespace lanwright
+}  // namespace lanwright::docker_agent

@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-namespace lanwright {
+namespace lanwright::host {
 
 Result<InstanceLock> InstanceLock::take(const std::filesystem::path& directory) {
   const std::string path = directory / "lock";
@@ -44,4 +44,4 @@ InstanceLock::~InstanceLock() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::host

@@ -5,7 +5,7 @@
 
 #include "model/base/result.h"
 
-namespace lanwright {
+namespace lanwright::host {
 
 // Holds DIR/lock (flock(2)) for its lifetime; the kernel lets go of it however the process ends.
 class InstanceLock {
@@ -23,4 +23,4 @@ class InstanceLock {
   int descriptor_;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::host

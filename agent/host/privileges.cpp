@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <string>
 
-namespace lanwright {
+namespace lanwright::host {
 
 Result<void> check_privileges() {
   struct Needed {
@@ -39,4 +39,4 @@ Result<void> check_privileges() {
                "run it as root, by systemd, or with these capabilities"};
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::host

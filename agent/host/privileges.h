@@ -3,9 +3,9 @@
 
 #include "model/base/result.h"
 
-namespace lanwright {
+namespace lanwright::host {
 
 // An error that names the capabilities(7) which this thread lacks and the agent cannot do without.
 Result<void> check_privileges();
 
-}  // namespace lanwright
+}  // namespace lanwright::host

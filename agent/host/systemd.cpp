@@ -12,7 +12,7 @@
 #include <cstring>
 #include <utility>
 
-namespace lanwright {
+namespace lanwright::host {
 namespace {
 
 // As sd_notify(3), but never waits: a supervisor that does not read holds up nothing, and what it misses is
@@ -72,4 +72,4 @@ void Service::beat(std::chrono::microseconds interval) {
   });
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::host

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace lanwright {
+namespace lanwright::host {
 
 // Loop thread only. Does nothing where there is no NOTIFY_SOCKET.
 class Service {
@@ -33,4 +33,4 @@ class Service {
   bool ready_ = false;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::host

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace lanwright {
+namespace lanwright::reconcile {
 namespace {
 
 constexpr std::size_t kKept = 4096;
@@ -57,4 +57,4 @@ void EventLog::close() {
   changed_.notify_all();
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::reconcile

@@ -10,7 +10,7 @@
 
 #include "model/status.h"
 
-namespace lanwright {
+namespace lanwright::reconcile {
 
 WallTime wall_now();
 
@@ -37,4 +37,4 @@ class EventLog {
   bool closed_ = false;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::reconcile

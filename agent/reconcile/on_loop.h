@@ -12,7 +12,7 @@
 #include "api/rest/agent_api.h"
 #include "model/base/result.h"
 
-namespace lanwright {
+namespace lanwright::reconcile {
 
 // What becomes of work that the deadline overtakes: it may still be done when the loop comes to it, or it is
 // certain that it will never be. What has begun is waited for in the second case.
@@ -44,4 +44,4 @@ Result<T> on_loop(boost::asio::io_context& io, Deadline deadline, const char* wh
                never ? "nothing was done: try again" : "it may still happen: look at `lanwright status`"};
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::reconcile

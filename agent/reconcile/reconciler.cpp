@@ -16,7 +16,7 @@
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/plan/planner.h"
 
-namespace lanwright {
+namespace lanwright::reconcile {
 namespace {
 
 using namespace std::chrono_literals;
@@ -73,7 +73,7 @@ bool is_rest(const Action& action, const Result<void>& result) {
 
 }  // namespace
 
-Reconciler::Reconciler(boost::asio::io_context& io, std::unique_ptr<Store> store,
+Reconciler::Reconciler(boost::asio::io_context& io, std::unique_ptr<state::Store> store,
                        std::unique_ptr<LinkBackend> links, std::unique_ptr<SwitchBackend> switches,
                        std::string store_notice)
     : io_(io),
@@ -114,15 +114,15 @@ Reconciler::~Reconciler() {
 Result<void> Reconciler::start() {
   auto objects = store_->objects();
   if (!objects) return objects.error();
-  for (const StoredObject& stored : *objects) {
-    Declaration object;
+  for (const state::StoredObject& stored : *objects) {
+    desired::Declaration object;
     object.id = stored.id;
     object.set = stored.set;
     object.uid = stored.uid;
     object.generation = stored.generation;
     object.deleting = stored.deleting;
-    object.allocations = allocations_from(stored.allocations);
-    auto spec = spec_from_json(stored.id.kind, stored.id.name, stored.spec, driver_grammar());
+    object.allocations = desired::allocations_from(stored.allocations);
+    auto spec = spec_from_json(stored.id.kind, stored.id.name, stored.spec, drivers::driver_grammar());
     if (spec)
       object.spec = std::make_shared<const ObjectSpec>(std::move(*spec));
     else
@@ -137,8 +137,8 @@ Result<void> Reconciler::start() {
   auto claims = store_->claims();
   if (!claims) return claims.error();
   std::map<ObjectUid, std::set<std::string>> by_uid;
-  std::vector<Claim> idle;
-  for (const Claim& claim : *claims) {
+  std::vector<state::Claim> idle;
+  for (const state::Claim& claim : *claims) {
     if (desired_.find_uid(claim.uid) == nullptr)
       idle.push_back(claim);
     else
@@ -351,7 +351,7 @@ bool Reconciler::round() {
   }
   const std::set<ResourceId> scope = due();
   if (scope.empty()) return false;
-  Plan next = plan(desired_, observed_, &scope);
+  Plan next = planning::plan(desired_, observed_, &scope);
   if (take_a_fresh_look_for(next)) return observed_.complete;
   begin(std::move(next), scope);
   return true;
@@ -380,14 +380,14 @@ bool Reconciler::take_a_fresh_look_for(const Plan& plan) {
 // Before a host's link is made a port of ours, that it will be is written down: it is given back even if the
 // declaration is gone by then, and repaired if somebody else takes it.
 void Reconciler::claim_uplinks(const Plan& plan) {
-  std::vector<Claim> claims;
+  std::vector<state::Claim> claims;
   std::set<ResourceId> claimants;
   for (const Action& action : plan.actions) {
     const auto* change = std::get_if<ChangeLink>(&action.step);
     const auto* entry = desired_.find(action.object);
     if (change == nullptr || !change->master || change->master->empty() || entry == nullptr) continue;
     if (desired_.claims_of(entry->object.uid).contains(change->where.name)) continue;
-    const Resources resources = entry->compile();
+    const drivers::Resources resources = entry->compile();
     const auto& links = resources.links;
     const bool uplink = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
       return !link.owned && link.where == change->where;
@@ -407,8 +407,8 @@ void Reconciler::claim_uplinks(const Plan& plan) {
   remember(claims);
 }
 
-void Reconciler::remember(const std::vector<Claim>& claims) {
-  for (const Claim& claim : claims) {
+void Reconciler::remember(const std::vector<state::Claim>& claims) {
+  for (const state::Claim& claim : claims) {
     std::set<std::string> links = desired_.claims_of(claim.uid);
     links.insert(claim.link);
     desired_.set_claims(claim.uid, std::move(links));
@@ -569,7 +569,7 @@ void Reconciler::verified(const ResourceId& id, Tracked& tracked) {
     return;
   }
   if (entry->object.adopt) {  // once: what is taken over carries our mark now
-    Declaration object = entry->object;
+    desired::Declaration object = entry->object;
     object.adopt = false;
     desired_.put(std::move(object));
     entry = desired_.find(id);
@@ -621,7 +621,7 @@ void Reconciler::blocked(const ResourceId& id, Tracked& tracked, const Error& wh
   if (news) emit(conflict ? "Conflict" : "Pending", id, text);
   look_at_endpoint(id);
   const auto* entry = desired_.find(id);
-  const Resources resources = entry->compile();
+  const drivers::Resources resources = entry->compile();
   const bool under_proc =
       std::any_of(resources.links.begin(), resources.links.end(),
                   [](const LinkSpec& link) { return link.where.netns.starts_with("/proc/"); });
@@ -735,9 +735,9 @@ void Reconciler::failed(const ResourceId& id, const Error& error) {
 
 void Reconciler::drop_settled_claims(const ResourceId& id) {
   const auto* entry = desired_.find(id);
-  const auto settled = settled_claims(*entry, desired_, observed_);
+  const auto settled = planning::settled_claims(*entry, desired_, observed_);
   if (settled.empty()) return;
-  std::vector<Claim> claims;
+  std::vector<state::Claim> claims;
   std::set<std::string> rest = desired_.claims_of(entry->object.uid);
   for (const std::string& link : settled) {
     claims.push_back({entry->object.uid, link});
@@ -831,7 +831,7 @@ void Reconciler::wake_waiters() {
 bool Reconciler::is_converged(const std::optional<std::string>& set, std::uint64_t generation) const {
   if (!observed_.complete) return false;
   if (!set) return dirty_.empty() && unsettled_ == 0;
-  for (const StoredSet& stored : store_->sets()) {
+  for (const state::StoredSet& stored : store_->sets()) {
     if (stored.name == *set && stored.generation < generation) return false;
   }
   return !unready_.contains(*set);
@@ -855,4 +855,4 @@ void Reconciler::count(const ResourceId& id, Tracked& tracked) {
   tracked.unsettled = unsettled;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::reconcile

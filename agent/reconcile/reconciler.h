@@ -29,12 +29,13 @@
 #include "reconcilers/desired/desired_state.h"
 #include "state/store.h"
 
-namespace lanwright {
+namespace lanwright::reconcile {
 
 class Reconciler final : public AgentApi {
  public:
-  Reconciler(boost::asio::io_context& io, std::unique_ptr<Store> store, std::unique_ptr<LinkBackend> links,
-             std::unique_ptr<SwitchBackend> switches, std::string store_notice);
+  Reconciler(boost::asio::io_context& io, std::unique_ptr<state::Store> store,
+             std::unique_ptr<LinkBackend> links, std::unique_ptr<SwitchBackend> switches,
+             std::string store_notice);
   ~Reconciler() override;
 
   // Loads the store, reads the kernel for the first time and begins. Fails when either cannot be read.
@@ -45,7 +46,7 @@ class Reconciler final : public AgentApi {
   void stop();
 
   // For what else is kept beside the objects; for the loop's thread.
-  Store& store() { return *store_; }
+  state::Store& store() { return *store_; }
 
   // Called whenever the number of objects that are not settled changes to or from 0.
   std::function<void(bool converged)> on_converged;
@@ -57,7 +58,7 @@ class Reconciler final : public AgentApi {
     std::string set;  // made when it is missing
     std::map<ResourceId, ObjectSpec> put;
     std::set<ResourceId> remove;  // unknown ones are ignored
-    StoreChange beside;           // committed with it
+    state::StoreChange beside;    // committed with it
   };
   // Checked, committed and begun, or nothing of it.
   Result<void> change(ObjectChange change);
@@ -74,7 +75,7 @@ class Reconciler final : public AgentApi {
   void tell(const std::string& type, const ResourceId& id, const std::string& message);
   // Called when a request of people's has removed objects of the set `docker`. Loop thread.
   std::function<void()> on_docker_removed;
-  const DesiredState& desired() const { return desired_; }
+  const desired::DesiredState& desired() const { return desired_; }
   const Observed& observed() const { return observed_; }
 
   // AgentApi
@@ -140,15 +141,16 @@ class Reconciler final : public AgentApi {
   std::vector<SwitchView> do_switches();
   std::shared_ptr<const Snapshot> do_snapshot();
   Result<ApplyOutcome> carry_out(Verdict verdict, bool dry_run);
-  void want(Verdict& verdict, Declaration object);
+  void want(Verdict& verdict, desired::Declaration object);
   void let_go(Verdict& verdict, const ResourceId& id);
   void sync_implicit_vlans(Verdict& verdict);
   Result<void> assign_addresses(Verdict& verdict);
   void remember_places(Verdict& verdict);
   void look_around(Verdict& verdict);
-  const DesiredObject* user_that_stays(const DesiredObject& entry, const std::set<ResourceId>& leaving) const;
-  void expect_change(const ResourceId& id, const DesiredState& candidate);
-  void remember(const std::vector<Claim>& claims);
+  const desired::DesiredObject* user_that_stays(const desired::DesiredObject& entry,
+                                                const std::set<ResourceId>& leaving) const;
+  void expect_change(const ResourceId& id, const desired::DesiredState& candidate);
+  void remember(const std::vector<state::Claim>& claims);
 
   // Docker's endpoints (reconciler_endpoints.cpp).
   void look_at_endpoint(const ResourceId& id);
@@ -158,8 +160,8 @@ class Reconciler final : public AgentApi {
                                const std::set<ResourceId>& gone);
   Result<void> free_of_containers(const ResourceId& what, const ResourceId& attachment) const;
   Result<void> take_endpoints_along(const ResourceId& id, std::set<ResourceId>& leaving) const;
-  std::string sandbox_in_use(const DesiredObject& endpoint) const;
-  std::optional<Error> failure_below(const DesiredObject& entry) const;
+  std::string sandbox_in_use(const desired::DesiredObject& endpoint) const;
+  std::optional<Error> failure_below(const desired::DesiredObject& entry) const;
   std::optional<Result<void>> settled(const std::set<ResourceId>& objects) const;
   void wake_settlers();
   void dismiss_settlers();  // nobody will answer them
@@ -207,15 +209,15 @@ class Reconciler final : public AgentApi {
   void wake_waiters();
   bool is_converged(const std::optional<std::string>& set, std::uint64_t generation) const;
   std::string set_of(const ResourceId& id) const;
-  std::shared_ptr<const ObjectView> view_of(const DesiredObject& entry, Tracked& tracked) const;
+  std::shared_ptr<const ObjectView> view_of(const desired::DesiredObject& entry, Tracked& tracked) const;
 
   boost::asio::io_context& io_;
-  std::unique_ptr<Store> store_;
+  std::unique_ptr<state::Store> store_;
   std::unique_ptr<LinkBackend> links_;
   std::unique_ptr<SwitchBackend> switches_;
   EventLog log_;
 
-  DesiredState desired_;
+  desired::DesiredState desired_;
   Observed observed_;
   std::map<ResourceId, Tracked> tracked_;
   std::map<std::string, std::size_t> unready_;  // objects by set that are not Ready as declared now
@@ -264,4 +266,4 @@ class Reconciler final : public AgentApi {
   WallTime start_time_{};
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::reconcile

@@ -6,13 +6,13 @@
 #include "agent/host/log.h"
 #include "agent/reconcile/reconciler_verdict.h"
 
-namespace lanwright {
+namespace lanwright::reconcile {
 namespace {
 
 constexpr std::chrono::seconds kStoreRest(1);  // after it refused
 constexpr std::uint32_t kPatientFailures = 3;  // the first ones mostly mean that the kernel is still at it
 
-const AttachmentSpec* endpoint_of(const DesiredObject* entry) {
+const AttachmentSpec* endpoint_of(const desired::DesiredObject* entry) {
   const auto* spec = entry != nullptr ? std::get_if<AttachmentSpec>(entry->object.spec.get()) : nullptr;
   return spec != nullptr && spec->endpoint && !entry->object.deleting ? spec : nullptr;
 }
@@ -42,7 +42,7 @@ Result<void> Reconciler::change(ObjectChange change) {
       return Error{ErrorKind::conflict, "make", id.text(), 0, "it belongs to set " + entry->object.set, {}};
     const bool wanted = entry != nullptr && !entry->object.deleting && entry->object.spec;
     if (wanted && *entry->object.spec == spec) continue;
-    Declaration object;
+    desired::Declaration object;
     object.id = id;
     object.set = change.set;
     object.uid = entry != nullptr ? entry->object.uid : new_uid();
@@ -62,8 +62,8 @@ Result<void> Reconciler::change(ObjectChange change) {
 }
 
 // What an object waits for may be ours to make, and have failed.
-std::optional<Error> Reconciler::failure_below(const DesiredObject& entry) const {
-  const Resources resources = entry.compile();
+std::optional<Error> Reconciler::failure_below(const desired::DesiredObject& entry) const {
+  const drivers::Resources resources = entry.compile();
   for (const ParentUse& use : resources.parents) {
     const auto* owner = desired_.owner_of({"", use.name});
     const auto known = owner != nullptr ? tracked_.find(owner->object.id) : tracked_.end();
@@ -156,7 +156,7 @@ void Reconciler::look_at_endpoint(const ResourceId& id) {
     if (!spec->interface.empty()) deserted_.insert(id);
     return;
   }
-  const Resources resources = entry->compile();
+  const drivers::Resources resources = entry->compile();
   for (const LinkSpec& link : resources.links) {
     const LinkFact* fact = link.delegated ? sandbox->find(OwnerTag{entry->object.uid, link.role}) : nullptr;
     if (fact == nullptr || !fact->up || fact->group == kIncompleteGroup) continue;
@@ -238,12 +238,12 @@ void Reconciler::tell(const std::string& type, const ResourceId& id, const std::
 }
 
 // The path of the sandbox that has the endpoint's link; "" when none has.
-std::string Reconciler::sandbox_in_use(const DesiredObject& endpoint) const {
+std::string Reconciler::sandbox_in_use(const desired::DesiredObject& endpoint) const {
   const AttachmentSpec* spec = endpoint_of(&endpoint);
   const NamespaceFacts* sandbox = spec != nullptr ? observed_.find(spec->endpoint->sandbox) : nullptr;
   if (spec == nullptr || spec->endpoint->sandbox.empty() || sandbox == nullptr || !sandbox->present)
     return {};
-  const Resources resources = endpoint.compile();
+  const drivers::Resources resources = endpoint.compile();
   const bool there = std::any_of(resources.links.begin(), resources.links.end(), [&](const LinkSpec& link) {
     return link.delegated && sandbox->find(OwnerTag{endpoint.object.uid, link.role}) != nullptr;
   });
@@ -279,4 +279,4 @@ Result<void> Reconciler::take_endpoints_along(const ResourceId& id, std::set<Res
   return {};
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::reconcile

@@ -15,7 +15,7 @@
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/plan/planner.h"
 
-namespace lanwright {
+namespace lanwright::reconcile {
 namespace {
 
 using namespace std::chrono_literals;
@@ -67,14 +67,14 @@ Result<Plan> Reconciler::difference(const std::optional<std::string>& set, Deadl
                    "try again in a moment"};
     std::set<ResourceId> scope;
     bool known = !set;
-    for (const StoredSet& stored : store_->sets()) known = known || stored.name == *set;
+    for (const state::StoredSet& stored : store_->sets()) known = known || stored.name == *set;
     for (const auto& [id, entry] : desired_.entries()) {
       if (!set || entry->object.set == *set) scope.insert(scope.end(), id);
     }
     if (!known && scope.empty())
       return Error{ErrorKind::not_found,      "compare", "set " + *set, 0, "there is no such set",
                    "see `lanwright get sets`"};
-    return plan(desired_, observed_, &scope);
+    return planning::plan(desired_, observed_, &scope);
   });
 }
 
@@ -134,7 +134,7 @@ Result<ApplyOutcome> Reconciler::do_apply(const ApplyRequest& request) {
                  "it is Docker's: what is in it is made with `docker network create`",
                  "give the set another name"};
   std::uint64_t current = 0;
-  for (const StoredSet& set : store_->sets()) {
+  for (const state::StoredSet& set : store_->sets()) {
     if (set.name == name) current = set.generation;
   }
   if (request.if_generation && *request.if_generation != current)
@@ -159,7 +159,7 @@ Result<ApplyOutcome> Reconciler::do_apply(const ApplyRequest& request) {
     const bool adopt = request.adopt && !(same && tracked_[id].status.phase == Phase::ready);
     verdict.outcomes.push_back({id, same ? "unchanged" : entry != nullptr ? "changed" : "created"});
     if (same && !adopt) continue;
-    Declaration object;
+    desired::Declaration object;
     object.id = id;
     object.set = name;
     object.uid = entry != nullptr ? entry->object.uid : new_uid();
@@ -187,9 +187,9 @@ Result<ApplyOutcome> Reconciler::do_apply(const ApplyRequest& request) {
 
 // Somebody who stands on the links of this object and is not among those that leave. What was made on demand
 // leaves with those that demanded it.
-const DesiredObject* Reconciler::user_that_stays(const DesiredObject& entry,
-                                                 const std::set<ResourceId>& leaving) const {
-  const Resources resources = entry.compile();
+const desired::DesiredObject* Reconciler::user_that_stays(const desired::DesiredObject& entry,
+                                                          const std::set<ResourceId>& leaving) const {
+  const drivers::Resources resources = entry.compile();
   for (const LinkSpec& link : resources.links) {
     if (!link.owned) continue;
     for (const auto* user : desired_.users_of(link.where)) {
@@ -228,7 +228,7 @@ Result<ApplyOutcome> Reconciler::do_remove(const DeleteRequest& request) {
     }
     verdict.change.drop_sets.push_back(*request.set);
   }
-  for (const StoredSet& set : store_->sets()) {
+  for (const state::StoredSet& set : store_->sets()) {
     if (set.name == verdict.set) current = set.generation;
   }
   if (!request.object && !current && leaving.empty())
@@ -259,7 +259,7 @@ Result<ApplyOutcome> Reconciler::do_remove(const DeleteRequest& request) {
   return removed;
 }
 
-void Reconciler::want(Verdict& verdict, Declaration object) {
+void Reconciler::want(Verdict& verdict, desired::Declaration object) {
   const ResourceId id = object.id;
   verdict.candidate.put(object);
   verdict.scope.insert(id);
@@ -268,7 +268,7 @@ void Reconciler::want(Verdict& verdict, Declaration object) {
       verdict.scope.insert(attachment);
   }
   const auto known = std::find_if(verdict.put.begin(), verdict.put.end(),
-                                  [&](const Declaration& other) { return other.id == id; });
+                                  [&](const desired::Declaration& other) { return other.id == id; });
   if (known == verdict.put.end())
     verdict.put.push_back(std::move(object));
   else
@@ -276,7 +276,7 @@ void Reconciler::want(Verdict& verdict, Declaration object) {
 }
 
 void Reconciler::let_go(Verdict& verdict, const ResourceId& id) {
-  Declaration object = verdict.candidate.find(id)->object;
+  desired::Declaration object = verdict.candidate.find(id)->object;
   object.deleting = true;
   verdict.candidate.put(std::move(object));
   verdict.scope.insert(id);
@@ -292,7 +292,7 @@ void Reconciler::sync_implicit_vlans(Verdict& verdict) {
     const ResourceId id{Kind::vlan, name};
     const auto* entry = verdict.candidate.find(id);
     if (entry != nullptr && entry->object.implicit() && !entry->object.deleting) continue;
-    Declaration object;
+    desired::Declaration object;
     object.id = id;
     object.uid = entry != nullptr ? entry->object.uid : new_uid();
     object.generation = entry != nullptr ? entry->object.generation : 0;
@@ -322,10 +322,10 @@ Result<void> Reconciler::assign_addresses(Verdict& verdict) {
       networks.insert(entry->network->object.id.name);
   }
   for (const std::string& network : networks) {
-    auto allocations = allocate_addresses(verdict.candidate, network);
+    auto allocations = desired::allocate_addresses(verdict.candidate, network);
     if (!allocations) return allocations.error();
     for (auto& [id, addresses] : *allocations) {
-      Declaration object = verdict.candidate.find(id)->object;
+      desired::Declaration object = verdict.candidate.find(id)->object;
       object.allocations = std::move(addresses);
       want(verdict, std::move(object));
     }
@@ -349,9 +349,9 @@ void Reconciler::look_around(Verdict& verdict) {
 // Where an object had links and will have none: looked at until nothing of it is left there, namespaces that
 // nobody names any more included.
 void Reconciler::remember_places(Verdict& verdict) {
-  const auto places_of = [](const DesiredObject& entry) {
+  const auto places_of = [](const desired::DesiredObject& entry) {
     std::set<std::string> places;
-    const Resources resources = entry.compile();
+    const drivers::Resources resources = entry.compile();
     for (const LinkSpec& link : resources.links) {
       for (const std::string* place : {&link.where.netns, &link.delegate_netns}) {
         if (link.owned && !place->empty()) places.insert(*place);
@@ -359,19 +359,19 @@ void Reconciler::remember_places(Verdict& verdict) {
     }
     return places;
   };
-  for (const Declaration& object : verdict.put) {
+  for (const desired::Declaration& object : verdict.put) {
     const auto* before = desired_.find(object.id);
     if (before == nullptr) continue;
     const auto now = places_of(*verdict.candidate.find(object.id));
     for (const std::string& place : places_of(*before)) {
       if (!now.contains(place))
-        verdict.change.add_claims.push_back({object.uid, std::string(kPlaceClaim) + place});
+        verdict.change.add_claims.push_back({object.uid, std::string(desired::kPlaceClaim) + place});
     }
   }
 }
 
 // What differs from now on because another object was changed (an attachment's network) is no drift.
-void Reconciler::expect_change(const ResourceId& id, const DesiredState& candidate) {
+void Reconciler::expect_change(const ResourceId& id, const desired::DesiredState& candidate) {
   const auto* before = desired_.find(id);
   const auto* now = candidate.find(id);
   Tracked& tracked = tracked_[id];
@@ -381,7 +381,7 @@ void Reconciler::expect_change(const ResourceId& id, const DesiredState& candida
 
 // The one way in which what is wanted changes: tried on a copy, committed, and only then taken over.
 Result<ApplyOutcome> Reconciler::carry_out(Verdict verdict, bool dry_run) {
-  for (const Declaration& object : std::exchange(verdict.put, {})) want(verdict, object);
+  for (const desired::Declaration& object : std::exchange(verdict.put, {})) want(verdict, object);
   for (const ResourceId& id : verdict.removed) let_go(verdict, id);
   sync_implicit_vlans(verdict);
   if (auto assigned = assign_addresses(verdict); !assigned) return assigned.error();
@@ -396,21 +396,21 @@ Result<ApplyOutcome> Reconciler::carry_out(Verdict verdict, bool dry_run) {
   note(links_->watch(namespaces, observed_));
   ApplyOutcome outcome;
   outcome.objects = std::move(verdict.outcomes);
-  outcome.plan = plan(verdict.candidate, observed_, &scope);
+  outcome.plan = planning::plan(verdict.candidate, observed_, &scope);
   if (dry_run) {
     watch_namespaces();
     return outcome;
   }
 
-  std::map<ResourceId, const Declaration*> put;
-  for (const Declaration& object : verdict.put) {
+  std::map<ResourceId, const desired::Declaration*> put;
+  for (const desired::Declaration& object : verdict.put) {
     put.emplace(object.id, &object);
-    StoredObject stored;
+    state::StoredObject stored;
     stored.id = object.id;
     stored.set = object.set;
     stored.uid = object.uid;
     stored.spec = to_json(*object.spec).dump();
-    stored.allocations = text_of_allocations(object.allocations);
+    stored.allocations = desired::text_of_allocations(object.allocations);
     verdict.change.put_objects.push_back(std::move(stored));
   }
   verdict.change.mark_deleting = verdict.removed;
@@ -420,12 +420,12 @@ Result<ApplyOutcome> Reconciler::carry_out(Verdict verdict, bool dry_run) {
   if (!nothing) {
     save_events();  // in the order in which things happened
     const std::vector<Event> events = verdict.change.events;
-    const std::vector<Claim> claims = verdict.change.add_claims;
+    const std::vector<state::Claim> claims = verdict.change.add_claims;
     auto committed = store_->commit(std::move(verdict.change));
     if (!committed) return committed.error();
     for (const Event& event : events) log_.append(event);
-    for (const StoredObject& stored : *committed) {
-      Declaration object = *put.at(stored.id);
+    for (const state::StoredObject& stored : *committed) {
+      desired::Declaration object = *put.at(stored.id);
       object.generation = stored.generation;
       verdict.candidate.put(std::move(object));
       auto& tracked = tracked_[stored.id];
@@ -454,7 +454,7 @@ Result<ApplyOutcome> Reconciler::carry_out(Verdict verdict, bool dry_run) {
     const auto is_network = [](const ResourceId& id) { return id.kind == Kind::network; };
     if (on_networks_changed && std::any_of(scope.begin(), scope.end(), is_network)) on_networks_changed();
   }
-  for (const StoredSet& set : store_->sets()) {
+  for (const state::StoredSet& set : store_->sets()) {
     if (set.name == verdict.set) outcome.generation = set.generation;
   }
   return outcome;
@@ -476,7 +476,7 @@ Result<Description> Reconciler::do_describe(const ResourceId& id) {
     const LinkFact* fact = facts != nullptr ? facts->find(ifindex) : nullptr;
     return fact != nullptr ? fact->name : std::string{};
   };
-  const Resources resources = entry->compile();
+  const drivers::Resources resources = entry->compile();
   for (const LinkSpec& link : resources.links) {
     LinkReport report{link, std::nullopt, {}, {}};
     const OwnerTag mark{entry->object.uid, link.role};
@@ -509,7 +509,7 @@ Result<Description> Reconciler::do_describe(const ResourceId& id) {
     }
   }
   const std::set<ResourceId> scope = {id};
-  description.differences = plan(desired_, observed_, &scope).actions;
+  description.differences = planning::plan(desired_, observed_, &scope).actions;
   save_events();
   auto history = store_->history(id, kHistoryShown);
   if (!history) return history.error();
@@ -522,7 +522,7 @@ std::vector<SwitchView> Reconciler::do_switches() {
   for (SwitchReport& report : switches_->report(observed_)) {
     const auto* owner = desired_.find_uid(report.fact.uid);
     if (owner == nullptr) continue;  // an orphan: counted as such
-    const Resources resources = owner->compile();
+    const drivers::Resources resources = owner->compile();
     SwitchView view;
     view.network = report.network;
     view.set = owner->object.set;
@@ -562,7 +562,8 @@ std::vector<SwitchView> Reconciler::do_switches() {
   return views;
 }
 
-std::shared_ptr<const ObjectView> Reconciler::view_of(const DesiredObject& entry, Tracked& tracked) const {
+std::shared_ptr<const ObjectView> Reconciler::view_of(const desired::DesiredObject& entry,
+                                                      Tracked& tracked) const {
   if (tracked.view) return tracked.view;
   auto view = std::make_shared<ObjectView>();
   view->id = entry.object.id;
@@ -574,7 +575,7 @@ std::shared_ptr<const ObjectView> Reconciler::view_of(const DesiredObject& entry
   view->spec = entry.object.spec;
   view->status = tracked.status;
   view->allocations = entry.object.allocations;
-  const Resources resources = entry.compile();
+  const drivers::Resources resources = entry.compile();
   for (const LinkSpec& link : resources.links) {
     if (link.owned) view->links.push_back(link.where);
   }
@@ -588,13 +589,13 @@ std::shared_ptr<const Snapshot> Reconciler::do_snapshot() {
   snapshot->objects.reserve(desired_.entries().size());
   for (const auto& [id, entry] : desired_.entries())
     snapshot->objects.push_back(view_of(*entry, tracked_[id]));
-  for (const StoredSet& set : store_->sets())
+  for (const state::StoredSet& set : store_->sets())
     snapshot->sets.push_back({set.name, set.generation, set.applied});
   std::sort(snapshot->sets.begin(), snapshot->sets.end(),
             [](const SetView& a, const SetView& b) { return a.name < b.name; });
   snapshot->counters = counters_;
   snapshot->counters["netlink_writes_total"] = links_->writes();
-  snapshot->orphans = count_orphans(desired_, observed_);
+  snapshot->orphans = planning::count_orphans(desired_, observed_);
   snapshot->ready = started_ && observed_.complete;
   snapshot->converged = is_converged(std::nullopt, 0);
   snapshot->store_notice = store_notice_;
@@ -602,4 +603,4 @@ std::shared_ptr<const Snapshot> Reconciler::do_snapshot() {
   return snapshot;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::reconcile

@@ -8,13 +8,13 @@
 #include "agent/reconcile/reconciler.h"
 #include "state/store.h"
 
-namespace lanwright {
+namespace lanwright::reconcile {
 
 struct Reconciler::Verdict {
-  DesiredState candidate;
-  StoreChange change;
+  desired::DesiredState candidate;
+  state::StoreChange change;
   std::string set;
-  std::vector<Declaration> put;
+  std::vector<desired::Declaration> put;
   std::vector<ResourceId> removed;
   std::vector<ObjectOutcome> outcomes;
   std::set<ResourceId> scope;  // what it concerns
@@ -22,4 +22,4 @@ struct Reconciler::Verdict {
 
 ObjectUid new_uid();  // random
 
-}  // namespace lanwright
+}  // namespace lanwright::reconcile

@@ -17,7 +17,7 @@
 #include <system_error>
 #include <utility>
 
-namespace lanwright {
+namespace lanwright::client {
 namespace {
 
 using Json = nlohmann::json;
@@ -313,4 +313,4 @@ bool EventStreamParser::feed(std::string_view piece, const std::function<bool(st
   return true;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::client

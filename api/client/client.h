@@ -15,7 +15,7 @@
 
 #include "model/base/result.h"
 
-namespace lanwright {
+namespace lanwright::client {
 
 // Why a request did not succeed.
 struct ClientError {
@@ -84,4 +84,4 @@ class EventStreamParser {
   bool after_cr_ = false;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::client

@@ -15,14 +15,11 @@
 #include "model/base/names.h"
 #include "model/base/utf8.h"
 
-namespace lanwright {
+namespace lanwright::docker {
 namespace {
 
-using docker::Call;
-using docker::CallRow;
-using docker::Subsystem;
-using rest::Connection;
-using rest::Response;
+using http::Connection;
+using http::Response;
 using std::filesystem::path;
 
 constexpr const char* kContentType = "application/vnd.docker.plugins.v1.2+json";
@@ -33,7 +30,7 @@ constexpr const char* kElsewhere =
 constexpr std::array kSubsystems{docker::network_driver, docker::ipam_driver};
 
 Response answered(int status, const Json& json) {
-  return {.status = status, .content_type = kContentType, .body = rest::text_of(json) + "\n"};
+  return {.status = status, .content_type = kContentType, .body = http::text_of(json) + "\n"};
 }
 
 // Docker shows it as it is, behind the name of the call.
@@ -108,9 +105,9 @@ Result<void> make_directory(const path& directory) {
   return elsewhere(error_from_errno(failed.value(), "make the directory", directory.string()));
 }
 
-Result<std::vector<rest::UnixListener>> listen_at(const PluginServerOptions& options) {
+Result<std::vector<http::UnixListener>> listen_at(const PluginServerOptions& options) {
   if (auto made = make_directory(options.directory); !made) return made.error();
-  std::vector<rest::UnixListener> sockets;
+  std::vector<http::UnixListener> sockets;
   for (const auto& [name, driver] : options.sockets) {
     if (!is_object_name(name))
       return Error{ErrorKind::invalid,
@@ -119,15 +116,15 @@ Result<std::vector<rest::UnixListener>> listen_at(const PluginServerOptions& opt
                    0,
                    "it is no name for a plugin",
                    "use 1 to 63 of A-Z, a-z, 0-9, `.`, `_` and `-`"};
-    auto socket = rest::UnixListener::listen(options.directory / (name + ".sock"), "", 0600);
+    auto socket = http::UnixListener::listen(options.directory / (name + ".sock"), "", 0600);
     if (!socket) return elsewhere(socket.error());
     sockets.push_back(*std::move(socket));
   }
   return sockets;
 }
 
-rest::AcceptorOptions acceptor_options(const PluginServerOptions& options) {
-  rest::AcceptorOptions out;
+http::AcceptorOptions acceptor_options(const PluginServerOptions& options) {
+  http::AcceptorOptions out;
   out.workers = options.threads;
   out.limits.body = options.body_limit;
   out.patience = options.patience;
@@ -146,27 +143,27 @@ struct PluginServer::Impl {
   };
 
   // In this order: what is last is stopped first.
-  std::vector<rest::UnixListener> sockets;
+  std::vector<http::UnixListener> sockets;
   DockerApi& agent;
   const Grammar& grammar;
   std::chrono::milliseconds call_limit;
   std::vector<Name> names;  // as the sockets
-  std::optional<rest::Acceptor> acceptor;
+  std::optional<http::Acceptor> acceptor;
 
-  Impl(std::vector<rest::UnixListener> listening, DockerApi& port, const Grammar& drivers,
+  Impl(std::vector<http::UnixListener> listening, DockerApi& port, const Grammar& drivers,
        const PluginServerOptions& options)
       : sockets(std::move(listening)), agent(port), grammar(drivers), call_limit(options.call_limit) {
     for (const auto& [name, driver] : options.sockets) names.push_back({name, driver});
     std::vector<int> descriptors;
-    for (const rest::UnixListener& socket : sockets) descriptors.push_back(socket.descriptor());
+    for (const http::UnixListener& socket : sockets) descriptors.push_back(socket.descriptor());
     acceptor.emplace(std::move(descriptors), acceptor_options(options), [this](Connection& connection) {
-      return rest::serve_all(connection, [this](Connection& each) { return respond(each); });
+      return http::serve_all(connection, [this](Connection& each) { return respond(each); });
     });
   }
 
   Response respond(Connection& connection) {
     try {
-      const rest::HttpError& refusal = connection.refusal();
+      const http::HttpError& refusal = connection.refusal();
       return refusal.detail.empty() ? route(connection) : refused(refusal.status, refusal.detail);
     } catch (const std::exception& exception) {
       return refused(500, std::string("this is a defect of the agent, report it: ") + exception.what());
@@ -174,7 +171,7 @@ struct PluginServer::Impl {
   }
 
   Response route(Connection& connection) {
-    const rest::RequestHead& head = connection.head();
+    const http::RequestHead& head = connection.head();
     const bool activates = head.target_path == "/Plugin.Activate";
     const auto target = find_call(head.target_path);
     if (!activates && !target) return refused(404, "there is no call " + head.target_path);
@@ -227,4 +224,4 @@ void PluginServer::stop() {
   impl_->sockets.clear();
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::docker

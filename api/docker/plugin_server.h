@@ -12,7 +12,7 @@
 #include "model/base/result.h"
 #include "model/format/grammar.h"
 
-namespace lanwright {
+namespace lanwright::docker {
 
 struct PluginServerOptions {
   std::filesystem::path directory;             // made with mode 0755 when it is missing
@@ -42,4 +42,4 @@ class PluginServer {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::docker

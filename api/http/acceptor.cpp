@@ -9,18 +9,18 @@
 #include <system_error>
 #include <utility>
 
-namespace lanwright::rest {
+namespace lanwright::http {
 namespace {
 
 using std::chrono::steady_clock;
 
-Descriptor make_eventfd() {
+os::Descriptor make_eventfd() {
   const int number = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (number < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
-  return Descriptor(number);
+  return os::Descriptor(number);
 }
 
-void signal(const Descriptor& event) {
+void signal(const os::Descriptor& event) {
   // Fails only when it is signalled 2^64-1 times already.
   static_cast<void>(::eventfd_write(event.get(), 1));
 }
@@ -113,7 +113,7 @@ void Acceptor::drop_expired() {
 
 void Acceptor::accept_some(std::size_t listener) {
   while (open_ < options_.connections) {
-    Descriptor socket(::accept4(listeners_[listener], nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    os::Descriptor socket(::accept4(listeners_[listener], nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       // Out of descriptors or memory: the client stays in the queue, and is asked for again a little later.
@@ -161,4 +161,4 @@ void Acceptor::work(const std::shared_ptr<Connection>& connection) {
   wake();
 }
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "api/http/connection.h"
-#include "api/http/descriptor.h"
+#include "reconcilers/os/descriptor.h"
 
-namespace lanwright::rest {
+namespace lanwright::http {
 
 struct AcceptorOptions {
   std::size_t workers = 8;
@@ -60,8 +60,8 @@ class Acceptor {
   const std::vector<int> listeners_;
   const AcceptorOptions options_;
   const Serve serve_;
-  Descriptor stop_;
-  Descriptor wake_;
+  os::Descriptor stop_;
+  os::Descriptor wake_;
 
   // Of the accepting thread.
   std::list<Idle> idle_;  // oldest first
@@ -77,4 +77,4 @@ class Acceptor {
   std::thread thread_;
 };
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

@@ -5,7 +5,7 @@
 #include <memory>
 #include <mutex>
 
-namespace lanwright::rest {
+namespace lanwright::http {
 
 class ConcurrencyLimit {
  public:
@@ -36,4 +36,4 @@ class ConcurrencyLimit {
   std::size_t inside_ = 0;
 };
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

@@ -11,7 +11,7 @@
 
 #include "api/http/unix_listener.h"
 
-namespace lanwright::rest {
+namespace lanwright::http {
 namespace {
 
 constexpr std::size_t kPiece = 64U << 10U;
@@ -25,7 +25,7 @@ int milliseconds_until(SteadyTime end) {
 
 }  // namespace
 
-Connection::Connection(Descriptor socket, int stop, const HeadLimits& limits,
+Connection::Connection(os::Descriptor socket, int stop, const HeadLimits& limits,
                        std::chrono::milliseconds patience, std::size_t listener)
     : socket_(std::move(socket)),
       stop_(stop),
@@ -67,7 +67,7 @@ Connection::Intake Connection::refuse(HttpError refusal) {
 }
 
 Connection::Intake Connection::accept_head(std::size_t size) {
-  auto read = rest::read_head(std::string_view(buffer_).substr(0, size), limits_);
+  auto read = http::read_head(std::string_view(buffer_).substr(0, size), limits_);
   buffer_.erase(0, size);
   if (auto* refusal = std::get_if<HttpError>(&read)) return refuse(std::move(*refusal));
   head_ = std::move(std::get<RequestHead>(read));
@@ -181,4 +181,4 @@ void Connection::get_local_ip_and_port(std::string& ip, int& port) const {
   port = -1;
 }
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

@@ -10,11 +10,11 @@
 #include <optional>
 #include <string>
 
-#include "api/http/descriptor.h"
 #include "api/http/head.h"
 #include "model/status.h"
+#include "reconcilers/os/descriptor.h"
 
-namespace lanwright::rest {
+namespace lanwright::http {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
@@ -30,7 +30,7 @@ class Connection final : public httplib::Stream {
   // `socket` is non-blocking. `stop` becomes readable when the server stops: every wait ends then. `patience`
   // is how long a client may be silent in the middle of something. `listener` says by which of several
   // sockets it came.
-  Connection(Descriptor socket, int stop, const HeadLimits& limits, std::chrono::milliseconds patience,
+  Connection(os::Descriptor socket, int stop, const HeadLimits& limits, std::chrono::milliseconds patience,
              std::size_t listener);
 
   int descriptor() const { return socket_.get(); }
@@ -78,7 +78,7 @@ class Connection final : public httplib::Stream {
   Intake accept_head(std::size_t size);
   bool send_all(std::string_view text);
 
-  Descriptor socket_;
+  os::Descriptor socket_;
   int stop_;
   HeadLimits limits_;
   std::chrono::milliseconds patience_;
@@ -93,4 +93,4 @@ class Connection final : public httplib::Stream {
   bool broken_ = false;
 };
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

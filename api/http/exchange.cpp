@@ -6,7 +6,7 @@
 
 #include "api/http/problem.h"
 
-namespace lanwright::rest {
+namespace lanwright::http {
 namespace {
 
 // No answer is ever cut in two by what it quotes.
@@ -89,4 +89,4 @@ bool serve_all(Connection& connection, const HttpExchange::Responder& responder)
   return !connection.has_buffered();
 }
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

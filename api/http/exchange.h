@@ -8,7 +8,7 @@
 #include "api/http/connection.h"
 #include "api/http/response.h"
 
-namespace lanwright::rest {
+namespace lanwright::http {
 
 class HttpExchange final : private httplib::Server {
  public:
@@ -30,4 +30,4 @@ class HttpExchange final : private httplib::Server {
 // Serves every request that has arrived. Whether the connection may go back to being idle.
 bool serve_all(Connection& connection, const HttpExchange::Responder& responder);
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

@@ -4,7 +4,7 @@
 #include <array>
 #include <charconv>
 
-namespace lanwright::rest {
+namespace lanwright::http {
 namespace {
 
 constexpr std::string_view kUnreserved =
@@ -286,4 +286,4 @@ std::string percent_encoded(std::string_view text) {
   return out;
 }
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

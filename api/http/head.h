@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-namespace lanwright::rest {
+namespace lanwright::http {
 
 struct HeadLimits {
   std::size_t bytes = 64U << 10U;  // of the head
@@ -54,4 +54,4 @@ std::variant<RequestHead, HttpError> read_head(std::string_view head, const Head
 std::optional<std::string> percent_decoded(std::string_view text);
 std::string percent_encoded(std::string_view text);
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace lanwright::rest {
+namespace lanwright::http {
 namespace {
 
 const char* title_of(ErrorKind kind) {
@@ -135,4 +135,4 @@ Response not_found(const std::string& detail, const std::string& hint) {
                 details(name_of(ErrorKind::not_found), title_of(ErrorKind::not_found), 404, detail, hint));
 }
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

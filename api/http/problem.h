@@ -8,7 +8,7 @@
 #include "model/base/result.h"
 #include "model/format/set_reader.h"
 
-namespace lanwright::rest {
+namespace lanwright::http {
 
 // 4xx or 5xx by the kind of error.
 int status_of(ErrorKind kind);
@@ -22,4 +22,4 @@ Response problem(const HttpError& refusal);
 Response invalid(const std::string& detail, const std::string& hint = {});
 Response not_found(const std::string& detail, const std::string& hint = {});
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

@@ -9,7 +9,7 @@
 
 #include "model/format/json.h"
 
-namespace lanwright::rest {
+namespace lanwright::http {
 
 class Connection;
 
@@ -37,4 +37,4 @@ inline Response json_answer(const Json& json) {
   return {.body = text_of(json) + "\n"};
 }
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

@@ -12,7 +12,7 @@
 #include <optional>
 #include <utility>
 
-namespace lanwright::rest {
+namespace lanwright::http {
 namespace {
 
 constexpr const char* kTried = "listen on";
@@ -67,7 +67,7 @@ Result<void> make_way(const std::string& path) {
                  .words = "something that is not a socket is there",
                  .hint = "move it away or choose another path"};
   }
-  const Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const os::Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe) return failure(errno, path, "");
   const sockaddr_un address = address_of(path);
   const int failed = ::connect(probe.get(), generic(address), sizeof address);
@@ -110,7 +110,7 @@ std::string give_to_group(const std::string& path, const std::string& group) {
 
 }  // namespace
 
-UnixListener::UnixListener(Descriptor descriptor, std::filesystem::path path)
+UnixListener::UnixListener(os::Descriptor descriptor, std::filesystem::path path)
     : descriptor_(std::move(descriptor)), path_(std::move(path)) {
   struct stat status {};
   if (::lstat(path_.c_str(), &status) == 0) {
@@ -143,7 +143,7 @@ Result<UnixListener> UnixListener::listen(const std::filesystem::path& path, con
   const std::string name = path.string();
   if (auto wrong = wrong_path(name)) return *std::move(wrong);
   if (auto made = make_way(name); !made) return made.error();
-  Descriptor descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  os::Descriptor descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!descriptor) return failure(errno, name, "");
   // bind(2) gives the file the socket's own mode, less the umask: so it is narrow from its first moment,
   // without touching the umask, which other threads share.
@@ -168,4 +168,4 @@ Peer peer_of(int descriptor) {
   return {.pid = credentials.pid, .uid = credentials.uid, .gid = credentials.gid};
 }
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

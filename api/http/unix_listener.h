@@ -6,11 +6,11 @@
 #include <filesystem>
 #include <string>
 
-#include "api/http/descriptor.h"
 #include "model/base/result.h"
 #include "model/status.h"
+#include "reconcilers/os/descriptor.h"
 
-namespace lanwright::rest {
+namespace lanwright::http {
 
 // A listening socket and its file. The file is removed with it, unless somebody put another one in its place.
 class UnixListener {
@@ -33,8 +33,8 @@ class UnixListener {
   const std::string& notice() const { return notice_; }
 
  private:
-  UnixListener(Descriptor descriptor, std::filesystem::path path);
-  Descriptor descriptor_;
+  UnixListener(os::Descriptor descriptor, std::filesystem::path path);
+  os::Descriptor descriptor_;
   std::filesystem::path path_;
   dev_t device_ = 0;
   ino_t inode_ = 0;
@@ -44,4 +44,4 @@ class UnixListener {
 // Who is at the other end, as the kernel remembers it from connect(2) (unix(7), SO_PEERCRED).
 Peer peer_of(int descriptor);
 
-}  // namespace lanwright::rest
+}  // namespace lanwright::http

@@ -23,7 +23,7 @@ bool collect(Capture& capture, std::string& out) {
 
 }  // namespace
 
-void stream_capture(Capture& capture, const Connection& connection, const Write& write) {
+void stream_capture(Capture& capture, const http::Connection& connection, const http::Write& write) {
   std::string records = pcap_header();  // at once, so that the reader knows that it has begun
   for (;;) {
     const bool goes_on = collect(capture, records);

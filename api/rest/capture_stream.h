@@ -8,6 +8,6 @@
 namespace lanwright::rest {
 
 // Writes every packet as it comes. Returns when the client is gone, the server stops or the capture ends.
-void stream_capture(Capture& capture, const Connection& connection, const Write& write);
+void stream_capture(Capture& capture, const http::Connection& connection, const http::Write& write);
 
 }  // namespace lanwright::rest

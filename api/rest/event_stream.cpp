@@ -20,10 +20,10 @@ std::string word(std::string text) {
 std::string frame_of(const Event& event) {
   // JSON has no line feeds of its own, so that one line of data is enough.
   return "id: " + std::to_string(event.id) + "\nevent: " + word(event.type) +
-         "\ndata: " + text_of(to_json(event)) + "\n\n";
+         "\ndata: " + http::text_of(to_json(event)) + "\n\n";
 }
 
-bool wait_in_turns(const Connection& connection, Deadline deadline,
+bool wait_in_turns(const http::Connection& connection, Deadline deadline,
                    const std::function<bool(Deadline)>& wait) {
   for (;;) {
     const Deadline turn = std::min(deadline, steady_clock::now() + kTurn);
@@ -33,8 +33,8 @@ bool wait_in_turns(const Connection& connection, Deadline deadline,
   }
 }
 
-void stream_events(AgentApi& agent, const Connection& connection, const std::vector<Event>& first,
-                   std::uint64_t after, std::chrono::milliseconds heartbeat, const Write& write) {
+void stream_events(AgentApi& agent, const http::Connection& connection, const std::vector<Event>& first,
+                   std::uint64_t after, std::chrono::milliseconds heartbeat, const http::Write& write) {
   if (!write("retry: 1000\n\n")) return;
   std::vector<Event> events = first;
   for (;;) {

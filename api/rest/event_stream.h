@@ -17,13 +17,13 @@ std::string frame_of(const Event& event);
 
 // Writes `first`, then every event with an id above `after` as it happens, and a comment whenever nothing was
 // written for `heartbeat`. Returns when the client is gone or the server stops.
-void stream_events(AgentApi& agent, const Connection& connection, const std::vector<Event>& first,
-                   std::uint64_t after, std::chrono::milliseconds heartbeat, const Write& write);
+void stream_events(AgentApi& agent, const http::Connection& connection, const std::vector<Event>& first,
+                   std::uint64_t after, std::chrono::milliseconds heartbeat, const http::Write& write);
 
 // Calls `wait` with deadlines so near that the end of the client or of the server is seen in time, until it
 // answers true or `deadline` is there. The agent is waited for, and the connection at the same time, but they
 // cannot wake the same thread.
-bool wait_in_turns(const Connection& connection, Deadline deadline,
+bool wait_in_turns(const http::Connection& connection, Deadline deadline,
                    const std::function<bool(Deadline)>& wait);
 
 }  // namespace lanwright::rest

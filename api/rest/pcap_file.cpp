@@ -3,7 +3,7 @@
 #include <array>
 #include <cstring>
 
-namespace lanwright {
+namespace lanwright::rest {
 namespace {
 
 constexpr std::uint32_t kMagic = 0xa1b2c3d4;  // microseconds
@@ -78,4 +78,4 @@ bool PcapCutter::feed(std::string_view piece, const std::function<bool(std::stri
   return goes_on && fault_.empty();
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::rest

@@ -10,7 +10,7 @@
 
 #include "api/rest/capture.h"
 
-namespace lanwright {
+namespace lanwright::rest {
 
 inline constexpr const char* kPcapType = "application/vnd.tcpdump.pcap";  // of the IANA registry
 inline constexpr std::uint32_t kSnapLength = 262'144;  // bytes of a packet at most; as tcpdump has it
@@ -37,4 +37,4 @@ class PcapCutter {
   std::uint64_t records_ = 0;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::rest

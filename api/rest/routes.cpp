@@ -44,28 +44,28 @@ std::optional<std::uint64_t> quoted_number(std::string_view text) {
 // What If-Match and If-None-Match say of the generation.
 struct Precondition {
   std::optional<std::uint64_t> generation;
-  std::optional<Response> mistake;
+  std::optional<http::Response> mistake;
 };
 
-Precondition precondition_of(const RequestHead& head, bool may_be_new) {
+Precondition precondition_of(const http::RequestHead& head, bool may_be_new) {
   const std::string& match = head.field("if-match");
   const std::string& none_match = head.field("if-none-match");
   Precondition precondition;
   if (!match.empty() && !none_match.empty()) {
-    precondition.mistake = invalid("If-Match and If-None-Match exclude each other");
+    precondition.mistake = http::invalid("If-Match and If-None-Match exclude each other");
   } else if (!none_match.empty()) {
     if (none_match == "*" && may_be_new) {
       precondition.generation = 0;
     } else {
-      precondition.mistake = invalid(
+      precondition.mistake = http::invalid(
           "If-None-Match is `" + none_match + "`",
           may_be_new ? "only * is understood: the set must not exist yet" : "use If-Match with a generation");
     }
   } else if (!match.empty()) {
     precondition.generation = quoted_number(match);
     if (!precondition.generation)
-      precondition.mistake =
-          invalid("If-Match is `" + match + "`", "give one generation in quotes, as ETag has it: \"7\"");
+      precondition.mistake = http::invalid("If-Match is `" + match + "`",
+                                           "give one generation in quotes, as ETag has it: \"7\"");
   }
   return precondition;
 }
@@ -88,7 +88,7 @@ std::string link_to(const Call& call, std::uint64_t offset) {
   char separator = '?';
   for (const auto& [name, value] : call.head.query) {
     if (name == "offset") continue;
-    target += separator + percent_encoded(name) + '=' + percent_encoded(value);
+    target += separator + http::percent_encoded(name) + '=' + http::percent_encoded(value);
     separator = '&';
   }
   return target + separator + "offset=" + std::to_string(offset);
@@ -96,13 +96,13 @@ std::string link_to(const Call& call, std::uint64_t offset) {
 
 // Cuts a page out of what `make` gives for each of `count` things.
 template <class Make>
-Response page_of(const Call& call, std::size_t count, Make&& make) {
+http::Response page_of(const Call& call, std::size_t count, Make&& make) {
   const std::uint64_t offset = std::min<std::uint64_t>(call.parameters.count("offset").value_or(0), count);
   const std::uint64_t left = count - offset;
   const std::uint64_t size = std::min<std::uint64_t>(call.parameters.count("limit").value_or(left), left);
   Json list = Json::array();
   for (std::uint64_t i = offset; i < offset + size; ++i) list.push_back(make(i));
-  Response answer = json_answer(list);
+  http::Response answer = http::json_answer(list);
   answer.headers.emplace_back("X-Total-Count", std::to_string(count));
   if (size < left)
     answer.headers.emplace_back("Link", '<' + link_to(call, offset + size) + ">; rel=\"next\"");
@@ -134,33 +134,34 @@ std::optional<std::string> match(const Route& route, const std::vector<std::stri
   return name;
 }
 
-Response wrong_method(const std::string& method, const std::set<std::string>& allowed) {
+http::Response wrong_method(const std::string& method, const std::set<std::string>& allowed) {
   std::string list;
   for (const std::string& each : allowed) list += (list.empty() ? "" : ", ") + each;
-  Response answer = problem(HttpError{.status = 405,
-                                      .detail = "the method " + method + " does not fit this path",
-                                      .hint = "allowed here: " + list});
+  http::Response answer =
+      http::problem(http::HttpError{.status = 405,
+                                    .detail = "the method " + method + " does not fit this path",
+                                    .hint = "allowed here: " + list});
   answer.headers.emplace_back("Allow", list);
   return answer;
 }
 
-Response busy(std::string detail) {
-  Response answer =
-      problem(HttpError{.status = 503, .detail = std::move(detail), .hint = "try again in a moment"});
+http::Response busy(std::string detail) {
+  http::Response answer = http::problem(
+      http::HttpError{.status = 503, .detail = std::move(detail), .hint = "try again in a moment"});
   answer.headers.emplace_back("Retry-After", "1");
   return answer;
 }
 
-Response too_many_waiting() {
+http::Response too_many_waiting() {
   return busy("as many requests as this server lets wait are waiting already");
 }
 
-Response no_such(const ResourceId& id) {
-  return not_found("there is no " + id.text(), "see: lanwright get " + std::string(plural_of(id.kind)));
+http::Response no_such(const ResourceId& id) {
+  return http::not_found("there is no " + id.text(), "see: lanwright get " + std::string(plural_of(id.kind)));
 }
 
-Response no_set(const std::string& name) {
-  return not_found("there is no set " + name, "see: lanwright get sets");
+http::Response no_set(const std::string& name) {
+  return http::not_found("there is no set " + name, "see: lanwright get sets");
 }
 
 const SetState* find(const std::vector<SetState>& sets, const std::string& name) {
@@ -186,27 +187,27 @@ SetSpec declared_by(const Snapshot& snapshot, const std::string& name) {
 
 struct ReadBody {
   SetSpec set;
-  std::optional<Response> mistake;
+  std::optional<http::Response> mistake;
 };
 
 ReadBody read_body(const Call& call, const Grammar& grammar) {
   ReadBody read;
   if (call.body.empty()) {
     read.mistake =
-        invalid("the body is empty", "send a set as YAML or JSON, for curl with --data-binary @FILE");
+        http::invalid("the body is empty", "send a set as YAML or JSON, for curl with --data-binary @FILE");
     return read;
   }
   ReadOutcome outcome = read_set(call.body, call.parameters.text("file").value_or("body"), grammar);
   if (!outcome.ok()) {
-    read.mistake = problem(outcome);
+    read.mistake = http::problem(outcome);
   } else {
     read.set = std::move(outcome.set);
   }
   return read;
 }
 
-Response probe(bool fine, const char* name, const char* otherwise) {
-  if (fine) return json_answer({{name, true}});
+http::Response probe(bool fine, const char* name, const char* otherwise) {
+  if (fine) return http::json_answer({{name, true}});
   return busy(otherwise);
 }
 
@@ -279,24 +280,24 @@ const std::vector<Route>& Routes::table() {
   return kTable;
 }
 
-Response Routes::respond(Connection& connection) {
-  Response answer;
+http::Response Routes::respond(http::Connection& connection) {
+  http::Response answer;
   try {
-    answer = connection.refusal().detail.empty() ? route(connection) : problem(connection.refusal());
+    answer = connection.refusal().detail.empty() ? route(connection) : http::problem(connection.refusal());
   } catch (const std::exception& exception) {
-    answer = problem(Error{.kind = ErrorKind::internal,
-                           .tried = "answer the request",
-                           .object = {},
-                           .words = exception.what(),
-                           .hint = "this is a defect of the agent: report it"});
+    answer = http::problem(Error{.kind = ErrorKind::internal,
+                                 .tried = "answer the request",
+                                 .object = {},
+                                 .words = exception.what(),
+                                 .hint = "this is a defect of the agent: report it"});
   }
   const std::lock_guard lock(mutex_);
   ++answers_[answer.status];
   return answer;
 }
 
-Response Routes::route(Connection& connection) {
-  const RequestHead& head = connection.head();
+http::Response Routes::route(http::Connection& connection) {
+  const http::RequestHead& head = connection.head();
   const std::string method = head.method == "HEAD" ? "GET" : head.method;
   std::set<std::string> allowed;
   for (const Route& route : table()) {
@@ -307,19 +308,20 @@ Response Routes::route(Connection& connection) {
     if (route.method == "GET") allowed.emplace("HEAD");
   }
   if (!allowed.empty()) return wrong_method(head.method, allowed);
-  return problem(HttpError{.status = 404,
-                           .detail = "there is nothing at " + head.target_path,
-                           .hint = "the paths are listed in /openapi.json"});
+  return http::problem(http::HttpError{.status = 404,
+                                       .detail = "there is nothing at " + head.target_path,
+                                       .hint = "the paths are listed in /openapi.json"});
 }
 
-Response Routes::serve(const Route& route, Connection& connection, std::string name) {
-  const RequestHead& head = connection.head();
+http::Response Routes::serve(const Route& route, http::Connection& connection, std::string name) {
+  const http::RequestHead& head = connection.head();
   auto read = Parameters::read(head.query, route.parameters, grammar_);
-  if (auto* mistake = std::get_if<Parameters::Mistake>(&read)) return invalid(mistake->what, mistake->hint);
+  if (auto* mistake = std::get_if<Parameters::Mistake>(&read))
+    return http::invalid(mistake->what, mistake->hint);
   if (route.takes_body && !head.content_length) {
-    return problem(HttpError{.status = 411,
-                             .detail = "there is no Content-Length",
-                             .hint = "send the set as the body of the request"});
+    return http::problem(http::HttpError{.status = 411,
+                                         .detail = "there is no Content-Length",
+                                         .hint = "send the set as the body of the request"});
   }
   Call call{.connection = connection,
             .head = head,
@@ -329,7 +331,7 @@ Response Routes::serve(const Route& route, Connection& connection, std::string n
   if (route.takes_body) {
     if (auto refusal = connection.read_body(call.body)) {
       connection.make_last();
-      return problem(*refusal);
+      return http::problem(*refusal);
     }
   }
   return (this->*route.handler)(call);
@@ -339,7 +341,7 @@ Result<std::shared_ptr<const Snapshot>> Routes::snapshot() {
   return agent_.snapshot(soon());
 }
 
-bool Routes::may_wait(const Call& call, std::string_view parameter, ConcurrencyLimit::Pass& pass) {
+bool Routes::may_wait(const Call& call, std::string_view parameter, http::ConcurrencyLimit::Pass& pass) {
   if (!call.parameters.has(parameter)) return true;
   pass = waiting_.enter();
   return pass != nullptr;
@@ -353,44 +355,44 @@ bool Routes::wait_converged(const Call& call, const std::optional<std::string>& 
 
 // ---- sets
 
-Response Routes::list_sets(Call& call) {
+http::Response Routes::list_sets(Call& call) {
   const auto seen = snapshot();
-  if (!seen) return problem(seen.error());
+  if (!seen) return http::problem(seen.error());
   std::vector<SetState> sets = sets_of(**seen);
   if (const auto name = call.parameters.text("set"))
     std::erase_if(sets, [&](const SetState& set) { return set.view.name != *name; });
   return page_of(call, sets.size(), [&](std::size_t i) { return set_json(sets[i]); });
 }
 
-Response Routes::get_set(Call& call) {
-  ConcurrencyLimit::Pass pass;
+http::Response Routes::get_set(Call& call) {
+  http::ConcurrencyLimit::Pass pass;
   if (!may_wait(call, "wait", pass)) return too_many_waiting();
   auto seen = snapshot();
-  if (!seen) return problem(seen.error());
+  if (!seen) return http::problem(seen.error());
   const auto before = sets_of(**seen);
   const SetState* set = find(before, call.name);
   if (set == nullptr) return no_set(call.name);
   const auto time = call.parameters.duration("wait");
   if (!time) {
-    Response answer = json_answer(set_json(*set));
+    http::Response answer = http::json_answer(set_json(*set));
     answer.headers.push_back(etag(set->view.generation));
     return answer;
   }
   const std::uint64_t generation = call.parameters.count("generation").value_or(set->view.generation);
   const bool converged = wait_converged(call, call.name, generation, *time);
   seen = snapshot();
-  if (!seen) return problem(seen.error());
+  if (!seen) return http::problem(seen.error());
   const auto after = sets_of(**seen);
   const SetState* now = find(after, call.name);
   if (now == nullptr) return no_set(call.name);
   SetState told = *now;
   told.converged = converged;
-  Response answer = json_answer(set_json(told));
+  http::Response answer = http::json_answer(set_json(told));
   answer.headers.push_back(etag(told.view.generation));
   return answer;
 }
 
-Response Routes::delete_set(Call& call) {
+http::Response Routes::delete_set(Call& call) {
   DeleteRequest request;
   request.set = call.name;
   return remove(call, std::move(request), call.name);
@@ -398,9 +400,9 @@ Response Routes::delete_set(Call& call) {
 
 // ---- objects
 
-Response Routes::list(const Call& call, Kind kind) {
+http::Response Routes::list(const Call& call, Kind kind) {
   const auto seen = snapshot();
-  if (!seen) return problem(seen.error());
+  if (!seen) return http::problem(seen.error());
   std::vector<Json> found;
   for (const auto& object : (*seen)->objects) {
     if (object->id.kind != kind) continue;
@@ -411,36 +413,36 @@ Response Routes::list(const Call& call, Kind kind) {
 }
 
 template <Kind kind>
-Response Routes::list_objects(Call& call) {
+http::Response Routes::list_objects(Call& call) {
   return list(call, kind);
 }
 
 template <Kind kind>
-Response Routes::get_object(Call& call) {
+http::Response Routes::get_object(Call& call) {
   const ResourceId id{kind, call.name};
   const auto seen = snapshot();
-  if (!seen) return problem(seen.error());
+  if (!seen) return http::problem(seen.error());
   const ObjectView* object = rest::find(**seen, id);
   if (object == nullptr) return no_such(id);
-  Response answer = json_answer(object_json(*object, **seen));
+  http::Response answer = http::json_answer(object_json(*object, **seen));
   answer.headers.push_back(etag(object->generation));
   return answer;
 }
 
 template <Kind kind>
-Response Routes::describe_object(Call& call) {
+http::Response Routes::describe_object(Call& call) {
   const auto description = agent_.describe({kind, call.name}, soon());
-  if (!description) return problem(description.error());
+  if (!description) return http::problem(description.error());
   const auto seen = snapshot();
-  if (!seen) return problem(seen.error());
-  return json_answer(description_json(*description, **seen));
+  if (!seen) return http::problem(seen.error());
+  return http::json_answer(description_json(*description, **seen));
 }
 
 template <Kind kind>
-Response Routes::delete_object(Call& call) {
+http::Response Routes::delete_object(Call& call) {
   const ResourceId id{kind, call.name};
   const auto seen = snapshot();
-  if (!seen) return problem(seen.error());
+  if (!seen) return http::problem(seen.error());
   const ObjectView* object = rest::find(**seen, id);
   if (object == nullptr) return no_such(id);
   DeleteRequest request;
@@ -448,67 +450,67 @@ Response Routes::delete_object(Call& call) {
   return remove(call, std::move(request), object->set);
 }
 
-Response Routes::capture_network(Call& call) {
+http::Response Routes::capture_network(Call& call) {
   const auto network = agent_.describe({Kind::network, call.name}, soon());
-  if (!network) return problem(network.error());
-  const ConcurrencyLimit::Pass pass = captures_.enter();
+  if (!network) return http::problem(network.error());
+  const http::ConcurrencyLimit::Pass pass = captures_.enter();
   if (!pass) return busy("all " + std::to_string(options_.captures) + " captures are in use");
   auto opened = packets_.open(*network, call.parameters.text("filter").value_or(""));
-  if (!opened) return problem(opened.error());
-  Response answer;
+  if (!opened) return http::problem(opened.error());
+  http::Response answer;
   answer.content_type = kPcapType;
   answer.stream = [pass, capture = std::shared_ptr<Capture>(*std::move(opened)),
-                   &connection = call.connection](const Write& write) {
+                   &connection = call.connection](const http::Write& write) {
     stream_capture(*capture, connection, write);
   };
   return answer;
 }
 
-Response Routes::list_switches(Call& call) {
+http::Response Routes::list_switches(Call& call) {
   auto switches = agent_.switches(soon());
-  if (!switches) return problem(switches.error());
+  if (!switches) return http::problem(switches.error());
   if (const auto set = call.parameters.text("set"))
     std::erase_if(*switches, [&](const SwitchView& each) { return each.set != *set; });
   return page_of(call, switches->size(), [&](std::size_t i) { return switch_json((*switches)[i]); });
 }
 
-Response Routes::get_switch(Call& call) {
+http::Response Routes::get_switch(Call& call) {
   const auto switches = agent_.switches(soon());
-  if (!switches) return problem(switches.error());
+  if (!switches) return http::problem(switches.error());
   for (const SwitchView& each : *switches) {
-    if (each.network == call.name) return json_answer(switch_json(each));
+    if (each.network == call.name) return http::json_answer(switch_json(each));
   }
-  return problem(Error{ErrorKind::not_found, "read", "switch " + call.name, 0, "there is no such switch",
-                       "see `lanwright get switches`"});
+  return http::problem(Error{ErrorKind::not_found, "read", "switch " + call.name, 0,
+                             "there is no such switch", "see `lanwright get switches`"});
 }
 
 // ---- changes
 
-Response Routes::remove(Call& call, DeleteRequest request, const std::string& set) {
+http::Response Routes::remove(Call& call, DeleteRequest request, const std::string& set) {
   Precondition precondition = precondition_of(call.head, false);
   if (precondition.mistake) return *std::move(precondition.mistake);
-  ConcurrencyLimit::Pass pass;
+  http::ConcurrencyLimit::Pass pass;
   if (!may_wait(call, "wait", pass)) return too_many_waiting();
   request.if_generation = precondition.generation;
   request.peer = call.connection.peer();
   const auto outcome = agent_.remove(request, steady_clock::now() + kWriteTime);
-  if (!outcome) return problem(outcome.error());
+  if (!outcome) return http::problem(outcome.error());
   return finish(call, set, *outcome, false);
 }
 
-Response Routes::finish(Call& call, const std::string& set, const ApplyOutcome& outcome, bool dry_run) {
+http::Response Routes::finish(Call& call, const std::string& set, const ApplyOutcome& outcome, bool dry_run) {
   const auto time = dry_run ? std::nullopt : call.parameters.duration("wait");
   const bool converged = time && wait_converged(call, set, outcome.generation, *time);
   // It is done and durable: that what became of it cannot be told is no reason to answer an error.
   const auto after = time ? snapshot() : Result<std::shared_ptr<const Snapshot>>(nullptr);
   Json json = outcome_json(set, outcome, dry_run, after ? after->get() : nullptr);
   if (time) json["converged"] = converged;
-  Response answer = json_answer(json);
+  http::Response answer = http::json_answer(json);
   if (!dry_run) answer.headers.push_back(etag(outcome.generation));
   return answer;
 }
 
-Response Routes::post_plan(Call& call) {
+http::Response Routes::post_plan(Call& call) {
   ReadBody read = read_body(call, grammar_);
   if (read.mistake) return *std::move(read.mistake);
   ApplyRequest request;
@@ -518,26 +520,26 @@ Response Routes::post_plan(Call& call) {
   request.adopt = call.parameters.flag("adopt", false);
   request.peer = call.connection.peer();
   const auto outcome = agent_.apply(request, steady_clock::now() + kWriteTime);
-  if (!outcome) return problem(outcome.error());
-  return json_answer(to_json(outcome->plan));
+  if (!outcome) return http::problem(outcome.error());
+  return http::json_answer(to_json(outcome->plan));
 }
 
-Response Routes::get_plan(Call& call) {
+http::Response Routes::get_plan(Call& call) {
   const auto plan = agent_.difference(call.parameters.text("set"), soon());
-  if (!plan) return problem(plan.error());
-  return json_answer(to_json(*plan));
+  if (!plan) return http::problem(plan.error());
+  return http::json_answer(to_json(*plan));
 }
 
-Response Routes::post_apply(Call& call) {
+http::Response Routes::post_apply(Call& call) {
   const bool dry_run = call.parameters.flag("dry_run", false);
   if (dry_run && call.parameters.has("wait"))
-    return invalid("dry_run and wait exclude each other",
-                   "a dry run changes nothing that could be waited for");
+    return http::invalid("dry_run and wait exclude each other",
+                         "a dry run changes nothing that could be waited for");
   Precondition precondition = precondition_of(call.head, true);
   if (precondition.mistake) return *std::move(precondition.mistake);
   ReadBody read = read_body(call, grammar_);
   if (read.mistake) return *std::move(read.mistake);
-  ConcurrencyLimit::Pass pass;
+  http::ConcurrencyLimit::Pass pass;
   if (!may_wait(call, "wait", pass)) return too_many_waiting();
   ApplyRequest request;
   request.set = std::move(read.set);
@@ -547,7 +549,7 @@ Response Routes::post_apply(Call& call) {
   request.if_generation = precondition.generation;
   request.peer = call.connection.peer();
   const auto outcome = agent_.apply(request, steady_clock::now() + kWriteTime);
-  if (!outcome) return problem(outcome.error());
+  if (!outcome) return http::problem(outcome.error());
   return finish(call, request.set.name, *outcome, dry_run);
 }
 
@@ -559,23 +561,23 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-Response Routes::get_export(Call& call) {
+http::Response Routes::get_export(Call& call) {
   const auto seen = snapshot();
-  if (!seen) return problem(seen.error());
+  if (!seen) return http::problem(seen.error());
   const auto wanted = call.parameters.text("set");
   std::vector<std::string> declared;  // what is Docker's cannot be applied
   for (const SetView& set : (*seen)->sets) {
     if (set.name != kDockerSet) declared.push_back(set.name);
   }
   if (!wanted && declared.size() > 1)
-    return invalid("there are several sets: " + joined(declared),
-                   "say which one with ?set=NAME (lanwright export --set NAME)");
+    return http::invalid("there are several sets: " + joined(declared),
+                         "say which one with ?set=NAME (lanwright export --set NAME)");
   if (!wanted && declared.empty())
-    return not_found("there is no set yet", "declare one: lanwright apply -f FILE");
+    return http::not_found("there is no set yet", "declare one: lanwright apply -f FILE");
   const std::string name = wanted ? *wanted : declared.front();
   for (const SetView& set : (*seen)->sets) {
     if (set.name != name) continue;
-    Response answer;
+    http::Response answer;
     answer.content_type = "application/yaml";
     answer.body = to_yaml(declared_by(**seen, name));
     answer.headers.push_back(etag(set.generation));
@@ -584,7 +586,7 @@ Response Routes::get_export(Call& call) {
   return no_set(name);
 }
 
-Response Routes::get_events(Call& call) {
+http::Response Routes::get_events(Call& call) {
   const bool stream = call.head.field("accept").find("text/event-stream") != std::string::npos;
   if (call.parameters.flag("follow", stream)) return follow(call);
   const std::uint64_t limit = std::min(call.parameters.count("limit").value_or(100), kMostEvents);
@@ -593,19 +595,19 @@ Response Routes::get_events(Call& call) {
       after ? agent_.events_after(*after, limit, steady_clock::now()) : agent_.recent_events(limit);
   Json list = Json::array();
   for (const Event& event : events) list.push_back(to_json(event));
-  return json_answer(list);
+  return http::json_answer(list);
 }
 
-Response Routes::follow(Call& call) {
+http::Response Routes::follow(Call& call) {
   auto after = call.parameters.count("after");
   if (const std::string& last = call.head.field("last-event-id"); !last.empty()) {
     std::uint64_t id = 0;
     const auto [end, failed] = std::from_chars(last.data(), last.data() + last.size(), id);
     if (failed != std::errc() || end != last.data() + last.size())
-      return invalid("Last-Event-ID is `" + last + "`", "it has to be the id of an event");
+      return http::invalid("Last-Event-ID is `" + last + "`", "it has to be the id of an event");
     after = id;
   }
-  const ConcurrencyLimit::Pass pass = streams_.enter();
+  const http::ConcurrencyLimit::Pass pass = streams_.enter();
   if (!pass) return busy("all " + std::to_string(options_.event_streams) + " event streams are in use");
   std::vector<Event> first;
   if (!after) {
@@ -614,37 +616,37 @@ Response Routes::follow(Call& call) {
     after = recent.empty() ? 0 : recent.back().id;
     if (limit) first = recent;
   }
-  Response answer;
+  http::Response answer;
   answer.content_type = "text/event-stream";
   answer.stream = [this, pass, first = std::move(first), from = *after,
-                   &connection = call.connection](const Write& write) {
+                   &connection = call.connection](const http::Write& write) {
     stream_events(agent_, connection, first, from, options_.heartbeat, write);
   };
   return answer;
 }
 
-Response Routes::get_status(Call& call) {
+http::Response Routes::get_status(Call& call) {
   if (call.parameters.has("timeout") && !call.parameters.has("wait"))
-    return invalid("timeout without wait", "add wait=converged");
-  ConcurrencyLimit::Pass pass;
+    return http::invalid("timeout without wait", "add wait=converged");
+  http::ConcurrencyLimit::Pass pass;
   if (!may_wait(call, "wait", pass)) return too_many_waiting();
   auto seen = snapshot();
-  if (!seen) return problem(seen.error());
-  if (!call.parameters.has("wait")) return json_answer(status_json(**seen));
+  if (!seen) return http::problem(seen.error());
+  if (!call.parameters.has("wait")) return http::json_answer(status_json(**seen));
   const auto time = call.parameters.duration("timeout").value_or(std::chrono::seconds(30));
   const bool converged = wait_converged(call, std::nullopt, (*seen)->generation, time);
   seen = snapshot();
-  if (!seen) return problem(seen.error());
+  if (!seen) return http::problem(seen.error());
   Json json = status_json(**seen);
   json["converged"] = converged;
-  return json_answer(json);
+  return http::json_answer(json);
 }
 
-Response Routes::get_metrics(Call& /*call*/) {
+http::Response Routes::get_metrics(Call& /*call*/) {
   const auto seen = snapshot();
-  if (!seen) return problem(seen.error());
+  if (!seen) return http::problem(seen.error());
   const auto switches = agent_.switches(soon());
-  if (!switches) return problem(switches.error());
+  if (!switches) return http::problem(switches.error());
   HttpCounts counts;
   counts.event_streams = streams_.inside();
   {
@@ -654,23 +656,23 @@ Response Routes::get_metrics(Call& /*call*/) {
   return {.content_type = kMetricsType, .body = metrics_text(**seen, *switches, counts)};
 }
 
-Response Routes::get_healthz(Call& /*call*/) {
+http::Response Routes::get_healthz(Call& /*call*/) {
   const auto seen = snapshot();
-  if (!seen) return problem(seen.error());
+  if (!seen) return http::problem(seen.error());
   return probe((*seen)->live, "live", "the reconcile loop makes no progress");
 }
 
-Response Routes::get_readyz(Call& /*call*/) {
+http::Response Routes::get_readyz(Call& /*call*/) {
   const auto seen = snapshot();
-  if (!seen) return problem(seen.error());
+  if (!seen) return http::problem(seen.error());
   return probe((*seen)->ready, "ready", "the first complete look at the kernel is not done yet");
 }
 
-Response Routes::get_openapi(Call& /*call*/) {
+http::Response Routes::get_openapi(Call& /*call*/) {
   return {.body = std::string(kOpenApi)};
 }
 
-Response Routes::get_schema(Call& /*call*/) {
+http::Response Routes::get_schema(Call& /*call*/) {
   return {.content_type = "application/schema+json", .body = std::string(kYamlSchema)};
 }
 

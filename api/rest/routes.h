@@ -24,8 +24,8 @@ class Routes;
 
 // What a handler works on.
 struct Call {
-  Connection& connection;
-  const RequestHead& head;
+  http::Connection& connection;
+  const http::RequestHead& head;
   Parameters parameters;
   std::string name;  // what stands in the path for {name}
   std::string body;
@@ -35,7 +35,7 @@ struct Route {
   std::string_view method;
   std::string_view path;  // "/v1/networks/{name}"
   std::vector<Parameter> parameters;
-  Response (Routes::*handler)(Call& call);
+  http::Response (Routes::*handler)(Call& call);
   bool takes_body = false;
 };
 
@@ -55,55 +55,55 @@ class Routes {
   static const std::vector<Route>& table();
 
   // The answer to the request that the connection holds, be it accepted or refused.
-  Response respond(Connection& connection);
+  http::Response respond(http::Connection& connection);
 
  private:
-  Response route(Connection& connection);
-  Response serve(const Route& route, Connection& connection, std::string name);
+  http::Response route(http::Connection& connection);
+  http::Response serve(const Route& route, http::Connection& connection, std::string name);
 
-  Response list_sets(Call& call);
-  Response get_set(Call& call);
-  Response delete_set(Call& call);
+  http::Response list_sets(Call& call);
+  http::Response get_set(Call& call);
+  http::Response delete_set(Call& call);
   template <Kind kind>
-  Response list_objects(Call& call);
+  http::Response list_objects(Call& call);
   template <Kind kind>
-  Response get_object(Call& call);
+  http::Response get_object(Call& call);
   template <Kind kind>
-  Response describe_object(Call& call);
+  http::Response describe_object(Call& call);
   template <Kind kind>
-  Response delete_object(Call& call);
-  Response capture_network(Call& call);
-  Response list_switches(Call& call);
-  Response get_switch(Call& call);
-  Response post_plan(Call& call);
-  Response get_plan(Call& call);
-  Response post_apply(Call& call);
-  Response get_export(Call& call);
-  Response get_events(Call& call);
-  Response get_status(Call& call);
-  Response get_metrics(Call& call);
-  Response get_healthz(Call& call);
-  Response get_readyz(Call& call);
-  Response get_openapi(Call& call);
-  Response get_schema(Call& call);
+  http::Response delete_object(Call& call);
+  http::Response capture_network(Call& call);
+  http::Response list_switches(Call& call);
+  http::Response get_switch(Call& call);
+  http::Response post_plan(Call& call);
+  http::Response get_plan(Call& call);
+  http::Response post_apply(Call& call);
+  http::Response get_export(Call& call);
+  http::Response get_events(Call& call);
+  http::Response get_status(Call& call);
+  http::Response get_metrics(Call& call);
+  http::Response get_healthz(Call& call);
+  http::Response get_readyz(Call& call);
+  http::Response get_openapi(Call& call);
+  http::Response get_schema(Call& call);
 
-  Response list(const Call& call, Kind kind);
-  Response remove(Call& call, DeleteRequest request, const std::string& set);
-  Response finish(Call& call, const std::string& set, const ApplyOutcome& outcome, bool dry_run);
-  Response follow(Call& call);
+  http::Response list(const Call& call, Kind kind);
+  http::Response remove(Call& call, DeleteRequest request, const std::string& set);
+  http::Response finish(Call& call, const std::string& set, const ApplyOutcome& outcome, bool dry_run);
+  http::Response follow(Call& call);
   Result<std::shared_ptr<const Snapshot>> snapshot();
   bool wait_converged(const Call& call, const std::optional<std::string>& set, std::uint64_t generation,
                       std::chrono::milliseconds time);
   // A place among those who wait, when the call asks for it.
-  bool may_wait(const Call& call, std::string_view parameter, ConcurrencyLimit::Pass& pass);
+  bool may_wait(const Call& call, std::string_view parameter, http::ConcurrencyLimit::Pass& pass);
 
   AgentApi& agent_;
   CaptureSource& packets_;
   const Grammar& grammar_;
   const RoutesOptions options_;
-  ConcurrencyLimit streams_;
-  ConcurrencyLimit captures_;
-  ConcurrencyLimit waiting_;
+  http::ConcurrencyLimit streams_;
+  http::ConcurrencyLimit captures_;
+  http::ConcurrencyLimit waiting_;
   std::mutex mutex_;
   std::map<int, std::uint64_t> answers_;  // by status
 };

@@ -9,11 +9,11 @@
 #include "api/http/unix_listener.h"
 #include "api/rest/routes.h"
 
-namespace lanwright {
+namespace lanwright::rest {
 namespace {
 
-rest::AcceptorOptions acceptor_options(const ServerOptions& options) {
-  rest::AcceptorOptions out;
+http::AcceptorOptions acceptor_options(const ServerOptions& options) {
+  http::AcceptorOptions out;
   // Each event stream and each capture holds a worker; the others are left for everything else.
   out.workers = options.threads + options.event_streams + options.captures;
   out.limits.body = options.body_limit;
@@ -35,16 +35,16 @@ rest::RoutesOptions routes_options(const ServerOptions& options) {
 
 struct Server::Impl {
   // In this order: what is last is stopped first.
-  rest::UnixListener socket;
+  http::UnixListener socket;
   rest::Routes routes;
-  std::optional<rest::Acceptor> acceptor;
+  std::optional<http::Acceptor> acceptor;
 
-  Impl(rest::UnixListener listening, AgentApi& agent, CaptureSource& packets, const Grammar& grammar,
+  Impl(http::UnixListener listening, AgentApi& agent, CaptureSource& packets, const Grammar& grammar,
        const ServerOptions& options)
       : socket(std::move(listening)), routes(agent, packets, grammar, routes_options(options)) {
     acceptor.emplace(
-        std::vector{socket.descriptor()}, acceptor_options(options), [this](rest::Connection& connection) {
-          return rest::serve_all(connection, [this](rest::Connection& each) { return routes.respond(each); });
+        std::vector{socket.descriptor()}, acceptor_options(options), [this](http::Connection& connection) {
+          return http::serve_all(connection, [this](http::Connection& each) { return routes.respond(each); });
         });
   }
 };
@@ -64,7 +64,7 @@ Result<std::unique_ptr<Server>> Server::start(AgentApi& agent, CaptureSource& pa
                  .words = "it needs at least 2 threads",
                  .hint = {}};
   }
-  auto socket = rest::UnixListener::listen(options.socket, options.group, options.mode);
+  auto socket = http::UnixListener::listen(options.socket, options.group, options.mode);
   if (!socket) return socket.error();
   try {
     auto impl = std::make_unique<Impl>(*std::move(socket), agent, packets, grammar, options);
@@ -87,4 +87,4 @@ const std::string& Server::notice() const {
   return impl_->socket.notice();
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::rest

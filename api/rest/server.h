@@ -11,7 +11,7 @@
 #include "model/base/result.h"
 #include "model/format/grammar.h"
 
-namespace lanwright {
+namespace lanwright::rest {
 
 struct ServerOptions {
   std::filesystem::path socket;     // made with `mode` and `group`; replaced when no one listens on it
@@ -41,4 +41,4 @@ class Server {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::rest

@@ -5,7 +5,7 @@
 #include <set>
 #include <sstream>
 
-namespace lanwright {
+namespace lanwright::desired {
 namespace {
 
 using Allocations = std::vector<IpPrefix>;
@@ -198,4 +198,4 @@ std::vector<IpPrefix> allocations_from(const std::string& text) {
   return allocations;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::desired

@@ -8,7 +8,7 @@
 #include "model/base/result.h"
 #include "reconcilers/desired/desired_state.h"
 
-namespace lanwright {
+namespace lanwright::desired {
 
 // The leases that are to change on this network, by attachment; those that are right are kept for good, as
 // long as the subnets allow it. One address for each family that the network has subnets of, the lowest free
@@ -21,4 +21,4 @@ Result<std::map<ResourceId, std::vector<IpPrefix>>> allocate_addresses(const Des
 std::string text_of_allocations(const std::vector<IpPrefix>& allocations);
 std::vector<IpPrefix> allocations_from(const std::string& text);
 
-}  // namespace lanwright
+}  // namespace lanwright::desired

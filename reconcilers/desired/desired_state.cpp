@@ -7,7 +7,7 @@
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/drivers/vlan.h"
 
-namespace lanwright {
+namespace lanwright::desired {
 namespace {
 
 template <class Map, class Key>
@@ -29,7 +29,7 @@ std::vector<const DesiredObject*> listed(const Map& map, const Key& key) {
 }
 
 // The links that these stand on or in: others', or of the same object.
-std::vector<LinkName> used_by(const Resources& resources) {
+std::vector<LinkName> used_by(const drivers::Resources& resources) {
   std::vector<LinkName> used;
   for (const ParentUse& use : resources.parents) used.push_back({"", use.name});
   for (const LinkSpec& link : resources.links) {
@@ -47,7 +47,7 @@ const std::string* network_of(const Declaration& object) {
 
 // A network's own bridge may have ports of the network, its own dummy links; a link may not be its own
 // parent.
-bool stands_on_itself(const Resources& resources, const LinkName& used) {
+bool stands_on_itself(const drivers::Resources& resources, const LinkName& used) {
   return std::any_of(resources.links.begin(), resources.links.end(), [&](const LinkSpec& link) {
     return link.where == used && (!link.owned || link.parent == used.name);
   });
@@ -63,7 +63,7 @@ bool is_passthru(const ParentUse& use) {
 
 struct Sharer {
   const NetworkSpec& spec;
-  const Resources& resources;
+  const drivers::Resources& resources;
 };
 
 struct Clash {
@@ -71,7 +71,7 @@ struct Clash {
   std::string hint;
 };
 
-const ParentUse* use_of(const Resources& resources, const LinkName& link) {
+const ParentUse* use_of(const drivers::Resources& resources, const LinkName& link) {
   const auto found = std::find_if(resources.parents.begin(), resources.parents.end(),
                                   [&](const ParentUse& use) { return use.name == link.name; });
   return found == resources.parents.end() ? nullptr : &*found;
@@ -104,11 +104,11 @@ std::optional<Clash> clash_on(const LinkName& link, const Sharer& a, const Share
 }
 
 // Of links on a parent that is declared with an MTU.
-Result<void> fits_mtu(const DesiredObject& entry, const Resources& resources, const DesiredObject& owner,
-                      const LinkName& link) {
+Result<void> fits_mtu(const DesiredObject& entry, const drivers::Resources& resources,
+                      const DesiredObject& owner, const LinkName& link) {
   const ParentUse* use = use_of(resources, link);
   if (use == nullptr || !use->mtu) return {};
-  const Resources below = owner.compile();
+  const drivers::Resources below = owner.compile();
   for (const LinkSpec& parent : below.links) {
     if (parent.where != link || !parent.mtu || *parent.mtu >= *use->mtu) continue;
     return invalid(entry.object.id.text(),
@@ -121,20 +121,20 @@ Result<void> fits_mtu(const DesiredObject& entry, const Resources& resources, co
 
 }  // namespace
 
-Resources DesiredObject::compile() const {
+drivers::Resources DesiredObject::compile() const {
   if (!object.spec) return {};
   const std::string& name = object.id.name;
   if (const auto* vlan = std::get_if<VlanSpec>(object.spec.get()))
-    return vlan_resources({name, object.uid, *vlan}, object.implicit());
+    return drivers::vlan_resources({name, object.uid, *vlan}, object.implicit());
   if (const auto* spec = std::get_if<NetworkSpec>(object.spec.get())) {
-    const Driver* driver = find_driver(spec->driver);
-    return driver != nullptr ? driver->network({name, object.uid, *spec}) : Resources{};
+    const drivers::Driver* driver = drivers::find_driver(spec->driver);
+    return driver != nullptr ? driver->network({name, object.uid, *spec}) : drivers::Resources{};
   }
   const auto* spec = std::get_if<AttachmentSpec>(object.spec.get());
   const auto* host = network ? std::get_if<NetworkSpec>(network->object.spec.get()) : nullptr;
-  const Driver* driver = host != nullptr ? find_driver(host->driver) : nullptr;
+  const drivers::Driver* driver = host != nullptr ? drivers::find_driver(host->driver) : nullptr;
   if (spec == nullptr || driver == nullptr) return {};
-  const Named<NetworkSpec> plugged_into{network->object.id.name, network->object.uid, *host};
+  const drivers::Named<NetworkSpec> plugged_into{network->object.id.name, network->object.uid, *host};
   if (object.allocations.empty()) return driver->attachment({name, object.uid, *spec}, plugged_into);
   AttachmentSpec leased = *spec;
   leased.addresses = object.allocations;
@@ -179,7 +179,7 @@ void DesiredState::place(Declaration object) {
 void DesiredState::index(const DesiredObject& entry) {
   by_uid_.insert(&entry);
   if (const auto* network = network_of(entry.object)) by_network_[*network].insert(&entry);
-  const Resources resources = entry.compile();
+  const drivers::Resources resources = entry.compile();
   for (const LinkSpec& link : resources.links) {
     if (link.owned) owners_.emplace(link.where, &entry);
     for (const std::string* place : {&link.where.netns, &link.delegate_netns}) {
@@ -193,7 +193,7 @@ void DesiredState::unindex(const DesiredObject& entry) {
   const auto known = by_uid_.find(&entry);
   if (known != by_uid_.end() && *known == &entry) by_uid_.erase(known);
   if (const auto* network = network_of(entry.object)) drop(by_network_, *network, &entry);
-  const Resources resources = entry.compile();
+  const drivers::Resources resources = entry.compile();
   for (const LinkSpec& link : resources.links) {
     const auto [begin, end] = owners_.equal_range(link.where);
     const auto own = std::find_if(begin, end, [&](const auto& owner) { return owner.second == &entry; });
@@ -231,7 +231,7 @@ Result<void> DesiredState::check(const DesiredObject& entry, Depths& depths) con
   }
   if (depths.of(entry) >= Depths::kDeepest)
     return invalid(who, "it stands on itself through its parents", "break the circle of parents and uplinks");
-  const Resources resources = entry.compile();
+  const drivers::Resources resources = entry.compile();
   if (auto shared = check_sharing(entry, resources); !shared) return shared;
   if (auto fits = check_room(entry, resources); !fits) return fits;
   for (const LinkSpec& link : resources.links) {
@@ -247,7 +247,8 @@ Result<void> DesiredState::check(const DesiredObject& entry, Depths& depths) con
 }
 
 // What networks say of the links that they have in common, before the kernel says it.
-Result<void> DesiredState::check_sharing(const DesiredObject& entry, const Resources& resources) const {
+Result<void> DesiredState::check_sharing(const DesiredObject& entry,
+                                         const drivers::Resources& resources) const {
   if (entry.object.id.kind == Kind::attachment) return check_passthru(entry);
   const auto* spec = std::get_if<NetworkSpec>(entry.object.spec.get());
   if (spec == nullptr) return {};
@@ -276,7 +277,7 @@ Result<void> DesiredState::check_sharing(const DesiredObject& entry, const Resou
 }
 
 // A switch finds room for so many.
-Result<void> DesiredState::check_room(const DesiredObject& entry, const Resources& resources) const {
+Result<void> DesiredState::check_room(const DesiredObject& entry, const drivers::Resources& resources) const {
   if (!entry.network || resources.plugs.empty()) return {};
   const auto ports = by_network_.find(entry.network->object.id.name);
   if (ports == by_network_.end() || ports->second.size() <= kMostPlugs) return {};
@@ -290,7 +291,7 @@ Result<void> DesiredState::check_room(const DesiredObject& entry, const Resource
 Result<void> DesiredState::check_passthru(const DesiredObject& entry) const {
   const auto* host = entry.network ? std::get_if<NetworkSpec>(entry.network->object.spec.get()) : nullptr;
   if (host == nullptr || host->driver != "macvlan") return {};
-  const Resources resources = entry.compile();
+  const drivers::Resources resources = entry.compile();
   if (std::none_of(resources.parents.begin(), resources.parents.end(), is_passthru)) return {};
   for (const ResourceId& id : attachments_of(entry.network->object.id.name)) {
     if (id == entry.object.id || find(id)->object.deleting) continue;
@@ -380,7 +381,7 @@ int Depths::of(const DesiredObject& entry) {
   const auto [place, is_new] = known_.emplace(&entry, kDeepest);  // stays there while we are below: a circle
   if (!is_new) return place->second;
   int depth = 0;
-  const Resources resources = entry.compile();
+  const drivers::Resources resources = entry.compile();
   for (const LinkName& used : used_by(resources)) {
     const DesiredObject* below = desired_.owner_of(used);
     const bool own = below == &entry && !stands_on_itself(resources, used);
@@ -391,4 +392,4 @@ int Depths::of(const DesiredObject& entry) {
   return depth;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::desired

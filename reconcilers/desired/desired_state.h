@@ -18,7 +18,7 @@
 #include "model/link.h"
 #include "reconcilers/drivers/driver.h"
 
-namespace lanwright {
+namespace lanwright::desired {
 
 struct Declaration {
   ResourceId id;
@@ -45,7 +45,7 @@ struct DesiredObject {
   std::shared_ptr<const DesiredObject> network;  // of an attachment, when there is such a network
   // What it wants, compiled from the above: kept by nobody, as thousands of objects at rest need little
   // room. While deleting: what it used to want.
-  Resources compile() const;
+  drivers::Resources compile() const;
 };
 
 class DesiredState {
@@ -91,9 +91,9 @@ class DesiredState {
   };
 
   Result<void> check(const DesiredObject& entry, Depths& depths) const;
-  Result<void> check_sharing(const DesiredObject& entry, const Resources& resources) const;
+  Result<void> check_sharing(const DesiredObject& entry, const drivers::Resources& resources) const;
   Result<void> check_passthru(const DesiredObject& entry) const;
-  Result<void> check_room(const DesiredObject& entry, const Resources& resources) const;
+  Result<void> check_room(const DesiredObject& entry, const drivers::Resources& resources) const;
   void place(Declaration object);
   void index(const DesiredObject& entry);
   void unindex(const DesiredObject& entry);
@@ -122,4 +122,4 @@ class Depths {
   std::map<const DesiredObject*, int> known_;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::desired

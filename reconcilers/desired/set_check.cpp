@@ -7,7 +7,7 @@
 #include "reconcilers/desired/allocations.h"
 #include "reconcilers/desired/desired_state.h"
 
-namespace lanwright {
+namespace lanwright::desired {
 namespace {
 
 // Identities do not matter here, as long as they differ.
@@ -39,4 +39,4 @@ std::vector<Error> faults_between(const SetSpec& set) {
   return faults;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::desired

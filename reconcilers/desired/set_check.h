@@ -7,10 +7,10 @@
 #include "model/base/result.h"
 #include "model/desired.h"
 
-namespace lanwright {
+namespace lanwright::desired {
 
 // One error for each object that cannot be, naming the other side; the agent says the same when it is asked
 // to apply the set, and more, when other sets have their part in it.
 std::vector<Error> faults_between(const SetSpec& set);
 
-}  // namespace lanwright
+}  // namespace lanwright::desired

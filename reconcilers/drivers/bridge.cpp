@@ -5,7 +5,7 @@
 #include "model/base/names.h"
 #include "reconcilers/drivers/driver.h"
 
-namespace lanwright {
+namespace lanwright::drivers {
 namespace {
 
 // Link-local group addresses 01:80:c2:00:00:0X that are forwarded. The kernel keeps bits 0 to 2 (STP, pause,
@@ -183,4 +183,4 @@ const Driver& bridge_driver() {
   return driver;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-namespace lanwright {
+namespace lanwright::drivers {
 namespace {
 
 constexpr std::size_t kLongestLinkName = 15;  // IFNAMSIZ - 1
@@ -157,4 +157,4 @@ std::string setting(const Settings& settings, const std::string& name, const cha
   return value != nullptr ? *value : std::string(fallback);
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

@@ -12,7 +12,7 @@
 #include "model/link.h"
 #include "model/switches.h"
 
-namespace lanwright {
+namespace lanwright::drivers {
 
 // An object with its name and identity, as drivers see it.
 template <class Spec>
@@ -73,4 +73,4 @@ bool setting(const Settings& settings, const std::string& name, bool fallback);
 std::int64_t setting(const Settings& settings, const std::string& name, std::int64_t fallback);
 std::string setting(const Settings& settings, const std::string& name, const char* fallback);
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

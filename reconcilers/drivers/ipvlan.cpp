@@ -4,7 +4,7 @@
 
 #include "reconcilers/drivers/stacked.h"
 
-namespace lanwright {
+namespace lanwright::drivers {
 namespace {
 
 std::uint64_t mode_of(const NetworkSpec& spec) {
@@ -73,4 +73,4 @@ const Driver& ipvlan_driver() {
   return driver;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

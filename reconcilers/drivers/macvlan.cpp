@@ -4,7 +4,7 @@
 
 #include "reconcilers/drivers/stacked.h"
 
-namespace lanwright {
+namespace lanwright::drivers {
 namespace {
 
 std::uint64_t mode_of(const NetworkSpec& spec) {
@@ -60,4 +60,4 @@ const Driver& macvlan_driver() {
   return driver;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

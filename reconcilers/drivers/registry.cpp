@@ -2,7 +2,7 @@
 
 #include <array>
 
-namespace lanwright {
+namespace lanwright::drivers {
 
 const Driver& bridge_driver();
 const Driver& ipvlan_driver();
@@ -40,4 +40,4 @@ const Grammar& driver_grammar() {
   return grammar;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

@@ -6,7 +6,7 @@
 #include "model/format/grammar.h"
 #include "reconcilers/drivers/driver.h"
 
-namespace lanwright {
+namespace lanwright::drivers {
 
 // nullptr when there is none of that name.
 const Driver* find_driver(const std::string& name);
@@ -14,4 +14,4 @@ const Driver* find_driver(const std::string& name);
 // What the YAML reader needs of all drivers. Immutable, any thread.
 const Grammar& driver_grammar();
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace lanwright {
+namespace lanwright::drivers {
 namespace {
 
 constexpr const char* kHostRole = "host";
@@ -117,4 +117,4 @@ void check_stacked_attachment(const AttachmentSpec& spec, const NetworkSpec& net
              "mtu " + std::to_string(*spec.mtu) + " is above the network's " + std::to_string(*network.mtu));
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

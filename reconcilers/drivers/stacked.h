@@ -7,7 +7,7 @@
 
 #include "reconcilers/drivers/driver.h"
 
-namespace lanwright {
+namespace lanwright::drivers {
 
 // How a driver's links differ from another's.
 struct Stacked {
@@ -37,4 +37,4 @@ void check_stacked_network(const NetworkSpec& spec, const ReportFault& complain)
 void check_stacked_attachment(const AttachmentSpec& spec, const NetworkSpec& network,
                               const std::string& driver, const ReportFault& complain);
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

@@ -6,7 +6,7 @@
 
 #include "reconcilers/drivers/driver.h"
 
-namespace lanwright {
+namespace lanwright::drivers {
 namespace {
 
 // vde_switch holds frames in 1518 bytes (header, one VLAN tag and 1500), and cuts off what is more.
@@ -163,4 +163,4 @@ const Driver& vde_driver() {
   return driver;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

@@ -2,7 +2,7 @@
 // 802.1Q-2018 9.6.
 #include "reconcilers/drivers/vlan.h"
 
-namespace lanwright {
+namespace lanwright::drivers {
 
 Resources vlan_resources(const Named<VlanSpec>& vlan, bool implicit) {
   constexpr std::uint64_t kTpid8021q = 0x8100;
@@ -21,4 +21,4 @@ Resources vlan_resources(const Named<VlanSpec>& vlan, bool implicit) {
   return {{link}};
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

@@ -3,9 +3,9 @@
 
 #include "reconcilers/drivers/driver.h"
 
-namespace lanwright {
+namespace lanwright::drivers {
 
 // `implicit`: nobody declared it by itself; a link of its name that is there already does as well.
 Resources vlan_resources(const Named<VlanSpec>& vlan, bool implicit);
 
-}  // namespace lanwright
+}  // namespace lanwright::drivers

@@ -4,7 +4,7 @@
 #include <sstream>
 #include <string_view>
 
-namespace lanwright {
+namespace lanwright::netfilter {
 namespace {
 
 constexpr std::string_view kMark = "lanwright:";  // as the alias of a link
@@ -70,4 +70,4 @@ std::vector<ForwardChange> forward_changes(const std::set<ForwardRule>& wanted,
   return changes;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netfilter

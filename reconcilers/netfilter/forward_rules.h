@@ -8,7 +8,7 @@
 
 #include "reconcilers/backends/firewall_backend.h"
 
-namespace lanwright {
+namespace lanwright::netfilter {
 
 // The rules with a mark of ours in what `iptables -S FORWARD` prints. Others, and what somebody made of ours
 // that now does something else, are not among them.
@@ -34,4 +34,4 @@ std::vector<ForwardChange> forward_changes(const std::set<ForwardRule>& wanted,
                                            const std::vector<ForwardRule>& found,
                                            const std::function<bool(const std::string&)>& bridge_exists);
 
-}  // namespace lanwright
+}  // namespace lanwright::netfilter

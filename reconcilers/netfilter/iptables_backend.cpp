@@ -20,7 +20,7 @@
 #include "reconcilers/os/command.h"
 #include "reconcilers/os/process.h"
 
-namespace lanwright {
+namespace lanwright::netfilter {
 namespace {
 
 using namespace std::chrono_literals;
@@ -37,9 +37,9 @@ Error failed(const std::string& program, const std::string& words) {
 }
 
 // -w: others may be changing rules at the same time.
-Result<CommandResult> run_tables(const std::string& program, std::vector<std::string> arguments) {
+Result<os::CommandResult> run_tables(const std::string& program, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {program, "-w", "5"});
-  return run_command(arguments);
+  return os::run_command(arguments);
 }
 
 bool bridge_exists(const std::string& name) {
@@ -86,7 +86,7 @@ bool kernel_has_ipv6() {
 Failures keep_all(const std::set<ForwardRule>& wanted, const std::set<ObjectUid>& ours) {
   Failures failures;
   for (const std::string name : {"iptables", "ip6tables"}) {
-    const std::string program = find_program(name);
+    const std::string program = os::find_program(name);
     if (program.empty() || (name == "ip6tables" && !kernel_has_ipv6())) continue;
     keep(program, wanted, ours, failures);
   }
@@ -95,7 +95,8 @@ Failures keep_all(const std::set<ForwardRule>& wanted, const std::set<ObjectUid>
 
 class IptablesBackend final : public FirewallBackend {
  public:
-  IptablesBackend(Descriptor wake, std::optional<RuleEvents> events, std::function<void(const Error&)> tell)
+  IptablesBackend(os::Descriptor wake, std::optional<RuleEvents> events,
+                  std::function<void(const Error&)> tell)
       : wake_(std::move(wake)),
         events_(std::move(events)),
         tell_(std::move(tell)),
@@ -148,7 +149,7 @@ class IptablesBackend final : public FirewallBackend {
   void await_news();
   void plan_retry(const Failures& failures);
 
-  Descriptor wake_;
+  os::Descriptor wake_;
   std::optional<RuleEvents> events_;
   std::function<void(const Error&)> tell_;
   std::mutex mutex_;
@@ -213,7 +214,7 @@ void IptablesBackend::plan_retry(const Failures& failures) {
 }  // namespace
 
 Result<std::unique_ptr<FirewallBackend>> open_iptables_backend(std::function<void(const Error&)> tell) {
-  Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  os::Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return error_from_errno(errno, "open", "an event descriptor");
   auto events = RuleEvents::open();
   std::optional<RuleEvents> told;
@@ -225,4 +226,4 @@ Result<std::unique_ptr<FirewallBackend>> open_iptables_backend(std::function<voi
       std::make_unique<IptablesBackend>(std::move(wake), std::move(told), std::move(tell)));
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netfilter

@@ -7,7 +7,7 @@
 
 #include "reconcilers/backends/firewall_backend.h"
 
-namespace lanwright {
+namespace lanwright::netfilter {
 
 // In the network namespace of the calling thread. Rules that others remove come back as soon as the kernel
 // tells (nf_tables); where iptables is the legacy one, which nothing tells of, at look_again(). Where the
@@ -15,4 +15,4 @@ namespace lanwright {
 // thread, with each new reason why rules cannot be kept.
 Result<std::unique_ptr<FirewallBackend>> open_iptables_backend(std::function<void(const Error&)> tell);
 
-}  // namespace lanwright
+}  // namespace lanwright::netfilter

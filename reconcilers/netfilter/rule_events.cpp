@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <string_view>
 
-namespace lanwright {
+namespace lanwright::netfilter {
 namespace {
 
 bool names(nlmsghdr* message, int attribute, std::string_view name) {
@@ -40,7 +40,7 @@ Result<RuleEvents> RuleEvents::open() {
   const auto failed = [](const char* tried) {
     return error_from_errno(errno, tried, "the kernel's news of firewall rules");
   };
-  Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER));
+  os::Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER));
   if (!socket) return failed("open");
   // Only who is bound is told.
   sockaddr_nl self{};
@@ -71,4 +71,4 @@ bool RuleEvents::rules_were_lost() const {
   }
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netfilter

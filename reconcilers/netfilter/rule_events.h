@@ -4,7 +4,7 @@
 #include "model/base/result.h"
 #include "reconcilers/os/descriptor.h"
 
-namespace lanwright {
+namespace lanwright::netfilter {
 
 // Of one thread.
 class RuleEvents {
@@ -16,8 +16,8 @@ class RuleEvents {
   bool rules_were_lost() const;
 
  private:
-  explicit RuleEvents(Descriptor socket) : socket_(std::move(socket)) {}
-  Descriptor socket_;
+  explicit RuleEvents(os::Descriptor socket) : socket_(std::move(socket)) {}
+  os::Descriptor socket_;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::netfilter

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -74,4 +74,4 @@ Message remove_address(int ifindex, const IpPrefix& address) {
   return change(RTM_DELADDR, 0, ifindex, address);
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -6,7 +6,7 @@
 #include "model/link.h"
 #include "reconcilers/netlink/message.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 struct LinkAddress {
   int ifindex = 0;
@@ -21,4 +21,4 @@ Message list_addresses();  // IPv4 and IPv6
 Message add_address(int ifindex, const IpPrefix& address);
 Message remove_address(int ifindex, const IpPrefix& address);
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -7,7 +7,7 @@
 #include <array>
 #include <string_view>
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -108,4 +108,4 @@ void read_attributes(const Attributes& nest, const std::string& kind, AttrPlace 
   std::sort(attributes.begin(), attributes.end());
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -7,7 +7,7 @@
 #include "model/link.h"
 #include "reconcilers/netlink/message.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 enum class AttrPlace : std::uint8_t {
   info,  // IFLA_INFO_DATA of a link of that kind
@@ -21,4 +21,4 @@ bool any_of(const LinkAttrs& attributes, AttrPlace place);
 // Adds to `attributes`, ascending, what `nest` (the data of a link or port of `kind`) says.
 void read_attributes(const Attributes& nest, const std::string& kind, AttrPlace place, LinkAttrs& attributes);
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

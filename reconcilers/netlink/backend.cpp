@@ -6,7 +6,7 @@
 #include "reconcilers/netlink/executor.h"
 #include "reconcilers/netlink/observer.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -43,4 +43,4 @@ Result<std::unique_ptr<LinkBackend>> open_netlink_backend(const NetlinkOptions& 
   return std::unique_ptr<LinkBackend>(std::make_unique<NetlinkBackend>(std::move(*observer)));
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

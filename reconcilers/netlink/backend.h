@@ -8,7 +8,7 @@
 #include "model/base/result.h"
 #include "reconcilers/backends/link_backend.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 struct NetlinkOptions {
   std::string netns;              // path of the managed namespace; "" = the calling thread's
@@ -19,9 +19,4 @@ struct NetlinkOptions {
 // used by the thread that opened it, and from the network namespace that this thread was in.
 Result<std::unique_ptr<LinkBackend>> open_netlink_backend(const NetlinkOptions& options);
 
-// What a link is called that cannot have its name when it is made: a tap, and what is made from the managed
-// namespace into another while the name is taken in the former. A crash leaves this name behind, so that it
-// can be found and removed. 15 characters, of which "lw!" is nobody else's prefix.
-std::string temporary_name(const ObjectUid& uid);
-
-}  // namespace lanwright
+}  // namespace lanwright::netlink

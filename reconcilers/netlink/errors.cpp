@@ -6,7 +6,7 @@
 #include <utility>
 #include <variant>
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -84,4 +84,4 @@ Error action_error(const Action& action, ErrorKind kind, std::string words, std:
   return {kind, tried(action), object_of(action), 0, std::move(words), std::move(hint)};
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

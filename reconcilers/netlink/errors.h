@@ -7,9 +7,9 @@
 #include "model/plan.h"
 #include "reconcilers/netlink/request.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 Error action_error(const Action& action, const Reply& reply);
 Error action_error(const Action& action, ErrorKind kind, std::string words, std::string hint = {});
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -13,16 +13,16 @@
 #include <utility>
 #include <variant>
 
+#include "model/link_names.h"
 #include "reconcilers/netlink/address_codec.h"
-#include "reconcilers/netlink/backend.h"
 #include "reconcilers/netlink/errors.h"
 #include "reconcilers/netlink/link_codec.h"
 #include "reconcilers/netlink/request.h"
 #include "reconcilers/netlink/route_codec.h"
-#include "reconcilers/netlink/tap.h"
 #include "reconcilers/os/namespace.h"
+#include "reconcilers/os/tap.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -183,7 +183,7 @@ class Stage {
   std::span<const Action* const> actions_;
   const Observed& observed_;
   std::vector<Result<void>>& results_;
-  std::map<std::string, Descriptor> namespaces_;
+  std::map<std::string, os::Descriptor> namespaces_;
   Batches first_;
   Batches second_;  // what needs the first to have been done: inside other namespaces, by index
   std::vector<Nameless> nameless_;                             // made under a temporary name
@@ -310,7 +310,7 @@ void Stage::create_tap(std::size_t owner, const CreateLink& step) {
   auto socket = observer_.enter(link.where.netns);
   if (!netns || !socket) return fail(owner, netns ? socket.error() : netns.error());
   const std::string temporary = temporary_name(step.mark.uid);
-  const TapUsers users{link.tap_owner, link.tap_group};
+  const os::TapUsers users{link.tap_owner, link.tap_group};
   ++writes_;
   int error = make_tap(*netns, temporary, users);
   if (error == EBUSY) {  // left behind by a crash
@@ -488,7 +488,7 @@ Reply Stage::enable_ipv6(Socket& socket, std::size_t owner, const AddAddress& st
   if (step.address.address.family != AF_INET6 || link == nullptr) return refused;
   if (!descriptor_of(owner, step.where.netns)) return refused;
   {
-    const NamespaceVisit visit(namespaces_.at(step.where.netns));
+    const os::NamespaceVisit visit(namespaces_.at(step.where.netns));
     if (visit.error() != 0) return refused;
     std::ofstream disabled("/proc/sys/net/ipv6/conf/" + step.where.name + "/disable_ipv6");
     if (!(disabled << "0" << std::flush)) return refused;
@@ -601,4 +601,4 @@ std::vector<Result<void>> Executor::execute(std::span<const Action* const> actio
   return results;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -12,7 +12,7 @@
 #include "reconcilers/netlink/observer.h"
 #include "reconcilers/netlink/removal.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 class Executor {
  public:
@@ -28,4 +28,4 @@ class Executor {
   std::uint64_t writes_ = 0;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -13,7 +13,7 @@
 
 #include "reconcilers/netlink/attributes.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -409,4 +409,4 @@ Message delete_group(std::uint32_t group) {
   return message;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

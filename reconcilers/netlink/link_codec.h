@@ -9,7 +9,7 @@
 #include "model/plan.h"
 #include "reconcilers/netlink/message.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 inline constexpr std::uint32_t kIpv6MinMtu = 1280;  // RFC 8200: below it a link has no IPv6 at all
 
@@ -67,4 +67,4 @@ Message delete_link(int ifindex);
 Message delete_link(const std::string& name);
 Message delete_group(std::uint32_t group);
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -5,7 +5,7 @@
 
 #include <new>
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -93,4 +93,4 @@ std::string text_of(std::span<const std::uint8_t> bytes) {
   return {begin, ::strnlen(begin, bytes.size())};
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -16,7 +16,7 @@
 
 struct nl_msg;  // of libnl, which only message.cpp knows
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 // One message to the kernel: header, fixed part, attributes. Sequence number and port are the sender's.
 class Message {
@@ -122,4 +122,4 @@ const Fixed* fixed_part(const nlmsghdr& message) {
   return static_cast<const Fixed*>(NLMSG_DATA(&message));
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

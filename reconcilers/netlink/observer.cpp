@@ -13,7 +13,7 @@
 
 #include "reconcilers/netlink/request.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -45,7 +45,7 @@ Result<void> drop_foreign_routes(int fd) {
   return error_from_errno(errno, "filter", "netlink events");
 }
 
-Message id_message(int type, const Descriptor& netns) {
+Message id_message(int type, const os::Descriptor& netns) {
   Message message(type, NLM_F_REQUEST | NLM_F_ACK, rtgenmsg{});
   message.put_s32(NETNSA_FD, netns.get());
   return message;
@@ -63,7 +63,7 @@ Error moved(const std::string& path) {
 }  // namespace
 
 Result<std::unique_ptr<Observer>> Observer::open(const NetlinkOptions& options) {
-  auto managed = open_namespace(options.netns);
+  auto managed = os::open_namespace(options.netns);
   if (!managed) return managed.error();
   auto requests = Socket::open(managed->descriptor, kRequestBuffer);
   if (!requests) return requests.error();
@@ -94,7 +94,7 @@ Result<void> Observer::subscribe() {
 }
 
 // The namespace's id as seen from the managed one, given now if it has none: without one it is not heard.
-Result<int> Observer::id_of(const Descriptor& netns) {
+Result<int> Observer::id_of(const os::Descriptor& netns) {
   int id = -1;
   const auto read = [&id](const nlmsghdr& message) {
     id = Attributes(message, NLMSG_ALIGN(sizeof(rtgenmsg))).s32(NETNSA_NSID).value_or(-1);
@@ -115,7 +115,7 @@ Result<int> Observer::id_of(const Descriptor& netns) {
 }
 
 Result<Observer::Visited> Observer::visit(const std::string& path) {
-  auto file = open_namespace(path);
+  auto file = os::open_namespace(path);
   if (!file) return file.error();
   auto socket = Socket::open(file->descriptor, kRequestBuffer);
   if (!socket) return socket.error();
@@ -130,9 +130,9 @@ Result<Observer::Visited> Observer::visit_observed(const std::string& path) cons
   return visited;
 }
 
-Result<Descriptor> Observer::reopen(const std::string& netns) const {
+Result<os::Descriptor> Observer::reopen(const std::string& netns) const {
   if (netns.empty()) {
-    Descriptor copy(::fcntl(managed_.descriptor.get(), F_DUPFD_CLOEXEC, 0));
+    os::Descriptor copy(::fcntl(managed_.descriptor.get(), F_DUPFD_CLOEXEC, 0));
     if (!copy) return error_from_errno(errno, "open", "the managed network namespace");
     return copy;
   }
@@ -361,4 +361,4 @@ Result<void> Observer::settle(const std::string& path, Observed& observed, Obser
   return socket ? editor.reread(what, **socket) : Result<void>(socket.error());
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

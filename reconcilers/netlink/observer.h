@@ -15,7 +15,7 @@
 #include "reconcilers/netlink/snapshot.h"
 #include "reconcilers/netlink/socket.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 class Observer {
  public:
@@ -31,7 +31,7 @@ class Observer {
   // For those who send changes.
   // The namespace that was observed under this path, and a socket in it, for the time of a call; `waiting`
   // when the path names another namespace by now.
-  Result<Descriptor> reopen(const std::string& netns) const;
+  Result<os::Descriptor> reopen(const std::string& netns) const;
   Result<std::shared_ptr<Socket>> enter(const std::string& netns);
   // The next drain() reads this link again: what was changed on it makes no event.
   void look_again(const std::string& netns, int ifindex) { stale_[netns].links.insert(ifindex); }
@@ -43,15 +43,15 @@ class Observer {
     int nsid = -1;  // as the managed namespace numbers it, its own number included
   };
   struct Visited {
-    NamespaceFile file;
+    os::NamespaceFile file;
     Socket socket;
   };
 
-  Observer(NamespaceFile managed, Socket requests, Socket events)
+  Observer(os::NamespaceFile managed, Socket requests, Socket events)
       : managed_(std::move(managed)), requests_(std::move(requests)), events_(std::move(events)) {}
 
   Result<void> subscribe();
-  Result<int> id_of(const Descriptor& netns);
+  Result<int> id_of(const os::Descriptor& netns);
   static Result<Visited> visit(const std::string& path);
   Result<Visited> visit_observed(const std::string& path) const;
   Result<NamespaceFacts> read(const std::string& path, Identity& identity);
@@ -67,7 +67,7 @@ class Observer {
   void settle(Observed& observed, ObservedChange& touched);
   Result<void> settle(const std::string& path, Observed& observed, ObservedChange& touched);
 
-  NamespaceFile managed_;
+  os::NamespaceFile managed_;
   Socket requests_;
   Socket events_;
   std::map<std::string, Identity> watched_;  // by path, "" included
@@ -76,4 +76,4 @@ class Observer {
   std::set<std::string> gone_;          // paths whose namespace ended: they may name a new one
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

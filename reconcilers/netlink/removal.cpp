@@ -4,10 +4,10 @@
 #include <cerrno>
 #include <optional>
 
-#include "reconcilers/netlink/backend.h"
+#include "model/link_names.h"
 #include "reconcilers/netlink/link_codec.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -136,4 +136,4 @@ std::uint32_t Remover::unused_group(const NamespaceFacts& facts) {
   }
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -17,7 +17,7 @@
 #include "model/plan.h"
 #include "reconcilers/netlink/request.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 // How many links of one kind make a piece.
 class RemovalPace {
@@ -64,4 +64,4 @@ class Remover {
   std::uint64_t writes_ = 0;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <utility>
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -156,4 +156,4 @@ Reply dump_once(Socket& socket, Message& request, const std::function<void(const
   return *done;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -11,7 +11,7 @@
 #include "reconcilers/netlink/message.h"
 #include "reconcilers/netlink/socket.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 // The kernel's answer to one request.
 struct Reply {
@@ -57,4 +57,4 @@ Result<std::vector<Value>> dump(Socket& socket, Message request,
   return error_from_errno(reply.error, "list", what, reply.words);
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -93,4 +93,4 @@ Message remove_route(int ifindex, const RouteSpec& route) {
   return message;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -7,7 +7,7 @@
 #include "model/link.h"
 #include "reconcilers/netlink/message.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 struct LinkRoute {
   int ifindex = 0;
@@ -24,4 +24,4 @@ Message list_routes(std::uint8_t protocol);  // IPv4 and IPv6 of the main table,
 Message add_route(int ifindex, const RouteSpec& route, bool replace);
 Message remove_route(int ifindex, const RouteSpec& route);  // matches only the agent's own
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -12,7 +12,7 @@
 #include "reconcilers/netlink/request.h"
 #include "reconcilers/netlink/route_codec.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -304,4 +304,4 @@ Result<void> FactsEditor::reread_links(const std::set<int>& links, Socket& socke
   return {};
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -10,7 +10,7 @@
 #include "reconcilers/netlink/link_codec.h"
 #include "reconcilers/netlink/socket.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 // Links with their addresses, own routes and, where a bridge filters VLANs, port VLANs of the socket's
 // namespace. Only `links()` is filled. An error when a list could not be had complete and consistent.
@@ -57,4 +57,4 @@ class FactsEditor {
   Stale& stale_;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

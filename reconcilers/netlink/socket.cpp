@@ -11,7 +11,7 @@
 #include <memory>
 #include <vector>
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 namespace {
 
@@ -68,14 +68,14 @@ void set_buffer(int fd, int forced, int plain, int size) {
   }
 }
 
-Descriptor make_socket(const Descriptor& netns, int* error) {
+os::Descriptor make_socket(const os::Descriptor& netns, int* error) {
   const auto make = [error] {
-    Descriptor made(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+    os::Descriptor made(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
     *error = made ? 0 : errno;
     return made;
   };
   if (!netns) return make();
-  const NamespaceVisit visit(netns);
+  const os::NamespaceVisit visit(netns);
   if (visit.error() == 0) return make();
   *error = visit.error();
   return {};
@@ -83,7 +83,7 @@ Descriptor make_socket(const Descriptor& netns, int* error) {
 
 }  // namespace
 
-Result<Socket> Socket::open(const Descriptor& netns, int receive_buffer) {
+Result<Socket> Socket::open(const os::Descriptor& netns, int receive_buffer) {
   Socket socket;
   int error = 0;
   socket.descriptor_ = make_socket(netns, &error);
@@ -149,4 +149,4 @@ int Socket::receive(const std::function<void(const Datagram&)>& visit) {
   return 0;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

@@ -14,13 +14,13 @@
 #include "reconcilers/os/descriptor.h"
 #include "reconcilers/os/namespace.h"
 
-namespace lanwright {
+namespace lanwright::netlink {
 
 class Socket {
  public:
   // Non-blocking, with extended acks (NETLINK_EXT_ACK), short acks (NETLINK_CAP_ACK) and strict checking of
   // dump requests (NETLINK_GET_STRICT_CHK). `netns` empty: the calling thread's namespace.
-  static Result<Socket> open(const Descriptor& netns, int receive_buffer);
+  static Result<Socket> open(const os::Descriptor& netns, int receive_buffer);
 
   int fd() const { return descriptor_.get(); }
   // SO_NETNS_COOKIE: names the socket's namespace as long as the machine runs, unlike an inode or a nsid,
@@ -48,7 +48,7 @@ class Socket {
  private:
   Socket() = default;
 
-  Descriptor descriptor_;
+  os::Descriptor descriptor_;
   std::uint64_t cookie_ = 0;
   std::uint32_t sequence_ = 0;
 };
@@ -63,4 +63,4 @@ void for_each_message(std::span<const std::byte> bytes, Visit&& visit) {
   }
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::netlink

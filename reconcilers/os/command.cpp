@@ -10,7 +10,7 @@
 
 #include "reconcilers/os/descriptor.h"
 
-namespace lanwright {
+namespace lanwright::os {
 namespace {
 
 constexpr int kSignalled = 128;  // as a shell has it
@@ -67,4 +67,4 @@ Result<CommandResult> run_command(const std::vector<std::string>& command) {
   return result;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::os

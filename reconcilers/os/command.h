@@ -6,7 +6,7 @@
 
 #include "model/base/result.h"
 
-namespace lanwright {
+namespace lanwright::os {
 
 struct CommandResult {
   int status = 0;     // of its exit; 128 and a signal's number when that ended it
@@ -17,4 +17,4 @@ struct CommandResult {
 // cannot be started. It gets no input, and LC_ALL=C.
 Result<CommandResult> run_command(const std::vector<std::string>& command);
 
-}  // namespace lanwright
+}  // namespace lanwright::os

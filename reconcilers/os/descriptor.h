@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace lanwright {
+namespace lanwright::os {
 
 class Descriptor {
  public:
@@ -29,4 +29,4 @@ class Descriptor {
   int fd_ = -1;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::os

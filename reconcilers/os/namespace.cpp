@@ -13,7 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace lanwright {
+namespace lanwright::os {
 
 namespace {
 
@@ -59,4 +59,4 @@ NamespaceVisit::~NamespaceVisit() {
   std::abort();
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::os

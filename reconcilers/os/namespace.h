@@ -9,7 +9,7 @@
 #include "model/base/result.h"
 #include "reconcilers/os/descriptor.h"
 
-namespace lanwright {
+namespace lanwright::os {
 
 struct NamespaceFile {
   Descriptor descriptor;
@@ -38,4 +38,4 @@ class NamespaceVisit {
   bool inside_ = false;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::os

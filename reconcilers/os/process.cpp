@@ -18,7 +18,7 @@
 #include <cstdlib>
 #include <sstream>
 
-namespace lanwright {
+namespace lanwright::os {
 namespace {
 
 constexpr unsigned kFirstFree = 3;      // descriptor behind the standard ones
@@ -226,4 +226,4 @@ Result<void> receive_more(const Descriptor& connection, std::string& text,
   }
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::os

@@ -14,7 +14,7 @@
 #include "model/base/result.h"
 #include "reconcilers/os/descriptor.h"
 
-namespace lanwright {
+namespace lanwright::os {
 
 struct Process {
   pid_t pid = 0;
@@ -60,4 +60,4 @@ struct Asked {
 Result<void> receive_more(const Descriptor& connection, std::string& text,
                           std::chrono::steady_clock::time_point end, const Asked& asked);
 
-}  // namespace lanwright
+}  // namespace lanwright::os

@@ -6,10 +6,10 @@
 #include <tuple>
 #include <utility>
 
-#include "reconcilers/netlink/backend.h"
+#include "model/link_names.h"
 #include "reconcilers/plan/switches.h"
 
-namespace lanwright {
+namespace lanwright::planning {
 namespace {
 
 // Stages of what one object needs, relative to its depth; removals come before all of them, and before those
@@ -62,10 +62,10 @@ PortVlans minus(const PortVlans& from, const PortVlans& other) {
 
 class Planner {
  public:
-  Planner(const DesiredState& desired, const Observed& observed)
+  Planner(const desired::DesiredState& desired, const Observed& observed)
       : desired_(desired), observed_(observed), switches_(desired, observed) {}
 
-  void look_at(const DesiredObject& entry, int depth);
+  void look_at(const desired::DesiredObject& entry, int depth);
   void forget_parts() {  // of thousands of objects they would take much room
     resources_.clear();
     satisfied_by_peer_.clear();
@@ -74,7 +74,7 @@ class Planner {
 
  private:
   struct Cursor {  // the object at hand
-    const DesiredObject& entry;
+    const desired::DesiredObject& entry;
     int stage;
   };
 
@@ -83,7 +83,7 @@ class Planner {
   void release_claims(const Cursor& at);
   void remove_strays(const Cursor& at);
   void remove_half_made(const Cursor& at, const std::string& netns, const NamespaceFacts& facts);
-  bool satisfied_by_foreign(const DesiredObject& entry, const LinkSpec& link) const;
+  bool satisfied_by_foreign(const desired::DesiredObject& entry, const LinkSpec& link) const;
   void compare(const Cursor& at, const LinkSpec& link);
   void compare_existing(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership);
   void use_host_link(const Cursor& at, const LinkSpec& link);
@@ -94,17 +94,19 @@ class Planner {
   void compare_addresses(const Cursor& at, const LinkSpec& link, const LinkFact* found);
   void compare_routes(const Cursor& at, const LinkSpec& whole, const LinkFact* found);
 
-  const Resources& resources_of(const DesiredObject& entry) const;
-  const LinkFact* locate(const DesiredObject& entry, const LinkSpec& link) const;
-  Ownership ownership_of(const DesiredObject& entry, const LinkSpec& link, const LinkFact& found) const;
-  std::optional<Error> missing_base(const DesiredObject& entry, const LinkSpec& link) const;
-  std::optional<Error> unmet_prerequisite(const DesiredObject& entry, const LinkName& link,
+  const drivers::Resources& resources_of(const desired::DesiredObject& entry) const;
+  const LinkFact* locate(const desired::DesiredObject& entry, const LinkSpec& link) const;
+  Ownership ownership_of(const desired::DesiredObject& entry, const LinkSpec& link,
+                         const LinkFact& found) const;
+  std::optional<Error> missing_base(const desired::DesiredObject& entry, const LinkSpec& link) const;
+  std::optional<Error> unmet_prerequisite(const desired::DesiredObject& entry, const LinkName& link,
                                           const LinkName& base, const char* role) const;
-  std::optional<Error> unfit_parent(const DesiredObject& entry, const ParentUse& use) const;
+  std::optional<Error> unfit_parent(const desired::DesiredObject& entry, const ParentUse& use) const;
   const LinkFact* foreign_upper_on(int parent) const;
   std::optional<std::string> must_recreate(const LinkSpec& link, const LinkFact& found) const;
-  bool is_others_now(const DesiredObject& entry, const LinkSpec& link, const LinkFact& found) const;
-  bool holds_default_route(const DesiredObject& entry, const std::string& netns, std::uint8_t family) const;
+  bool is_others_now(const desired::DesiredObject& entry, const LinkSpec& link, const LinkFact& found) const;
+  bool holds_default_route(const desired::DesiredObject& entry, const std::string& netns,
+                           std::uint8_t family) const;
   bool is_given_up(const LinkName& uplink, const std::optional<OwnerTag>& master) const;
   bool free_name(const Cursor& at, const LinkName& where, const LinkFact& holder);
   bool peer_is_wrong(const LinkSpec& link, const LinkFact& found) const;
@@ -120,13 +122,13 @@ class Planner {
   void remove(const Cursor& at, const std::string& netns, const LinkFact& fact, const OwnerTag& mark,
               std::string reason);
 
-  const DesiredState& desired_;
+  const desired::DesiredState& desired_;
   const Observed& observed_;
   SwitchPlanner switches_;
   Plan plan_;
-  mutable std::map<const DesiredObject*, Resources> resources_;  // compiled once
-  std::set<std::pair<std::string, int>> removed_;                // ifindexes by netns that go with this plan
-  std::set<LinkName> created_;                                   // that this plan makes
+  mutable std::map<const desired::DesiredObject*, drivers::Resources> resources_;  // compiled once
+  std::set<std::pair<std::string, int>> removed_;     // ifindexes by netns that go with this plan
+  std::set<LinkName> created_;                        // that this plan makes
   std::set<LinkName> renamed_;                        // names that it gives to links that are there
   mutable std::map<int, const LinkFact*> strangers_;  // by parent: see foreign_upper_on()
   mutable bool strangers_known_ = false;
@@ -135,19 +137,21 @@ class Planner {
   std::set<const LinkSpec*> satisfied_by_peer_;  // inner ends made together with their outer end
 };
 
-OwnerTag tag_of(const DesiredObject& entry, const LinkSpec& link) {
+OwnerTag tag_of(const desired::DesiredObject& entry, const LinkSpec& link) {
   return {entry.object.uid, link.role};
 }
 
-std::string label(const DesiredObject& entry, const LinkName& link) {
+std::string label(const desired::DesiredObject& entry, const LinkName& link) {
   return link.text() + " of " + entry.object.id.text();
 }
 
-Error waiting(const DesiredObject& entry, const LinkName& link, std::string words, std::string hint) {
+Error waiting(const desired::DesiredObject& entry, const LinkName& link, std::string words,
+              std::string hint) {
   return {ErrorKind::waiting, "make", label(entry, link), 0, std::move(words), std::move(hint)};
 }
 
-Error conflict(const DesiredObject& entry, const LinkName& link, std::string words, std::string hint) {
+Error conflict(const desired::DesiredObject& entry, const LinkName& link, std::string words,
+               std::string hint) {
   return {ErrorKind::conflict, "make", label(entry, link), 0, std::move(words), std::move(hint)};
 }
 
@@ -183,7 +187,7 @@ void Planner::remove(const Cursor& at, const std::string& netns, const LinkFact&
       Disruption::none);
 }
 
-void Planner::look_at(const DesiredObject& entry, int depth) {
+void Planner::look_at(const desired::DesiredObject& entry, int depth) {
   const Cursor at{entry, kStagesPerDepth * (1 + depth)};
   if (entry.object.spec || entry.object.deleting) release_claims(at);
   if (entry.object.deleting) {
@@ -278,7 +282,7 @@ void Planner::remove_strays(const Cursor& at) {
   std::set<std::string> places = {""};
   for (const LinkSpec& link : links) places.insert({link.where.netns, link.delegate_netns});
   for (const std::string& claim : desired_.claims_of(at.entry.object.uid)) {
-    if (claim.starts_with(kPlaceClaim)) places.insert(claim.substr(kPlaceClaim.size()));
+    if (claim.starts_with(desired::kPlaceClaim)) places.insert(claim.substr(desired::kPlaceClaim.size()));
   }
   for (const std::string& netns : places) {
     const NamespaceFacts* facts = observed_.find(netns);
@@ -293,7 +297,7 @@ void Planner::remove_strays(const Cursor& at) {
 
 void Planner::release_claims(const Cursor& at) {
   for (const std::string& name : desired_.claims_of(at.entry.object.uid)) {
-    if (name.starts_with(kPlaceClaim)) continue;
+    if (name.starts_with(desired::kPlaceClaim)) continue;
     const auto& links = resources_of(at.entry).links;
     const bool declared = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
       return !link.owned && link.where == LinkName{"", name};
@@ -313,14 +317,15 @@ void Planner::release_claims(const Cursor& at) {
   }
 }
 
-const Resources& Planner::resources_of(const DesiredObject& entry) const {
+const drivers::Resources& Planner::resources_of(const desired::DesiredObject& entry) const {
   const auto known = resources_.find(&entry);
   return known != resources_.end() ? known->second
                                    : resources_.emplace(&entry, entry.compile()).first->second;
 }
 
 // Somebody has it, and does with it as he likes; but what is made again for him is first made whole.
-bool Planner::is_others_now(const DesiredObject& entry, const LinkSpec& link, const LinkFact& found) const {
+bool Planner::is_others_now(const desired::DesiredObject& entry, const LinkSpec& link,
+                            const LinkFact& found) const {
   if (!link.delegated || OwnerTag::parse(found.alias) != tag_of(entry, link)) return false;
   const NamespaceFacts* place = observed_.find(link.where.netns);
   const bool in_place = !link.where.netns.empty() && place != nullptr && place->find(found.ifindex) == &found;
@@ -328,7 +333,7 @@ bool Planner::is_others_now(const DesiredObject& entry, const LinkSpec& link, co
 }
 
 // By mark first, so that a renamed link is found; then by name.
-const LinkFact* Planner::locate(const DesiredObject& entry, const LinkSpec& link) const {
+const LinkFact* Planner::locate(const desired::DesiredObject& entry, const LinkSpec& link) const {
   const NamespaceFacts* place = observed_.find(link.where.netns);
   const LinkFact* marked = place != nullptr ? place->find(tag_of(entry, link)) : nullptr;
   if (marked == nullptr && link.delegated) {
@@ -339,7 +344,7 @@ const LinkFact* Planner::locate(const DesiredObject& entry, const LinkSpec& link
   return place != nullptr ? place->find(link.where.name) : nullptr;
 }
 
-Ownership Planner::ownership_of(const DesiredObject& entry, const LinkSpec& link,
+Ownership Planner::ownership_of(const desired::DesiredObject& entry, const LinkSpec& link,
                                 const LinkFact& found) const {
   const auto mark = OwnerTag::parse(found.alias);
   if (mark && mark->uid == entry.object.uid)
@@ -353,7 +358,7 @@ Ownership Planner::ownership_of(const DesiredObject& entry, const LinkSpec& link
 }
 
 // Why this link cannot be made or compared now: its master or parent is not there, or is not what we think.
-std::optional<Error> Planner::missing_base(const DesiredObject& entry, const LinkSpec& link) const {
+std::optional<Error> Planner::missing_base(const desired::DesiredObject& entry, const LinkSpec& link) const {
   if (!link.parent.empty()) {
     if (auto error = unmet_prerequisite(entry, link.where, {"", link.parent}, "parent")) return error;
   }
@@ -362,9 +367,9 @@ std::optional<Error> Planner::missing_base(const DesiredObject& entry, const Lin
   return std::nullopt;
 }
 
-std::optional<Error> Planner::unmet_prerequisite(const DesiredObject& entry, const LinkName& link,
+std::optional<Error> Planner::unmet_prerequisite(const desired::DesiredObject& entry, const LinkName& link,
                                                  const LinkName& base, const char* role) const {
-  const DesiredObject* owner = desired_.owner_of(base);
+  const desired::DesiredObject* owner = desired_.owner_of(base);
   const std::string who = owner != nullptr ? " (" + owner->object.id.text() + ")" : std::string{};
   if (created_.contains(base) || renamed_.contains(base)) return std::nullopt;
   const LinkFact* found = observed_.find(base);
@@ -393,7 +398,7 @@ std::optional<Error> Planner::unmet_prerequisite(const DesiredObject& entry, con
 }
 
 // Why no link can stand on this parent now, whoever made it.
-std::optional<Error> Planner::unfit_parent(const DesiredObject& entry, const ParentUse& use) const {
+std::optional<Error> Planner::unfit_parent(const desired::DesiredObject& entry, const ParentUse& use) const {
   const LinkName parent{"", use.name};
   if (auto error = unmet_prerequisite(entry, parent, parent, "parent")) return error;
   const LinkFact* found = observed_.find(parent);
@@ -449,7 +454,7 @@ const LinkFact* Planner::foreign_upper_on(int parent) const {
 }
 
 // Somebody else's link does instead of one that would be made on demand, whatever it stands on.
-bool Planner::satisfied_by_foreign(const DesiredObject& entry, const LinkSpec& link) const {
+bool Planner::satisfied_by_foreign(const desired::DesiredObject& entry, const LinkSpec& link) const {
   const LinkFact* found = link.accept_foreign ? locate(entry, link) : nullptr;
   if (found == nullptr || will_be_gone(link.where, found->ifindex)) return false;
   const Ownership ownership = ownership_of(entry, link, *found);
@@ -479,7 +484,7 @@ void Planner::compare(const Cursor& at, const LinkSpec& link) {
       return compare_existing(at, link, *found, ownership);
     case Ownership::other_object: {
       const auto mark = OwnerTag::parse(found->alias);
-      const DesiredObject* other = desired_.find_uid(mark->uid);
+      const desired::DesiredObject* other = desired_.find_uid(mark->uid);
       return block(at,
                    waiting(at.entry, link.where,
                            "the name is still held by a link of " +
@@ -504,7 +509,7 @@ void Planner::compare(const Cursor& at, const LinkSpec& link) {
 
 bool Planner::peer_is_wrong(const LinkSpec& link, const LinkFact& found) const {
   if (!link.peer || link.created_with_peer) return false;
-  const DesiredObject* owner = desired_.owner_of(*link.peer);
+  const desired::DesiredObject* owner = desired_.owner_of(*link.peer);
   const NamespaceFacts* place = observed_.find(link.peer->netns);
   if (owner == nullptr || place == nullptr || !place->present) return false;
   const auto& links = resources_of(*owner).links;
@@ -522,7 +527,8 @@ bool Planner::peer_is_wrong(const LinkSpec& link, const LinkFact& found) const {
 // names.
 bool Planner::free_name(const Cursor& at, const LinkName& where, const LinkFact& holder) {
   const auto mark = OwnerTag::parse(holder.alias);
-  const DesiredObject* owner = mark && holder.group == kOwnGroup ? desired_.find_uid(mark->uid) : nullptr;
+  const desired::DesiredObject* owner =
+      mark && holder.group == kOwnGroup ? desired_.find_uid(mark->uid) : nullptr;
   if (owner == nullptr || owner->object.deleting) return false;
   const auto& links = resources_of(*owner).links;
   const bool leaves = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
@@ -786,7 +792,7 @@ void Planner::compare_existing(const Cursor& at, const LinkSpec& link, const Lin
 
 // Another network of ours has it as its port still, but does not declare it any more.
 bool Planner::is_given_up(const LinkName& uplink, const std::optional<OwnerTag>& master) const {
-  const DesiredObject* owner = master ? desired_.find_uid(master->uid) : nullptr;
+  const desired::DesiredObject* owner = master ? desired_.find_uid(master->uid) : nullptr;
   if (owner == nullptr || !desired_.claims_of(owner->object.uid).contains(uplink.name)) return false;
   const auto& links = resources_of(*owner).links;
   return owner->object.deleting || std::none_of(links.begin(), links.end(), [&](const LinkSpec& link) {
@@ -892,14 +898,14 @@ void Planner::compare_addresses(const Cursor& at, const LinkSpec& link, const Li
 
 // Of several attachments in one namespace, whose networks all name a gateway, one has the default route: of
 // those that are there one that declares it, else the first by name; when none is there yet, likewise of all.
-bool Planner::holds_default_route(const DesiredObject& entry, const std::string& netns,
+bool Planner::holds_default_route(const desired::DesiredObject& entry, const std::string& netns,
                                   std::uint8_t family) const {
   const auto [place, is_new] = ways_out_.try_emplace(Way{netns, family});
   if (is_new) {
     std::optional<std::tuple<bool, bool, ResourceId>> best;
-    for (const DesiredObject* other : desired_.in_namespace(netns)) {
+    for (const desired::DesiredObject* other : desired_.in_namespace(netns)) {
       if (other->object.deleting || other->object.id.kind != Kind::attachment) continue;
-      const Resources resources = other->compile();
+      const drivers::Resources resources = other->compile();
       for (const LinkSpec& link : resources.links) {
         if (link.where.netns != netns) continue;
         const bool absent = locate(*other, link) == nullptr;
@@ -952,19 +958,19 @@ Plan Planner::take() && {
 
 }  // namespace
 
-Plan plan(const DesiredState& desired, const Observed& observed, Scope scope) {
+Plan plan(const desired::DesiredState& desired, const Observed& observed, Scope scope) {
   if (!observed.complete) return {};
   // What is removed, then what others stand on, comes first: later objects see what this plan does to them.
-  Depths depths(desired);
-  std::vector<std::pair<int, const DesiredObject*>> order;
-  const auto add = [&](const DesiredObject& entry) {
+  desired::Depths depths(desired);
+  std::vector<std::pair<int, const desired::DesiredObject*>> order;
+  const auto add = [&](const desired::DesiredObject& entry) {
     order.emplace_back(entry.object.deleting ? -1 : depths.of(entry), &entry);
   };
   if (scope == nullptr) {
     for (const auto& [id, entry] : desired.entries()) add(*entry);
   } else {
     for (const ResourceId& id : *scope) {
-      if (const DesiredObject* entry = desired.find(id)) add(*entry);
+      if (const desired::DesiredObject* entry = desired.find(id)) add(*entry);
     }
   }
   std::stable_sort(order.begin(), order.end(),
@@ -977,17 +983,17 @@ Plan plan(const DesiredState& desired, const Observed& observed, Scope scope) {
   return std::move(planner).take();
 }
 
-std::set<std::string> settled_claims(const DesiredObject& entry, const DesiredState& desired,
-                                     const Observed& observed) {
+std::set<std::string> settled_claims(const desired::DesiredObject& entry,
+                                     const desired::DesiredState& desired, const Observed& observed) {
   std::set<std::string> settled;
   const auto& claims = desired.claims_of(entry.object.uid);
   if (claims.empty()) return settled;
   const NamespaceFacts* host = observed.find(std::string{});
-  const Resources resources = entry.compile();
+  const drivers::Resources resources = entry.compile();
   const auto& links = resources.links;
   for (const std::string& name : claims) {
-    if (name.starts_with(kPlaceClaim)) {
-      const std::string place = name.substr(kPlaceClaim.size());
+    if (name.starts_with(desired::kPlaceClaim)) {
+      const std::string place = name.substr(desired::kPlaceClaim.size());
       const bool declared = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
         return link.where.netns == place || link.delegate_netns == place;
       });
@@ -1008,7 +1014,7 @@ std::set<std::string> settled_claims(const DesiredObject& entry, const DesiredSt
   return settled;
 }
 
-std::size_t count_orphans(const DesiredState& desired, const Observed& observed) {
+std::size_t count_orphans(const desired::DesiredState& desired, const Observed& observed) {
   std::size_t count = 0;
   for (const auto& [netns, facts] : observed.namespaces) {
     for (const auto& [ifindex, fact] : facts.links()) {
@@ -1022,4 +1028,4 @@ std::size_t count_orphans(const DesiredState& desired, const Observed& observed)
   return count;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::planning

@@ -8,7 +8,7 @@
 #include "model/plan.h"
 #include "reconcilers/desired/desired_state.h"
 
-namespace lanwright {
+namespace lanwright::planning {
 
 // What is compared: these objects; all when absent. Objects outside are not looked at, except as what others
 // stand on.
@@ -16,14 +16,14 @@ using Scope = const std::set<ResourceId>*;
 
 // Never plans a removal or a change of a link that does not carry our mark, except master, port attributes
 // and UP of declared uplinks, and what an object with `adopt` names. Empty when `observed` is not complete.
-Plan plan(const DesiredState& desired, const Observed& observed, Scope scope = nullptr);
+Plan plan(const desired::DesiredState& desired, const Observed& observed, Scope scope = nullptr);
 
 // Claims of this object's that are no longer declared and no longer hold in the kernel: may be forgotten.
-std::set<std::string> settled_claims(const DesiredObject& entry, const DesiredState& desired,
-                                     const Observed& observed);
+std::set<std::string> settled_claims(const desired::DesiredObject& entry,
+                                     const desired::DesiredState& desired, const Observed& observed);
 
 // Links that carry a mark of ours that `desired` does not know, and switches likewise. They are left alone,
 // and told.
-std::size_t count_orphans(const DesiredState& desired, const Observed& observed);
+std::size_t count_orphans(const desired::DesiredState& desired, const Observed& observed);
 
-}  // namespace lanwright
+}  // namespace lanwright::planning

@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <utility>
 
-namespace lanwright {
+namespace lanwright::planning {
 namespace {
 
-Error blocked_by(ErrorKind kind, const DesiredObject& entry, std::string words, std::string hint) {
+Error blocked_by(ErrorKind kind, const desired::DesiredObject& entry, std::string words, std::string hint) {
   return {kind, "run", "switch of " + entry.object.id.text(), 0, std::move(words), std::move(hint)};
 }
 
-Error starting(const DesiredObject& entry, const std::string& network) {
+Error starting(const desired::DesiredObject& entry, const std::string& network) {
   return {ErrorKind::busy,
           "wait for",
           "the switch of " + entry.object.id.text(),
@@ -28,14 +28,15 @@ std::string missing_part(const SwitchFact* fact, const SwitchSpec& spec) {
   return {};
 }
 
-bool shares_port(const DesiredObject& network) {
-  const Resources resources = network.compile();
+bool shares_port(const desired::DesiredObject& network) {
+  const drivers::Resources resources = network.compile();
   return resources.vswitch && resources.vswitch->hub;
 }
 
 }  // namespace
 
-SwitchPlanner::Outcome SwitchPlanner::compare(const DesiredObject& entry, const Resources& resources,
+SwitchPlanner::Outcome SwitchPlanner::compare(const desired::DesiredObject& entry,
+                                              const drivers::Resources& resources,
                                               const std::set<LinkName>& made, bool with_plugs) {
   Outcome outcome;
   if (observed_.switches.empty() && !resources.vswitch && resources.plugs.empty()) return outcome;
@@ -63,7 +64,7 @@ const std::set<std::string>& SwitchPlanner::networks_of(const ObjectUid& uid) {
 
 // What is plugged in with a mark of this object that it does not want any more, or whose interface is gone,
 // and switches of its own.
-void SwitchPlanner::unplug_strays(const DesiredObject& entry, const Resources& resources,
+void SwitchPlanner::unplug_strays(const desired::DesiredObject& entry, const drivers::Resources& resources,
                                   const std::set<LinkName>& made, Outcome& outcome) {
   for (const std::string& network : networks_of(entry.object.uid)) {
     const SwitchFact& fact = observed_.switches.at(network);
@@ -89,7 +90,8 @@ void SwitchPlanner::unplug_strays(const DesiredObject& entry, const Resources& r
   }
 }
 
-void SwitchPlanner::compare_vswitch(const DesiredObject& entry, const SwitchSpec& spec, Outcome& outcome) {
+void SwitchPlanner::compare_vswitch(const desired::DesiredObject& entry, const SwitchSpec& spec,
+                                    Outcome& outcome) {
   const auto found = observed_.switches.find(spec.network);
   const SwitchFact* fact = found == observed_.switches.end() ? nullptr : &found->second;
   RunSwitch step{{"", spec.network}, spec, entry.object.uid, false};
@@ -99,7 +101,7 @@ void SwitchPlanner::compare_vswitch(const DesiredObject& entry, const SwitchSpec
     return;
   }
   if (fact != nullptr && fact->uid != entry.object.uid) {
-    const DesiredObject* owner = desired_.find_uid(fact->uid);
+    const desired::DesiredObject* owner = desired_.find_uid(fact->uid);
     if (owner != nullptr) {
       outcome.blocked =
           blocked_by(ErrorKind::waiting, entry, "its place is still held by " + owner->object.id.text(),
@@ -143,9 +145,9 @@ LinkName SwitchPlanner::place_of(const PlugSpec& spec, const OwnerTag& mark) con
   return spec.link;
 }
 
-void SwitchPlanner::compare_plug(const DesiredObject& entry, const PlugSpec& spec,
+void SwitchPlanner::compare_plug(const desired::DesiredObject& entry, const PlugSpec& spec,
                                  const std::set<LinkName>& made, Outcome& outcome) {
-  const DesiredObject* network = entry.network ? entry.network.get() : &entry;
+  const desired::DesiredObject* network = entry.network ? entry.network.get() : &entry;
   const auto found = observed_.switches.find(spec.network);
   const SwitchFact* fact = found == observed_.switches.end() ? nullptr : &found->second;
   const bool own = fact != nullptr && fact->uid == network->object.uid;
@@ -190,4 +192,4 @@ void SwitchPlanner::compare_plug(const DesiredObject& entry, const PlugSpec& spe
       {PlugIn{where, spec, mark, !shared}, std::move(reason), {"plug"}, Disruption::none});
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::planning

@@ -11,7 +11,7 @@
 #include "model/plan.h"
 #include "reconcilers/desired/desired_state.h"
 
-namespace lanwright {
+namespace lanwright::planning {
 
 class SwitchPlanner {
  public:
@@ -27,24 +27,24 @@ class SwitchPlanner {
     std::optional<Error> blocked;
   };
 
-  SwitchPlanner(const DesiredState& desired, const Observed& observed)
+  SwitchPlanner(const desired::DesiredState& desired, const Observed& observed)
       : desired_(desired), observed_(observed) {}
 
   // To be called once for each object, networks before what is plugged into them. `resources` are the
   // object's. `made` are links that the plan makes. Without `with_plugs` only the switch itself is seen to.
-  Outcome compare(const DesiredObject& entry, const Resources& resources, const std::set<LinkName>& made,
-                  bool with_plugs);
+  Outcome compare(const desired::DesiredObject& entry, const drivers::Resources& resources,
+                  const std::set<LinkName>& made, bool with_plugs);
 
  private:
-  void compare_vswitch(const DesiredObject& entry, const SwitchSpec& spec, Outcome& outcome);
+  void compare_vswitch(const desired::DesiredObject& entry, const SwitchSpec& spec, Outcome& outcome);
   LinkName place_of(const PlugSpec& spec, const OwnerTag& mark) const;
-  void compare_plug(const DesiredObject& entry, const PlugSpec& spec, const std::set<LinkName>& made,
+  void compare_plug(const desired::DesiredObject& entry, const PlugSpec& spec, const std::set<LinkName>& made,
                     Outcome& outcome);
-  void unplug_strays(const DesiredObject& entry, const Resources& resources, const std::set<LinkName>& made,
-                     Outcome& outcome);
+  void unplug_strays(const desired::DesiredObject& entry, const drivers::Resources& resources,
+                     const std::set<LinkName>& made, Outcome& outcome);
   const std::set<std::string>& networks_of(const ObjectUid& uid);
 
-  const DesiredState& desired_;
+  const desired::DesiredState& desired_;
   const Observed& observed_;
   std::map<ObjectUid, std::set<std::string>>
       networks_;  // of observed switches that are, or hold a plug, of this uid
@@ -53,4 +53,4 @@ class SwitchPlanner {
   std::set<std::string> fresh_;  // of these, those with a plug that begins empty
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::planning

@@ -17,15 +17,15 @@
 #include <sstream>
 #include <utility>
 
-#include "reconcilers/netlink/packet_socket.h"
-#include "reconcilers/netlink/tap.h"
 #include "reconcilers/os/namespace.h"
+#include "reconcilers/os/packet_socket.h"
 #include "reconcilers/os/process.h"
+#include "reconcilers/os/tap.h"
 #include "reconcilers/vde/management.h"
 #include "reconcilers/vde/plug_client.h"
 #include "reconcilers/vde/program.h"
 
-namespace lanwright {
+namespace lanwright::vde {
 namespace {
 
 namespace fs = std::filesystem;
@@ -69,8 +69,8 @@ bool is_leftover(const fs::directory_entry& file) {
 
 // By force: it would not hear a request. Fails only when it has ended, or cannot be ended, and then it is
 // asked for life again.
-void end_now(const Process& process) {
-  if (auto ended = end(process, 0ms); !ended) return;
+void end_now(const os::Process& process) {
+  if (auto ended = os::end(process, 0ms); !ended) return;
 }
 
 Error named(Error error, const std::string& network) {
@@ -79,7 +79,7 @@ Error named(Error error, const std::string& network) {
 }
 
 // Its state is not asked again when it is as needed.
-void run_timer(const Descriptor& timer, bool& runs, bool needed, std::chrono::milliseconds period) {
+void run_timer(const os::Descriptor& timer, bool& runs, bool needed, std::chrono::milliseconds period) {
   if (needed == runs) return;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(needed ? period : 0ms);
   const std::chrono::nanoseconds rest = needed ? period - seconds : 0ms;
@@ -89,13 +89,13 @@ void run_timer(const Descriptor& timer, bool& runs, bool needed, std::chrono::mi
 }
 
 // Of a process that was started: whether there is still time for it to answer. It is ended when there is not.
-Result<bool> still_starting(Process& process, std::optional<Clock::time_point>& due, const char* tried,
+Result<bool> still_starting(os::Process& process, std::optional<Clock::time_point>& due, const char* tried,
                             const std::string& network, const std::string& log) {
-  const bool ended = has_ended(process);
+  const bool ended = os::has_ended(process);
   if (!ended && Clock::now() < *due) return true;
   due.reset();
   if (!ended) {
-    if (auto stopped = end(process, 0ms); !stopped) return stopped.error();
+    if (auto stopped = os::end(process, 0ms); !stopped) return stopped.error();
   }
   process = {};
   return Error{ended ? ErrorKind::busy : ErrorKind::timeout,
@@ -108,8 +108,8 @@ Result<bool> still_starting(Process& process, std::optional<Clock::time_point>& 
 
 class VdeBackend final : public SwitchBackend {
  public:
-  VdeBackend(VdeOptions options, Descriptor epoll, Descriptor changes, Descriptor timer,
-             Descriptor start_timer)
+  VdeBackend(VdeOptions options, os::Descriptor epoll, os::Descriptor changes, os::Descriptor timer,
+             os::Descriptor start_timer)
       : options_(std::move(options)),
         epoll_(std::move(epoll)),
         changes_(std::move(changes)),
@@ -128,15 +128,15 @@ class VdeBackend final : public SwitchBackend {
 
  private:
   struct Running {
-    Process process;
-    Process plug;
+    os::Process process;
+    os::Process plug;
     PlugClient client;
     std::unique_ptr<PendingProbe> probe;  // of the switch
     Clock::time_point asked;              // since then
     // What was started and does not answer yet has until then.
     std::optional<Clock::time_point> switch_due;
     std::optional<Clock::time_point> plug_due;
-    Process new_plug;              // until it is `plug`
+    os::Process new_plug;          // until it is `plug`
     std::optional<Error> failure;  // of a start that nobody waited for, to be told
     bool watch_due = false;        // one of the two is new: the plug may not watch the switch (no hub) yet
     bool starting() const { return switch_due || plug_due; }
@@ -176,14 +176,14 @@ class VdeBackend final : public SwitchBackend {
   Result<void> plug_in(const PlugIn& step, const Observed& observed);
   Result<void> unplug(const Unplug& step, const Observed& observed);
   Result<void> end_processes(const std::string& network);
-  Result<Descriptor> open_interface(const PlugIn& step, const Observed& observed, PlugFact& plug);
+  Result<os::Descriptor> open_interface(const PlugIn& step, const Observed& observed, PlugFact& plug);
 
   VdeOptions options_;
-  Descriptor epoll_;
-  Descriptor changes_;  // inotify: directories in RUN/vde came or went
-  Descriptor timer_;    // runs while there is a switch
+  os::Descriptor epoll_;
+  os::Descriptor changes_;  // inotify: directories in RUN/vde came or went
+  os::Descriptor timer_;    // runs while there is a switch
   bool timed_ = false;
-  Descriptor start_timer_;  // runs while one is starting
+  os::Descriptor start_timer_;  // runs while one is starting
   bool start_timed_ = false;
   Clock::duration start_budget_{};  // left of kStartGlance
   std::string last_asked_;          // network whose turn was the last
@@ -195,11 +195,11 @@ class VdeBackend final : public SwitchBackend {
 
 void VdeBackend::find_switch(const SwitchPaths& paths, Running& running) {
   if (running.switch_due) return;
-  if (running.process && has_ended(running.process)) running.process = {};
+  if (running.process && os::has_ended(running.process)) running.process = {};
   if (running.process) return;
-  auto connection = connect_unix(paths.management());
+  auto connection = os::connect_unix(paths.management());
   if (!connection) return;
-  auto process = process_behind(*connection);
+  auto process = os::process_behind(*connection);
   say_goodbye(*connection);
   if (!process) return;
   running.process = std::move(*process);
@@ -209,13 +209,13 @@ void VdeBackend::find_switch(const SwitchPaths& paths, Running& running) {
 }
 
 void VdeBackend::find_plug(const SwitchPaths& paths, Running& running) {
-  if (running.plug && has_ended(running.plug)) running.plug = {};
+  if (running.plug && os::has_ended(running.plug)) running.plug = {};
   if (running.plug && running.client) return;
   running.client = {};
   running.plug = {};
   auto client = PlugClient::open(paths.plug(), kProbeTimeout);
   if (!client) return;
-  auto process = process_behind(client->connection());
+  auto process = os::process_behind(client->connection());
   if (!process) return;
   running.plug = std::move(*process);
   running.client = std::move(*client);
@@ -260,7 +260,7 @@ void VdeBackend::look(const std::string& network, Observed& observed, ObservedCh
       // One that does not answer is of no use, and started anew; one that took another for its agent is asked
       // again at the next look.
       if (ports.error().kind == ErrorKind::timeout) {
-        if (auto ended = end(running.plug, kGrace); ended) running.plug = {};
+        if (auto ended = os::end(running.plug, kGrace); ended) running.plug = {};
       }
       running.client = {};
     } else {
@@ -310,14 +310,14 @@ void VdeBackend::scan_foreign_sockets(Observed& observed, ObservedChange& touche
     // Who makes a directory listens in it a little later.
     ::inotify_add_watch(changes_.get(), paths.socket.c_str(), IN_CREATE | IN_DELETE | IN_ATTRIB);
     const std::string listener = paths.socket + "/ctl";
-    auto connection = connect_unix(listener);
+    auto connection = os::connect_unix(listener);
     for (const auto end_time = Clock::now() + kStrangerTime;
          !connection && connection.error().kind == ErrorKind::waiting && Clock::now() < end_time;) {
       ::poll(nullptr, 0, static_cast<int>(kStartPause.count()));
-      connection = connect_unix(listener);
+      connection = os::connect_unix(listener);
     }
     if (connection) {
-      if (const auto process = process_behind(*connection))
+      if (const auto process = os::process_behind(*connection))
         fact.foreign += "; process " + std::to_string(process->pid) + " listens there";
     }
     observed.switches[network] = std::move(fact);
@@ -347,7 +347,7 @@ ObservedChange VdeBackend::drain(Observed& observed) {
     if (running.client) news = running.client.news();
     if (!news.alive) running.client = {};
     const bool ended =
-        (running.process && has_ended(running.process)) || (running.plug && has_ended(running.plug));
+        (running.process && os::has_ended(running.process)) || (running.plug && os::has_ended(running.plug));
     const bool unheard = running.plug && !running.client;
     if (news.any || unheard || ended) moved.push_back(network);
   }
@@ -475,9 +475,9 @@ Result<void> VdeBackend::end_processes(const std::string& network) {
   running.switch_due.reset();
   running.plug_due.reset();
   running.failure.reset();
-  for (Process* process : {&running.plug, &running.new_plug, &running.process}) {
+  for (os::Process* process : {&running.plug, &running.new_plug, &running.process}) {
     if (!*process) continue;
-    if (auto ended = end(*process, kGrace); !ended) return ended;
+    if (auto ended = os::end(*process, kGrace); !ended) return ended;
     *process = {};
   }
   return {};
@@ -528,8 +528,8 @@ Result<void> VdeBackend::start_switch(const RunSwitch& step) {
   if (engine == nullptr)
     return Error{
         ErrorKind::invalid, "run switch", step.where.name, 0, "there is no engine " + step.spec.engine, {}};
-  if (auto stranger = connect_unix(paths.socket + "/ctl")) {
-    const auto process = process_behind(*stranger);
+  if (auto stranger = os::connect_unix(paths.socket + "/ctl")) {
+    const auto process = os::process_behind(*stranger);
     return Error{ErrorKind::conflict,
                  "run switch",
                  step.where.name,
@@ -538,8 +538,8 @@ Result<void> VdeBackend::start_switch(const RunSwitch& step) {
                      " listens in its place, " + paths.socket,
                  "end it, or choose another name"};
   }
-  SpawnSpec spawned;
-  const std::string program = find_program(engine->program());
+  os::SpawnSpec spawned;
+  const std::string program = os::find_program(engine->program());
   if (program.empty())
     return Error{ErrorKind::unsupported,
                  "run switch",
@@ -553,7 +553,7 @@ Result<void> VdeBackend::start_switch(const RunSwitch& step) {
   spawned.log = paths.switch_log();
   spawned.descriptors = kSpareDescriptors + kDescriptorsPerPort * kMostPlugs;
   spawned.capabilities = engine->capabilities();
-  auto process = spawn(spawned);
+  auto process = os::spawn(spawned);
   if (!process) return process.error();
   running.process = std::move(*process);
   running.probe.reset();
@@ -572,7 +572,7 @@ Result<void> VdeBackend::await(IsUp is_up, const std::string& network) {
     if (!up) return up.error();
     if (*up) return {};
     if (Clock::now() - begin >= start_budget_) break;
-    await_end(running.switch_due ? running.process : running.new_plug, kStartPause);
+    os::await_end(running.switch_due ? running.process : running.new_plug, kStartPause);
   }
   start_budget_ -= std::min(start_budget_, Clock::now() - begin);
   return Error{ErrorKind::waiting, "start", network, 0, "it was started and does not answer yet", {}};
@@ -622,7 +622,7 @@ Result<void> VdeBackend::start_plug(const RunSwitch& step, Running& running) {
     return Error{
         ErrorKind::unsupported,        "run plug", step.where.name, ENOENT, "lanwright-plug is not installed",
         "it belongs beside lanwrightd"};
-  SpawnSpec spawned;
+  os::SpawnSpec spawned;
   spawned.command = {options_.plug_program,        "--switch",  paths.socket, "--management",
                      paths.management(),           "--control", paths.plug(), "--mtu",
                      std::to_string(step.spec.mtu)};
@@ -630,7 +630,7 @@ Result<void> VdeBackend::start_plug(const RunSwitch& step, Running& running) {
   spawned.environment = {"LANWRIGHT_SWITCH=" + step.uid};
   spawned.log = paths.plug_log();
   spawned.descriptors = kSpareDescriptors + kDescriptorsPerPort * kMostPlugs;
-  auto process = spawn(spawned);
+  auto process = os::spawn(spawned);
   if (!process) return process.error();
   running.new_plug = std::move(*process);
   running.plug_due = Clock::now() + kStartTime;
@@ -672,7 +672,7 @@ Result<void> VdeBackend::stop(const StopSwitch& step) {
   running_.erase(network);
   std::error_code failed;
   // Ours have ended: who still answers there is somebody else.
-  if (!connect_unix(paths.socket + "/ctl")) {
+  if (!os::connect_unix(paths.socket + "/ctl")) {
     for (const auto& each : fs::directory_iterator(paths.socket, failed)) {
       if (is_leftover(each)) fs::remove(each.path(), failed);
     }
@@ -683,18 +683,19 @@ Result<void> VdeBackend::stop(const StopSwitch& step) {
   return {};
 }
 
-Result<Descriptor> VdeBackend::open_interface(const PlugIn& step, const Observed& observed, PlugFact& plug) {
+Result<os::Descriptor> VdeBackend::open_interface(const PlugIn& step, const Observed& observed,
+                                                  PlugFact& plug) {
   const LinkFact* link = observed.find(step.where);
   if (link == nullptr)
     return Error{
         ErrorKind::waiting, "plug in", step.where.text(), ENODEV, "the link is not there any more", {}};
-  auto netns = open_namespace(step.where.netns);
+  auto netns = os::open_namespace(step.where.netns);
   if (!netns) return netns.error();
   plug.ifindex = link->ifindex;
   plug.netns = netns->inode;
-  if (!step.spec.tap) return open_packet_socket(link->ifindex, step.where.text());
-  Descriptor tap;
-  if (const int error = open_tap_for_frames(netns->descriptor, step.where.name, tap)) {
+  if (!step.spec.tap) return os::open_packet_socket(link->ifindex, step.where.text());
+  os::Descriptor tap;
+  if (const int error = os::open_tap_for_frames(netns->descriptor, step.where.name, tap)) {
     Error failed = error_from_errno(error, "open tap", step.where.text());
     if (error == EBUSY) failed.hint = "another program has it open";
     return failed;
@@ -795,11 +796,11 @@ Result<std::unique_ptr<SwitchBackend>> open_vde_backend(const VdeOptions& given)
   options.run_dir = fs::absolute(options.run_dir);  // what is started stands elsewhere
   if (auto made = make_directory(options.run_dir / "vde", 0755); !made) return made.error();
   if (auto made = make_directory(options.run_dir / "switches", 0700); !made) return made.error();
-  Descriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
+  os::Descriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return error_from_errno(errno, "create", "epoll descriptor");
-  Descriptor changes(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  Descriptor timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  Descriptor start_timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  os::Descriptor changes(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  os::Descriptor timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  os::Descriptor start_timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!timer || !start_timer) return error_from_errno(errno, "create", "timer descriptor");
   const std::string watched = (options.run_dir / "vde").string();
   if (!changes || ::inotify_add_watch(changes.get(), watched.c_str(), IN_CREATE | IN_DELETE | IN_MOVE) < 0)
@@ -818,4 +819,4 @@ std::string find_plug_program() {
   return {};
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::vde

@@ -12,7 +12,7 @@
 #include "model/base/result.h"
 #include "reconcilers/backends/switch_backend.h"
 
-namespace lanwright {
+namespace lanwright::vde {
 
 struct VdeOptions {
   std::filesystem::path run_dir;
@@ -26,4 +26,4 @@ Result<std::unique_ptr<SwitchBackend>> open_vde_backend(const VdeOptions& option
 // lanwright-plug beside the running program, or where it is installed; empty when it is in neither place.
 std::string find_plug_program();
 
-}  // namespace lanwright
+}  // namespace lanwright::vde

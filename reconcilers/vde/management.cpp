@@ -9,7 +9,7 @@
 
 #include "reconcilers/os/process.h"
 
-namespace lanwright {
+namespace lanwright::vde {
 namespace {
 
 constexpr std::string_view kPrompt = "\nvde$ ";
@@ -18,17 +18,17 @@ constexpr std::chrono::milliseconds kFarewell(200);
 
 }  // namespace
 
-void say_goodbye(const Descriptor& console) {
+void say_goodbye(const os::Descriptor& console) {
   constexpr std::string_view kWords = "logout\n";
   if (::send(console.get(), kWords.data(), kWords.size(), MSG_NOSIGNAL) < 0) return;
   const auto end = std::chrono::steady_clock::now() + kFarewell;
   std::string rest;
-  while (receive_more(console, rest, end, {"log out", "the console", "the switch"})) rest.clear();
+  while (os::receive_more(console, rest, end, {"log out", "the console", "the switch"})) rest.clear();
 }
 
 PendingProbe::Answer PendingGreeting::look() {
   while (!text_.ends_with(kPrompt)) {
-    const auto more = receive_more(socket_, text_, {}, {"greet", path_, "the switch"});
+    const auto more = os::receive_more(socket_, text_, {}, {"greet", path_, "the switch"});
     if (!more) return more.error().kind == ErrorKind::timeout ? Answer::none : Answer::ended;
   }
   say_goodbye(socket_);
@@ -40,7 +40,7 @@ Management::~Management() {
 }
 
 Result<Management> Management::open(const std::string& socket, std::chrono::milliseconds patience) {
-  auto connection = connect_unix(socket);
+  auto connection = os::connect_unix(socket);
   if (!connection) return connection.error();
   Management management(std::move(*connection), socket, patience);
   auto banner = management.read_until_prompt("greet");
@@ -52,7 +52,7 @@ Result<std::string> Management::read_until_prompt(const std::string& tried) {
   std::string text;
   const auto end = std::chrono::steady_clock::now() + patience_;
   while (!text.ends_with(kPrompt)) {
-    if (auto more = receive_more(socket_, text, end, {tried, path_, "the switch"}); !more)
+    if (auto more = os::receive_more(socket_, text, end, {tried, path_, "the switch"}); !more)
       return more.error();
   }
   return text;
@@ -86,4 +86,4 @@ Result<std::string> Management::ask(const std::string& command) {
   return Error{ErrorKind::internal, command, path_, 0, "the switch answered: " + *text, {}};
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::vde

@@ -10,22 +10,23 @@
 #include "reconcilers/os/descriptor.h"
 #include "reconcilers/vde/program.h"
 
-namespace lanwright {
+namespace lanwright::vde {
 
 // Ends a connection to a console: the switch has closed its end when this returns, unless it does not answer.
 // vde_switch forgets to close a client's port whose data socket got a lower number than its control
 // connection, which happens when a descriptor becomes free between the two (2.3.2+r586; it then spins when
 // the client is gone).
-void say_goodbye(const Descriptor& console);
+void say_goodbye(const os::Descriptor& console);
 
 // A connection to a console at which nobody waits for the greeting.
 class PendingGreeting final : public PendingProbe {
  public:
-  PendingGreeting(Descriptor socket, std::string path) : socket_(std::move(socket)), path_(std::move(path)) {}
+  PendingGreeting(os::Descriptor socket, std::string path)
+      : socket_(std::move(socket)), path_(std::move(path)) {}
   Answer look() override;
 
  private:
-  Descriptor socket_;
+  os::Descriptor socket_;
   std::string path_;
   std::string text_;
 };
@@ -43,16 +44,16 @@ class Management {
   // Takes its leave, and waits until the switch has closed its end: see say_goodbye().
   ~Management();
 
-  const Descriptor& connection() const { return socket_; }
+  const os::Descriptor& connection() const { return socket_; }
 
  private:
-  Management(Descriptor socket, std::string path, std::chrono::milliseconds patience)
+  Management(os::Descriptor socket, std::string path, std::chrono::milliseconds patience)
       : socket_(std::move(socket)), path_(std::move(path)), patience_(patience) {}
   Result<std::string> read_until_prompt(const std::string& tried);
 
-  Descriptor socket_;
+  os::Descriptor socket_;
   std::string path_;
   std::chrono::milliseconds patience_;
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::vde

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <fstream>
 
-namespace lanwright {
+namespace lanwright::vde {
 
 SwitchPaths switch_paths(const std::filesystem::path& run_dir, const std::string& network) {
   return {(run_dir / "vde" / network).string(), (run_dir / "switches" / network).string()};
@@ -27,4 +27,4 @@ Result<void> write_switch_owner(const SwitchPaths& paths, const SwitchOwner& own
   return {};
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::vde

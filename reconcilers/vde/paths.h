@@ -8,7 +8,7 @@
 #include "model/base/ids.h"
 #include "model/base/result.h"
 
-namespace lanwright {
+namespace lanwright::vde {
 
 // The files of one switch.
 struct SwitchPaths {
@@ -31,4 +31,4 @@ struct SwitchOwner {
 std::optional<SwitchOwner> read_switch_owner(const SwitchPaths& paths);
 Result<void> write_switch_owner(const SwitchPaths& paths, const SwitchOwner& owner);
 
-}  // namespace lanwright
+}  // namespace lanwright::vde

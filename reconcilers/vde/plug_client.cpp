@@ -9,7 +9,7 @@
 
 #include "reconcilers/os/process.h"
 
-namespace lanwright {
+namespace lanwright::vde {
 namespace {
 
 constexpr std::string_view kAlive = "alive";
@@ -21,7 +21,7 @@ bool is_news(const std::string& line) {
 }  // namespace
 
 Result<PlugClient> PlugClient::open(const std::string& socket, std::chrono::milliseconds patience) {
-  auto connection = connect_unix(socket);
+  auto connection = os::connect_unix(socket);
   if (!connection) return connection.error();
   PlugClient client;
   client.socket_ = std::move(*connection);
@@ -44,11 +44,13 @@ Result<std::string> PlugClient::next_line(std::chrono::steady_clock::time_point 
                                           const std::string& tried) {
   for (;;) {
     if (auto line = take_line()) return std::move(*line);
-    if (auto more = receive_more(socket_, text_, end, {tried, path_, "the plug"}); !more) return more.error();
+    if (auto more = os::receive_more(socket_, text_, end, {tried, path_, "the plug"}); !more)
+      return more.error();
   }
 }
 
-Result<std::vector<std::string>> PlugClient::ask(const std::string& command, const Descriptor* descriptor) {
+Result<std::vector<std::string>> PlugClient::ask(const std::string& command,
+                                                 const os::Descriptor* descriptor) {
   const std::string line = command + "\n";
   iovec piece{const_cast<char*>(line.data()), line.size()};  // NOLINT: iovec
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> extra{};
@@ -110,7 +112,7 @@ Result<void> PlugClient::watch() {
   return {};
 }
 
-Result<void> PlugClient::add(const PlugFact& plug, const Descriptor& descriptor) {
+Result<void> PlugClient::add(const PlugFact& plug, const os::Descriptor& descriptor) {
   auto answer = ask("add " + text_of(plug::PortLine{plug, {}}), &descriptor);
   if (!answer) return answer.error();
   return {};
@@ -159,4 +161,4 @@ bool PlugClient::answers_within(std::chrono::milliseconds patience) {
   return true;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::vde

@@ -10,7 +10,7 @@
 #include "reconcilers/os/descriptor.h"
 #include "reconcilers/vde/plug/protocol.h"
 
-namespace lanwright {
+namespace lanwright::vde {
 
 class PlugClient {
  public:
@@ -26,7 +26,7 @@ class PlugClient {
   Result<void> connect();
   Result<void> watch();
   // `descriptor` stays the caller's; the plug has one of its own.
-  Result<void> add(const PlugFact& plug, const Descriptor& descriptor);
+  Result<void> add(const PlugFact& plug, const os::Descriptor& descriptor);
   Result<void> remove(const OwnerTag& mark);
 
   // Whether something was told since the last look; false in `alive` when the plug closed the connection.
@@ -44,16 +44,17 @@ class PlugClient {
   bool answers_within(std::chrono::milliseconds patience);
 
   int fd() const { return socket_.get(); }
-  const Descriptor& connection() const { return socket_; }
+  const os::Descriptor& connection() const { return socket_; }
   explicit operator bool() const { return static_cast<bool>(socket_); }
 
  private:
   // Sends a command; answers the lines of data before its "ok".
-  Result<std::vector<std::string>> ask(const std::string& command, const Descriptor* descriptor = nullptr);
+  Result<std::vector<std::string>> ask(const std::string& command,
+                                       const os::Descriptor* descriptor = nullptr);
   std::optional<std::string> take_line();
   Result<std::string> next_line(std::chrono::steady_clock::time_point end, const std::string& tried);
 
-  Descriptor socket_;
+  os::Descriptor socket_;
   std::string path_;
   std::chrono::milliseconds patience_{};
   std::string text_;
@@ -61,4 +62,4 @@ class PlugClient {
   std::optional<std::chrono::steady_clock::time_point> asked_;  // for a sign of life that has not come
 };
 
-}  // namespace lanwright
+}  // namespace lanwright::vde

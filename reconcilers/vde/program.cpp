@@ -2,7 +2,7 @@
 
 #include <array>
 
-namespace lanwright {
+namespace lanwright::vde {
 
 const SwitchProgram& stock_engine();
 
@@ -20,4 +20,4 @@ const SwitchProgram& default_switch_program() {
   return stock_engine();
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::vde

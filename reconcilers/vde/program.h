@@ -15,7 +15,7 @@
 #include "reconcilers/os/process.h"
 #include "reconcilers/vde/paths.h"
 
-namespace lanwright {
+namespace lanwright::vde {
 
 // A question whether a switch is alive, whose answer nobody waits for.
 class PendingProbe {
@@ -35,7 +35,7 @@ class SwitchProgram {
   virtual std::uint64_t capabilities() const = 0;
   virtual std::vector<std::string> arguments(const SwitchSpec& spec, const SwitchPaths& paths) const = 0;
   // The running switch, which has answered. It has noticed by then who went before.
-  virtual Result<Process> probe(const SwitchPaths& paths, std::chrono::milliseconds patience) const = 0;
+  virtual Result<os::Process> probe(const SwitchPaths& paths, std::chrono::milliseconds patience) const = 0;
   virtual Result<std::unique_ptr<PendingProbe>> begin_probe(const SwitchPaths& paths) const = 0;
   virtual Result<std::vector<SwitchPortReport>> ports(const SwitchPaths& paths,
                                                       std::chrono::milliseconds patience) const = 0;
@@ -52,4 +52,4 @@ class SwitchProgram {
 const SwitchProgram* find_switch_program(const std::string& name);
 const SwitchProgram& default_switch_program();
 
-}  // namespace lanwright
+}  // namespace lanwright::vde

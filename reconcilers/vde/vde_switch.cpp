@@ -9,7 +9,7 @@
 #include "reconcilers/vde/management.h"
 #include "reconcilers/vde/program.h"
 
-namespace lanwright {
+namespace lanwright::vde {
 namespace {
 
 constexpr std::chrono::seconds kAnswerTimeout(3);
@@ -95,14 +95,14 @@ class VdeSwitchProgram final : public SwitchProgram {
     return arguments;
   }
 
-  Result<Process> probe(const SwitchPaths& paths, std::chrono::milliseconds patience) const override {
+  Result<os::Process> probe(const SwitchPaths& paths, std::chrono::milliseconds patience) const override {
     const auto management = Management::open(paths.management(), patience);
     if (!management) return management.error();
-    return process_behind(management->connection());
+    return os::process_behind(management->connection());
   }
 
   Result<std::unique_ptr<PendingProbe>> begin_probe(const SwitchPaths& paths) const override {
-    auto connection = connect_unix(paths.management());
+    auto connection = os::connect_unix(paths.management());
     if (!connection) return connection.error();
     return std::unique_ptr<PendingProbe>(
         std::make_unique<PendingGreeting>(std::move(*connection), paths.management()));
@@ -222,4 +222,4 @@ const SwitchProgram& stock_engine() {
   return engine;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::vde

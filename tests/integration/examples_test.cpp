@@ -83,7 +83,8 @@ std::optional<std::string> address_for(const AttachmentSpec& one, const Attachme
 class Example : public testing::TestWithParam<fs::path> {
  protected:
   void SetUp() override {
-    const ReadOutcome outcome = read_set(text_of(GetParam()), GetParam().filename(), driver_grammar());
+    const ReadOutcome outcome =
+        read_set(text_of(GetParam()), GetParam().filename(), drivers::driver_grammar());
     for (const Diagnostic& diagnostic : outcome.diagnostics) ADD_FAILURE() << diagnostic.text();
     ASSERT_TRUE(outcome.ok());
     set_ = outcome.set;

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "model/link_names.h"
 #include "reconcilers/netlink/link_codec.h"
 #include "reconcilers/netlink/request.h"
 #include "reconcilers/netlink/socket.h"
@@ -78,8 +79,8 @@ std::string describe(const LinkFact& fact) {
 
 class NetlinkPort : public ::testing::Test {
  protected:
-  void open(const NetlinkOptions& options = {}) {
-    auto opened = open_netlink_backend(options);
+  void open(const netlink::NetlinkOptions& options = {}) {
+    auto opened = netlink::open_netlink_backend(options);
     ASSERT_TRUE(opened) << opened.error().text();
     port = std::move(*opened);
     const auto touched = port->resync(observed);
@@ -160,7 +161,7 @@ class NetlinkPort : public ::testing::Test {
   }
 
   std::string difference_from_kernel() {
-    auto other = open_netlink_backend({});
+    auto other = netlink::open_netlink_backend({});
     Observed fresh;
     std::set<std::string> paths;
     for (const auto& [path, facts] : observed.namespaces) {
@@ -808,10 +809,10 @@ TEST_F(NetlinkPort, LetsOthersHaveTheLinkLockWhileBridgesGo) {
   int turns = 0;
   const int foreign = static_cast<int>(ip_link("other")["ifindex"]);
   std::thread other([&] {  // in the same namespace
-    auto socket = Socket::open({}, 1 << 20);
+    auto socket = netlink::Socket::open({}, 1 << 20);
     for (std::uint32_t i = 1; socket && !stop; ++i) {
       const auto start = std::chrono::steady_clock::now();
-      if (!perform_one(*socket, set_group(foreign, i)).ok()) break;
+      if (!netlink::perform_one(*socket, netlink::set_group(foreign, i)).ok()) break;
       longest = std::max(longest, std::chrono::steady_clock::now() - start);
       ++turns;
       std::this_thread::yield();
@@ -1001,7 +1002,7 @@ TEST_F(NetlinkPort, TakesAFileThatIsNoNamespaceForAbsent) {
 TEST_F(NetlinkPort, ManagesANamespaceThatItsThreadIsNotIn) {
   sandbox.add_netns("managed");
   sandbox.add_netns("r1");
-  NetlinkOptions options;
+  netlink::NetlinkOptions options;
   options.netns = path_of("managed");
   open(options);
   port->watch({path_of("r1")}, observed);
@@ -1034,7 +1035,7 @@ TEST_F(NetlinkPort, FollowsALinkIntoAnotherNamespace) {
 }
 
 TEST_F(NetlinkPort, SaysThatItLostEventsAndFindsTheTruthAgain) {
-  NetlinkOptions options;
+  netlink::NetlinkOptions options;
   options.receive_buffer = 4096;
   open(options);
   std::string batch;

@@ -132,7 +132,7 @@ class MemorySwitches final : public SwitchBackend {
     return Error{ErrorKind::internal, "act", "a link", 0, "this is no work for switches", {}};
   }
 
-  Descriptor events_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  os::Descriptor events_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::map<std::string, SwitchFact> facts_;
   ObservedChange touched_;
   std::optional<Error> failure_;

@@ -5,7 +5,7 @@
 
 #include "agent/cli/table.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 namespace {
 
 class GraphMaker {
@@ -126,4 +126,4 @@ const char* paint_of(std::string_view phase) {
   return "#9a6700";
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

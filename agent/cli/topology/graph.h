@@ -8,7 +8,7 @@
 
 #include "agent/cli/topology/topology.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 
 enum class NodeKind : std::uint8_t { link, vlan, network, attachment, host_interface };
 const char* name_of(NodeKind kind);  // "link": an interface of the host that no object stands for
@@ -42,4 +42,4 @@ std::vector<std::string> lines_of(const Node& node);
 // Whether the object works (green), waits (yellow) or fails (red); black without a phase. As "#rrggbb".
 const char* paint_of(std::string_view phase);
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

@@ -7,7 +7,7 @@
 #include "agent/cli/table.h"
 #include "agent/cli/topology/graph.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 namespace {
 
 // In units of SVG. A character of a monospaced font is 0.6 of its size wide.
@@ -251,4 +251,4 @@ std::string topology_svg(const Topology& topology) {
   return out + "</svg>\n";
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

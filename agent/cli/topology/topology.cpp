@@ -9,7 +9,7 @@
 #include "agent/cli/table.h"
 #include "agent/cli/topology/graph.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 namespace {
 
 std::vector<std::string> texts_of(const Json& list) {
@@ -263,4 +263,4 @@ Json topology_json(const Topology& topology) {
   return json;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

@@ -13,7 +13,7 @@
 #include "agent/cli/render.h"
 #include "model/format/json.h"
 
-namespace lanwright {
+namespace lanwright::cli {
 
 enum class PictureFormat : std::uint8_t { text, dot, svg, json };
 std::optional<PictureFormat> picture_format_from(std::string_view text);
@@ -74,4 +74,4 @@ std::string topology_svg(const Topology& topology);
 // {"nodes": [{"id", "kind", "name", ...}], "edges": [{"from", "to", "kind"}]}
 Json topology_json(const Topology& topology);
 
-}  // namespace lanwright
+}  // namespace lanwright::cli

@@ -19,7 +19,7 @@ constexpr timeval kSendTimeout{0, 200'000};  // with an agent that does not read
 
 }  // namespace
 
-Control::Control(Poller& poller, Hub& hub, SwitchWatch& watch, Descriptor listener, std::string directory)
+Control::Control(Poller& poller, Hub& hub, SwitchWatch& watch, os::Descriptor listener, std::string directory)
     : poller_(poller),
       hub_(hub),
       watch_(watch),
@@ -38,7 +38,7 @@ Control::~Control() {
 
 // A new agent takes over from one that may have been killed.
 void Control::accept_agent() {
-  Descriptor agent(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  os::Descriptor agent(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!agent) return;
   ::setsockopt(agent.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTimeout, sizeof kSendTimeout);
   drop_agent();
@@ -124,7 +124,7 @@ void Control::add(const std::string& line) {
   if (!port && !descriptors_.empty()) descriptors_.pop_front();  // it came with this line
   if (!port || descriptors_.empty())
     return say("error this is no port, or it came without a descriptor: " + line);
-  Descriptor descriptor = std::move(descriptors_.front());
+  os::Descriptor descriptor = std::move(descriptors_.front());
   descriptors_.pop_front();
   std::unique_ptr<Endpoint> endpoint;
   if (port->plug.tap)

@@ -15,7 +15,7 @@ namespace lanwright::plug {
 class Control {
  public:
   // `listener` is a listening stream socket. `directory` is the switch's.
-  Control(Poller& poller, Hub& hub, SwitchWatch& watch, Descriptor listener, std::string directory);
+  Control(Poller& poller, Hub& hub, SwitchWatch& watch, os::Descriptor listener, std::string directory);
   ~Control();
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
@@ -46,12 +46,12 @@ class Control {
   Poller& poller_;
   Hub& hub_;
   SwitchWatch& watch_;
-  Descriptor listener_;
+  os::Descriptor listener_;
   const std::string directory_;
-  Descriptor agent_;
+  os::Descriptor agent_;
   std::string text_;
-  std::deque<Descriptor> descriptors_;  // that came with commands
-  Descriptor done_;                     // written when a connection was made, or was not
+  std::deque<os::Descriptor> descriptors_;  // that came with commands
+  os::Descriptor done_;                     // written when a connection was made, or was not
   std::unique_ptr<Connecting> connecting_;
   bool awaited_ = false;  // the agent that asked for this connection is still there
 };

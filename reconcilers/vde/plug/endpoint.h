@@ -44,20 +44,20 @@ class Endpoint {
 // A tap whose device file was opened with IFF_VNET_HDR (Documentation/networking/tuntap.rst).
 class TapEndpoint final : public Endpoint {
  public:
-  explicit TapEndpoint(Descriptor device) : device_(std::move(device)) {}
+  explicit TapEndpoint(os::Descriptor device) : device_(std::move(device)) {}
   int fd() const override { return device_.get(); }
   Received receive(FrameBuffer& buffer, Frame& frame) override;
   bool finishes_frames() const override { return true; }
   void send(const Frame& frame) override;
 
  private:
-  Descriptor device_;
+  os::Descriptor device_;
 };
 
 // A packet socket with PACKET_VNET_HDR and PACKET_AUXDATA, bound to one interface (packet(7)).
 class PacketEndpoint final : public Endpoint {
  public:
-  explicit PacketEndpoint(Descriptor socket) : socket_(std::move(socket)) {}
+  explicit PacketEndpoint(os::Descriptor socket) : socket_(std::move(socket)) {}
   int fd() const override { return socket_.get(); }
   Received receive(FrameBuffer& buffer, Frame& frame) override;
   bool finishes_frames() const override { return true; }
@@ -66,7 +66,7 @@ class PacketEndpoint final : public Endpoint {
  private:
   bool is_removed() const;
 
-  Descriptor socket_;
+  os::Descriptor socket_;
 };
 
 // A port of the switch.

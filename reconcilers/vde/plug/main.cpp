@@ -37,8 +37,8 @@ void give_up_privileges() {
   if (::syscall(SYS_capset, &header, none.data()) != 0) fail("give up capabilities");
 }
 
-Descriptor listen_at(const std::string& path) {
-  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+os::Descriptor listen_at(const std::string& path) {
+  os::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) throw std::runtime_error(path + " is too long for a socket");

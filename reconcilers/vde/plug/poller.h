@@ -23,7 +23,7 @@ class Poller {
   void turn();
 
  private:
-  Descriptor epoll_;
+  os::Descriptor epoll_;
   std::unordered_map<int, std::shared_ptr<Handler>> handlers_;
 };
 

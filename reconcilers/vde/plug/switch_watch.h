@@ -35,7 +35,7 @@ class SwitchWatch {
   Poller& poller_;
   const std::string path_;
   const std::string own_;
-  Descriptor socket_;
+  os::Descriptor socket_;
   std::string text_;                  // not a whole line yet
   std::deque<std::string> commands_;  // one at a time: the switch takes one a write
   bool busy_ = true;                  // until its prompt shows

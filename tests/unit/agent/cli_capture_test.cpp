@@ -11,7 +11,7 @@ namespace {
 
 std::string record(std::string_view bytes) {
   std::string out;
-  append_record(out, {{}, static_cast<std::uint32_t>(bytes.size()), bytes});
+  rest::append_record(out, {{}, static_cast<std::uint32_t>(bytes.size()), bytes});
   return out;
 }
 
@@ -19,7 +19,7 @@ class CliCapture : public testing::Test {
  protected:
   void answer_with(const std::string& body) {
     agent.on_get("/v1/networks/lab/capture", [body](const httplib::Request&, httplib::Response& response) {
-      response.set_content(body, kPcapType);
+      response.set_content(body, rest::kPcapType);
     });
   }
   RunResult capture(std::vector<std::string> more) {
@@ -37,26 +37,26 @@ class CliCapture : public testing::Test {
 };
 
 TEST_F(CliCapture, WritesSoManyPacketsAsAreWanted) {
-  answer_with(pcap_header() + record("one") + record("two") + record("three"));
+  answer_with(rest::pcap_header() + record("one") + record("two") + record("three"));
   const RunResult result = capture({"--count", "2", "--filter", "host 10.0.0.1"});
-  EXPECT_EQ(result.status, kDone) << result.err;
+  EXPECT_EQ(result.status, cli::kDone) << result.err;
   EXPECT_EQ(result.err, "2 packets in " + file + "\n");
-  EXPECT_EQ(written(), pcap_header() + record("one") + record("two"));
+  EXPECT_EQ(written(), rest::pcap_header() + record("one") + record("two"));
   EXPECT_EQ(agent.seen().at(0).line, "GET /v1/networks/lab/capture?filter=host%2010.0.0.1");
 }
 
 TEST_F(CliCapture, AnEndBeforeThatIsAnErrorAndTheFileIsWhole) {
-  answer_with(pcap_header() + record("one") + record("two").substr(0, 18));
+  answer_with(rest::pcap_header() + record("one") + record("two").substr(0, 18));
   const RunResult result = capture({});
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_NE(result.err.find("lanwright describe network lab"), std::string::npos) << result.err;
-  EXPECT_EQ(written(), pcap_header() + record("one"));
+  EXPECT_EQ(written(), rest::pcap_header() + record("one"));
 }
 
 TEST_F(CliCapture, WhatIsNoPcapIsRefused) {
   answer_with("<html>");
   const RunResult result = capture({});
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_NE(result.err.find("is not understood"), std::string::npos) << result.err;
 }
 
@@ -66,16 +66,16 @@ TEST_F(CliCapture, ARefusalIsToldAndTheFileIsNotTouched) {
                400);
   directory.write("lab.pcap", "precious");
   const RunResult result = capture({"--filter", "rubbish"});
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_EQ(result.err, "error: capture of network lab: capture lw-lab: syntax error; see man pcap-filter\n");
   EXPECT_EQ(written(), "precious");
 }
 
 TEST_F(CliCapture, AFileThatCannotBeWrittenIsNamed) {
-  answer_with(pcap_header());
+  answer_with(rest::pcap_header());
   file = "/dev/full";
   const RunResult result = capture({});
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_EQ(result.err, "error: cannot write to /dev/full: No space left on device\n");
 }
 
@@ -83,8 +83,8 @@ TEST_F(CliCapture, ATerminalIsSpared) {
   std::istringstream in;
   std::ostringstream out;
   std::ostringstream err;
-  CliIo io{in, out, err, false, false, {}, 1, true};
-  EXPECT_EQ(run_cli({"capture", "lab", "--socket", agent.socket()}, io), kUsage);
+  cli::CliIo io{in, out, err, false, false, {}, 1, true};
+  EXPECT_EQ(cli::run_cli({"capture", "lab", "--socket", agent.socket()}, io), cli::kUsage);
   EXPECT_NE(err.str().find("-w FILE"), std::string::npos);
   EXPECT_NE(err.str().find("lanwright capture lab | wireshark -k -i -"), std::string::npos);
   EXPECT_TRUE(agent.seen().empty());

@@ -120,8 +120,8 @@ inline RunResult run(const std::vector<std::string>& arguments, const std::strin
   std::istringstream in(input);
   std::ostringstream out;
   std::ostringstream err;
-  CliIo io{in, out, err, false, false, parse_rfc3339("2026-11-20T12:00:00Z")};
-  const int status = run_cli(arguments, io);
+  cli::CliIo io{in, out, err, false, false, cli::parse_rfc3339("2026-11-20T12:00:00Z")};
+  const int status = cli::run_cli(arguments, io);
   return {status, out.str(), err.str()};
 }
 

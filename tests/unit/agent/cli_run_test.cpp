@@ -58,19 +58,19 @@ class Cli : public testing::Test {
 
 TEST_F(Cli, HelpIsThereForEveryCommand) {
   const RunResult all = run({"--help"});
-  EXPECT_EQ(all.status, kDone);
+  EXPECT_EQ(all.status, cli::kDone);
   for (const char* command : {"validate", "plan", "diff", "apply", "delete", "get", "describe", "export",
                               "events", "status", "topology", "capture"}) {
     EXPECT_NE(all.out.find(std::string("\n  ") + command), std::string::npos) << command;
     const RunResult one = run({command, "--help"});
-    EXPECT_EQ(one.status, kDone) << command;
+    EXPECT_EQ(one.status, cli::kDone) << command;
     EXPECT_NE(one.out.find(std::string("Example: lanwright ") + command), std::string::npos) << one.out;
   }
 }
 
 TEST_F(Cli, VersionIsPrinted) {
   const RunResult result = run({"--version"});
-  EXPECT_EQ(result.status, kDone);
+  EXPECT_EQ(result.status, cli::kDone);
   EXPECT_EQ(result.out, "lanwright " LANWRIGHT_VERSION "\n");
 }
 
@@ -103,7 +103,7 @@ TEST_F(Cli, WrongUsageIsStatusTwoAndSaysWhat) {
   };
   for (const auto& [arguments, word] : cases) {
     const RunResult result = run(arguments);
-    EXPECT_EQ(result.status, kUsage) << word;
+    EXPECT_EQ(result.status, cli::kUsage) << word;
     EXPECT_NE(result.err.find(word), std::string::npos) << word << " is not in: " << result.err;
     EXPECT_EQ(result.out, "") << word;
   }
@@ -111,7 +111,7 @@ TEST_F(Cli, WrongUsageIsStatusTwoAndSaysWhat) {
 
 TEST_F(Cli, ANameMayBeThatOfACommand) {
   agent.on_get("/v1/networks/status", "{}", 404);
-  EXPECT_EQ(run_with_agent({"get", "network", "status"}).status, kFailed);
+  EXPECT_EQ(run_with_agent({"get", "network", "status"}).status, cli::kFailed);
   EXPECT_EQ(agent.seen().at(0).line, "GET /v1/networks/status");
 }
 
@@ -120,7 +120,7 @@ TEST_F(Cli, ANameMayBeThatOfACommand) {
 TEST_F(Cli, WithoutAnAgentSaysHowToStartIt) {
   const std::string nowhere = directory.file("none.sock");
   const RunResult result = run({"get", "networks", "--socket", nowhere});
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(result.err,
             "error: cannot reach the agent at " + nowhere +
@@ -131,7 +131,7 @@ TEST_F(Cli, WithoutAnAgentSaysHowToStartIt) {
 TEST_F(Cli, ASocketWithoutListenerIsRefused) {
   const std::string dead = directory.write("dead.sock", "");
   const RunResult result = run({"status", "--socket", dead});
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_NE(result.err.find("Connection refused; start it"), std::string::npos) << result.err;
   const std::string overlong = "/" + std::string(200, 'x');
   EXPECT_NE(run({"status", "--socket", overlong}).err.find("at most 107 bytes"), std::string::npos);
@@ -141,17 +141,17 @@ TEST_F(Cli, TheSocketComesFromTheEnvironmentAndTheOptionWins) {
   agent.on_get("/v1/networks", kNetworks);
   agent.on_get("/v1/attachments", kAttachments);
   ::setenv("LANWRIGHT_SOCKET", agent.socket().c_str(), 1);
-  EXPECT_EQ(run({"get", "networks"}).status, kDone);
+  EXPECT_EQ(run({"get", "networks"}).status, cli::kDone);
   ::setenv("LANWRIGHT_SOCKET", "/nonexistent/api.sock", 1);
-  EXPECT_EQ(run({"get", "networks"}).status, kFailed);
-  EXPECT_EQ(run({"--socket", agent.socket(), "get", "networks"}).status, kDone);
-  EXPECT_EQ(run({"get", "networks", "--socket", agent.socket()}).status, kDone);
+  EXPECT_EQ(run({"get", "networks"}).status, cli::kFailed);
+  EXPECT_EQ(run({"--socket", agent.socket(), "get", "networks"}).status, cli::kDone);
+  EXPECT_EQ(run({"get", "networks", "--socket", agent.socket()}).status, cli::kDone);
 }
 
 TEST_F(Cli, WhatIsNoAgentIsToldApart) {
   agent.on_get("/v1/status", "<html>");
   const RunResult result = run_with_agent({"status"});
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_NE(result.err.find("did not answer with JSON"), std::string::npos) << result.err;
 }
 
@@ -160,7 +160,7 @@ TEST_F(Cli, ProblemDetailsBecomeOneLineWithTheHint) {
     "detail": "there is no network lab", "hint": "see: lanwright get networks"})",
                404);
   const RunResult result = run_with_agent({"get", "net", "lab"});
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_EQ(result.err, "error: there is no network lab; see: lanwright get networks\n");
 }
 
@@ -212,7 +212,7 @@ TEST_F(Cli, SetsAreListedAndDescribed) {
       "campus   7            2         1       no          30s\n";
   EXPECT_EQ(run_with_agent({"get", "sets"}).out, line);
   const RunResult result = run_with_agent({"describe", "set", "campus"});
-  EXPECT_EQ(result.status, kDone) << result.err;
+  EXPECT_EQ(result.status, cli::kDone) << result.err;
   EXPECT_EQ(result.out.find(line + "\nNAME   SET      DRIVER"), 0U) << result.out;
   EXPECT_NE(result.out.find("eth0 in r1"), std::string::npos) << result.out;
 }
@@ -220,7 +220,7 @@ TEST_F(Cli, SetsAreListedAndDescribed) {
 TEST_F(Cli, AnEmptyListIsSaidOnStandardError) {
   agent.on_get("/v1/switches", "[]");
   const RunResult result = run_with_agent({"get", "switches", "--set", "campus"});
-  EXPECT_EQ(result.status, kDone);
+  EXPECT_EQ(result.status, cli::kDone);
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(result.err, "no switches in the set campus\n");
   EXPECT_EQ(run_with_agent({"get", "switches", "-o", "json"}).out, "[]\n");
@@ -238,7 +238,7 @@ TEST_F(Cli, DescribeShowsAllOfAnObject) {
     "object": {"kind": "network", "name": "lab"}, "set": "campus", "message": "mtu was 1400"}])");
   agent.on_get("/v1/networks/lab/describe", description.dump());
   const RunResult result = run_with_agent({"describe", "network", "lab"});
-  EXPECT_EQ(result.status, kDone);
+  EXPECT_EQ(result.status, cli::kDone);
   for (const char* part :
        {"Name:         lab\n", "Phase:        Ready\n", "(3m12s ago)", "Desired:\n  driver: bridge\n",
         "lw-lab   bridge   missing", "Ports:        eth1, foreign0\n",
@@ -288,7 +288,7 @@ TEST_F(Cli, ControlCharactersOfOthersDoNotReachTheTerminal) {
 TEST_F(Cli, ValidateNeedsNoAgent) {
   const std::string good = directory.write("good.yaml", kLab);
   const RunResult result = run({"validate", "-f", good});
-  EXPECT_EQ(result.status, kDone) << result.err;
+  EXPECT_EQ(result.status, cli::kDone) << result.err;
   EXPECT_EQ(result.out, good + ": ok: 1 network, 1 attachment\n");
   EXPECT_EQ(run({"validate", "-f", "-"}, kLab).out, "standard input: ok: 1 network, 1 attachment\n");
 }
@@ -299,7 +299,7 @@ TEST_F(Cli, ValidateTellsTheMistakesOfAllFiles) {
   const std::string missing = directory.file("missing.yaml");
   const std::string folder = directory.file("");
   const RunResult result = run({"validate", "-f", bad, good, missing, folder});
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_NE(result.err.find(bad + ":3:"), std::string::npos) << result.err;
   EXPECT_NE(result.err.find("drivr"), std::string::npos) << result.err;
   EXPECT_NE(result.err.find(missing + ": cannot read: No such file or directory"), std::string::npos)
@@ -314,7 +314,7 @@ TEST_F(Cli, ValidateTellsTheMistakesOfAllFiles) {
 TEST_F(Cli, PlanShowsTheOrderedActions) {
   agent.on_post("/v1/plan", kPlan);
   const RunResult result = run_with_agent({"plan", "--no-prune", "-f", "-"}, kLab);
-  EXPECT_EQ(result.status, kDone) << result.err;
+  EXPECT_EQ(result.status, cli::kDone) << result.err;
   EXPECT_EQ(result.out,
             "ACTION                 OBJECT        REASON    DISRUPTION\n"
             "create bridge lw-lab   network lab   missing   none\n"
@@ -328,7 +328,7 @@ TEST_F(Cli, PlanShowsTheOrderedActions) {
 TEST_F(Cli, DiffHasAStatusOfItsOwn) {
   agent.on_get("/v1/plan", kPlan);
   const RunResult result = run_with_agent({"diff", "--set", "campus", "-o", "json"});
-  EXPECT_EQ(result.status, kDiffers);
+  EXPECT_EQ(result.status, cli::kDiffers);
   EXPECT_EQ(Json::parse(result.out), Json::parse(kPlan));
   EXPECT_EQ(agent.seen().at(0).line, "GET /v1/plan?set=campus");
 }
@@ -336,7 +336,7 @@ TEST_F(Cli, DiffHasAStatusOfItsOwn) {
 TEST_F(Cli, DiffOfNothingIsDone) {
   agent.on_get("/v1/plan", R"({"actions": [], "blocked": []})");
   const RunResult result = run_with_agent({"diff"});
-  EXPECT_EQ(result.status, kDone);
+  EXPECT_EQ(result.status, cli::kDone);
   EXPECT_EQ(result.out, "nothing to do\n");
 }
 
@@ -346,7 +346,7 @@ TEST_F(Cli, ApplyPrintsTheResults) {
   agent.on_post("/v1/apply", kApplied);
   const std::string file = directory.write("lab.yaml", kLab);
   const RunResult result = run_with_agent({"apply", "-f", file, "--adopt", "--if-generation", "6"});
-  EXPECT_EQ(result.status, kDone) << result.err;
+  EXPECT_EQ(result.status, cli::kDone) << result.err;
   EXPECT_EQ(result.out, "network lab created\nattachment r1 unchanged\n");
   EXPECT_EQ(agent.seen().at(0).if_match, "\"6\"");
   EXPECT_NE(agent.seen().at(0).line.find("adopt=true"), std::string::npos);
@@ -356,10 +356,10 @@ TEST_F(Cli, ApplySendsNothingWhenAnyFileIsWrong) {
   agent.on_post("/v1/apply", kApplied);
   const std::string good = directory.write("good.yaml", kLab);
   const std::string bad = directory.write("bad.yaml", "version: 2\n");
-  EXPECT_EQ(run_with_agent({"apply", "-f", good, bad}).status, kFailed);
+  EXPECT_EQ(run_with_agent({"apply", "-f", good, bad}).status, cli::kFailed);
   const std::string same = directory.write("same.yaml", kLab);
   const RunResult result = run_with_agent({"apply", "-f", good, same});
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_NE(result.err.find("declares the set `campus`"), std::string::npos) << result.err;
   EXPECT_TRUE(agent.seen().empty());
 }
@@ -369,7 +369,7 @@ TEST_F(Cli, ApplyDryRunShowsResultsAndPlan) {
   outcome["plan"] = Json::parse(kPlan);
   agent.on_post("/v1/apply", outcome.dump());
   const RunResult result = run_with_agent({"apply", "-f", "-", "--dry-run", "--if-generation", "6"}, kLab);
-  EXPECT_EQ(result.status, kDone) << result.err;
+  EXPECT_EQ(result.status, cli::kDone) << result.err;
   EXPECT_EQ(result.out.find("network lab created (dry run)\nattachment r1 unchanged (dry run)\n\nACTION"), 0U)
       << result.out;
   EXPECT_NE(result.out.find("create bridge lw-lab"), std::string::npos) << result.out;
@@ -383,7 +383,7 @@ TEST_F(Cli, ApplyShowsTheAgentsDiagnostics) {
     "errors": [{"text": "lab.yaml:4:3: unknown driver `vde`\n    lab: {driver: vde}\n"}]})",
                 422);
   const RunResult result = run_with_agent({"apply", "-f", "-"}, kLab);
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_EQ(result.err,
             "lab.yaml:4:3: unknown driver `vde`\n    lab: {driver: vde}\nerror: standard input: 1 mistake\n");
 }
@@ -398,7 +398,7 @@ TEST_F(Cli, ApplyWaitsAndShowsThePhases) {
                          "application/json");
   });
   const RunResult result = run_with_agent({"apply", "-f", "-", "--wait"}, kLab);
-  EXPECT_EQ(result.status, kDone) << result.err;
+  EXPECT_EQ(result.status, cli::kDone) << result.err;
   EXPECT_EQ(asked, 3);
   EXPECT_EQ(result.out,
             "OBJECT          RESULT      PHASE   MESSAGE\n"
@@ -421,8 +421,8 @@ TEST_F(Cli, ATerminalGetsColoursAndOneLineOfProgress) {
   std::istringstream in(kLab);
   std::ostringstream out;
   std::ostringstream err;
-  CliIo io{in, out, err, true, true, {}};
-  EXPECT_EQ(run_cli({"apply", "-f", "-", "--wait", "--socket", agent.socket()}, io), kDone);
+  cli::CliIo io{in, out, err, true, true, {}};
+  EXPECT_EQ(cli::run_cli({"apply", "-f", "-", "--wait", "--socket", agent.socket()}, io), cli::kDone);
   const std::string line = "\r\x1b[Kcampus: 1 of 2 Ready, 1 Applying";
   EXPECT_EQ(err.str(), line + line + "\r\x1b[K");
   EXPECT_NE(out.str().find("\x1b[32mReady\x1b[0m"), std::string::npos) << out.str();
@@ -435,7 +435,7 @@ TEST_F(Cli, ApplyThatIsNotReadyInTimeNamesWhatIsNot) {
   agent.on_get("/v1/networks", kNetworks);
   agent.on_get("/v1/attachments", kAttachments);
   const RunResult result = run_with_agent({"apply", "-f", "-", "--wait=0"}, kLab);
-  EXPECT_EQ(result.status, kTimedOut);
+  EXPECT_EQ(result.status, cli::kTimedOut);
   EXPECT_NE(result.err.find("attachment r1: Pending: waits for the network namespace r1\n"),
             std::string::npos)
       << result.err;
@@ -452,7 +452,7 @@ TEST_F(Cli, ABusyAgentIsAskedAgainWhileThereIsTime) {
   agent.on_get("/v1/vlans", "[]");
   agent.on_get("/v1/networks", kNetworks);
   agent.on_get("/v1/attachments", "[]");
-  EXPECT_EQ(run_with_agent({"apply", "-f", "-", "--wait"}, kLab).status, kDone);
+  EXPECT_EQ(run_with_agent({"apply", "-f", "-", "--wait"}, kLab).status, cli::kDone);
   EXPECT_EQ(asked, 2);
 }
 
@@ -460,7 +460,7 @@ TEST_F(Cli, AMovedGenerationIsAFailure) {
   agent.on_post("/v1/apply", R"({"title": "Conflict", "detail": "set campus is at generation 9, not 6"})",
                 409);
   const RunResult result = run_with_agent({"apply", "-f", "-", "--if-generation", "6", "--wait"}, kLab);
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_NE(result.err.find("generation 9"), std::string::npos);
 }
 
@@ -470,7 +470,7 @@ TEST_F(Cli, DeleteOneObject) {
   agent.on_delete("/v1/networks/lab", R"({"generation": 8, "objects": [
     {"kind": "network", "name": "lab", "result": "removed"}]})");
   const RunResult result = run_with_agent({"delete", "network", "lab"});
-  EXPECT_EQ(result.status, kDone) << result.err;
+  EXPECT_EQ(result.status, cli::kDone) << result.err;
   EXPECT_EQ(result.out, "network lab removed\n");
 }
 
@@ -483,7 +483,7 @@ TEST_F(Cli, DeleteOfASetWaitsUntilItIsGone) {
     response.set_content(R"({"phases": {"Deleting": 1}, "converged": false})", "application/json");
   });
   const RunResult result = run_with_agent({"delete", "set", "campus", "--wait"});
-  EXPECT_EQ(result.status, kDone) << result.err;
+  EXPECT_EQ(result.status, cli::kDone) << result.err;
   EXPECT_EQ(asked, 2);
 }
 
@@ -492,7 +492,7 @@ TEST_F(Cli, DeleteOfAFileTakesTheWholeSetWhenThatIsAll) {
   agent.on_get("/v1/networks", kNetworks);
   agent.on_get("/v1/attachments", kAttachments);
   agent.on_delete("/v1/sets/campus", R"({"generation": 8, "objects": []})");
-  EXPECT_EQ(run_with_agent({"delete", "-f", "-"}, kLab).status, kDone);
+  EXPECT_EQ(run_with_agent({"delete", "-f", "-"}, kLab).status, cli::kDone);
   EXPECT_EQ(agent.seen().back().line, "DELETE /v1/sets/campus");
 }
 
@@ -502,7 +502,7 @@ TEST_F(Cli, DeleteOfAFileLeavesWhatItDoesNotDeclare) {
   agent.on_get("/v1/attachments", kAttachments);
   agent.on_delete("/v1/networks/lab", R"({"generation": 9, "objects": []})");
   agent.on_delete("/v1/attachments/r1", R"({"generation": 8, "objects": []})");
-  EXPECT_EQ(run_with_agent({"delete", "-f", "-"}, kLab).status, kDone);
+  EXPECT_EQ(run_with_agent({"delete", "-f", "-"}, kLab).status, cli::kDone);
   const auto seen = agent.seen();
   ASSERT_EQ(seen.size(), 5U);
   EXPECT_EQ(seen[3].line, "DELETE /v1/attachments/r1");
@@ -517,7 +517,7 @@ constexpr const char* kEvents = R"([{"id": 4, "time": "2026-11-20T11:58:00.000Z"
 TEST_F(Cli, EventsAreATable) {
   agent.on_get("/v1/events", kEvents);
   const RunResult result = run_with_agent({"events", "--limit", "5"});
-  EXPECT_EQ(result.status, kDone);
+  EXPECT_EQ(result.status, cli::kDone);
   EXPECT_EQ(result.out,
             "TIME                       TYPE        OBJECT                     SET        MESSAGE\n"
             "2026-11-20T11:58:00.000Z   DriftSeen   network lab                campus     mtu is 1400, "
@@ -540,7 +540,7 @@ TEST_F(Cli, FollowedEventsComeAsTheyHappenUntilTheAgentGoes) {
     });
   });
   const RunResult result = run_with_agent({"events", "--follow", "-o", "json"});
-  EXPECT_EQ(result.status, kFailed);
+  EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_NE(result.err.find("ended the stream of events"), std::string::npos) << result.err;
   std::istringstream lines(result.out);
   std::vector<int> ids;
@@ -556,12 +556,12 @@ TEST_F(Cli, StatusWaitsForConvergence) {
   agent.on_get("/v1/networks", "[]");
   agent.on_get("/v1/attachments", kAttachments);
   const RunResult now = run_with_agent({"status"});
-  EXPECT_EQ(now.status, kDone);
+  EXPECT_EQ(now.status, cli::kDone);
   EXPECT_EQ(now.out,
             "Version:      0.1.0\nReady:        yes\nConverged:    no\nNetworks:     none\n"
             "Attachments:  1 Pending\nCounters:\n  COUNTER   VALUE\n  repairs   3\n");
   const RunResult result = run_with_agent({"status", "--wait", "converged=50ms"});
-  EXPECT_EQ(result.status, kTimedOut);
+  EXPECT_EQ(result.status, cli::kTimedOut);
   EXPECT_NE(agent.seen().at(1).line.find("wait=converged&timeout="), std::string::npos);
   EXPECT_NE(result.err.find("attachment r1: Pending"), std::string::npos) << result.err;
 }
@@ -573,8 +573,8 @@ TEST_F(Cli, AFullDiskIsAFailure) {
   std::istringstream in;
   std::ofstream full("/dev/full");
   std::ostringstream err;
-  CliIo io{in, full, err, false, false, {}};
-  EXPECT_EQ(run_cli({"get", "networks", "-o", "json", "--socket", agent.socket()}, io), kFailed);
+  cli::CliIo io{in, full, err, false, false, {}};
+  EXPECT_EQ(cli::run_cli({"get", "networks", "-o", "json", "--socket", agent.socket()}, io), cli::kFailed);
   EXPECT_NE(err.str().find("cannot write to standard output"), std::string::npos) << err.str();
 }
 

@@ -14,34 +14,34 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::string printed(const Table& table, bool colour = false) {
+std::string printed(const cli::Table& table, bool colour = false) {
   std::ostringstream out;
   table.print(out, colour);
   return out.str();
 }
 
 TEST(DisplayWidth, CountsColumnsOfATerminal) {
-  EXPECT_EQ(display_width(""), 0U);
-  EXPECT_EQ(display_width("lab"), 3U);
-  EXPECT_EQ(display_width("büro"), 4U);
-  EXPECT_EQ(display_width("e\u0301"), 1U);       // a combining accent
-  EXPECT_EQ(display_width("\u7db2\u8def"), 4U);  // two wide characters
-  EXPECT_EQ(display_width("a\xff\xfe"
-                          "b"),
-            4U);                             // no UTF-8
-  EXPECT_EQ(display_width("\xe7\xb6"), 2U);  // cut in the middle
+  EXPECT_EQ(cli::display_width(""), 0U);
+  EXPECT_EQ(cli::display_width("lab"), 3U);
+  EXPECT_EQ(cli::display_width("büro"), 4U);
+  EXPECT_EQ(cli::display_width("e\u0301"), 1U);       // a combining accent
+  EXPECT_EQ(cli::display_width("\u7db2\u8def"), 4U);  // two wide characters
+  EXPECT_EQ(cli::display_width("a\xff\xfe"
+                               "b"),
+            4U);                                  // no UTF-8
+  EXPECT_EQ(cli::display_width("\xe7\xb6"), 2U);  // cut in the middle
 }
 
 TEST(OneLine, KeepsTheTerminalSafe) {
-  EXPECT_EQ(one_line("red \x1b[31m"), "red ?[31m");
-  EXPECT_EQ(one_line("two\n  lines\n"), "two   lines");
-  EXPECT_EQ(one_line(std::string("a\0b", 3)), "a?b");
-  EXPECT_EQ(one_line(std::string{'\xe2', '\x80', '\xae'} + "gnp"), "?gnp");
-  EXPECT_EQ(one_line("b\u00fcro"), "b\u00fcro");
+  EXPECT_EQ(cli::one_line("red \x1b[31m"), "red ?[31m");
+  EXPECT_EQ(cli::one_line("two\n  lines\n"), "two   lines");
+  EXPECT_EQ(cli::one_line(std::string("a\0b", 3)), "a?b");
+  EXPECT_EQ(cli::one_line(std::string{'\xe2', '\x80', '\xae'} + "gnp"), "?gnp");
+  EXPECT_EQ(cli::one_line("b\u00fcro"), "b\u00fcro");
 }
 
 TEST(TableLayout, AlignsByDisplayWidth) {
-  Table table({"NAME", "PHASE", "MESSAGE"});
+  cli::Table table({"NAME", "PHASE", "MESSAGE"});
   table.add({{"\u7db2\u8def"}, {"Ready"}, {""}});
   table.add({{"backbone"}, {"Retrying"}, {"No such device"}});
   EXPECT_EQ(printed(table),
@@ -51,29 +51,29 @@ TEST(TableLayout, AlignsByDisplayWidth) {
 }
 
 TEST(TableLayout, ColoursDoNotMoveColumns) {
-  Table table({"PHASE", "AGE"});
-  table.add({{"Ready", Colour::green}, {"5s"}});
+  cli::Table table({"PHASE", "AGE"});
+  table.add({{"Ready", cli::Colour::green}, {"5s"}});
   EXPECT_EQ(printed(table), "PHASE   AGE\nReady   5s\n");
   EXPECT_EQ(printed(table, true), "PHASE   AGE\n\x1b[32mReady\x1b[0m   5s\n");
 }
 
 TEST(TableLayout, KeepsLeastWidths) {
-  Table table({"A", "B"});
+  cli::Table table({"A", "B"});
   table.keep_width({4});
   table.add({{"1"}, {"2"}});
   EXPECT_EQ(printed(table), "A      B\n1      2\n");
 }
 
 TEST(Duration, TakesUnitsAndPlainSeconds) {
-  EXPECT_EQ(parse_duration("30"), 30s);
-  EXPECT_EQ(parse_duration("30s"), 30s);
-  EXPECT_EQ(parse_duration("500ms"), 500ms);
-  EXPECT_EQ(parse_duration("2m"), 2min);
-  EXPECT_EQ(parse_duration("1h"), 1h);
-  EXPECT_EQ(parse_duration("0"), 0s);
+  EXPECT_EQ(cli::parse_duration("30"), 30s);
+  EXPECT_EQ(cli::parse_duration("30s"), 30s);
+  EXPECT_EQ(cli::parse_duration("500ms"), 500ms);
+  EXPECT_EQ(cli::parse_duration("2m"), 2min);
+  EXPECT_EQ(cli::parse_duration("1h"), 1h);
+  EXPECT_EQ(cli::parse_duration("0"), 0s);
   for (const char* wrong :
        {"", "s", "-1", "+1", "1.5s", "30 s", "30sec", "99999999999", "4000000000", "366d", "30S"}) {
-    EXPECT_FALSE(parse_duration(wrong)) << wrong;
+    EXPECT_FALSE(cli::parse_duration(wrong)) << wrong;
   }
 }
 
@@ -82,16 +82,16 @@ TEST(Age, ReadsAsKubectls) {
       {-5s, "0s"},   {0s, "0s"},     {5s, "5s"},       {119s, "119s"},    {192s, "3m12s"},
       {240s, "4m"},  {17min, "17m"}, {179min, "179m"}, {342min, "5h42m"}, {18h, "18h"},
       {76h, "3d4h"}, {48h, "2d"},    {30 * 24h, "30d"}};
-  for (const auto& [age, text] : cases) EXPECT_EQ(age_text(age), text);
+  for (const auto& [age, text] : cases) EXPECT_EQ(cli::age_text(age), text);
 }
 
 TEST(Rfc3339, IsTheInverseOfWriting) {
   const WallTime time(std::chrono::milliseconds(1'795'203'456'789));
-  EXPECT_EQ(parse_rfc3339(rfc3339(time)), time);
-  EXPECT_EQ(parse_rfc3339("1970-01-01T00:01:00Z"), WallTime(1min));
-  EXPECT_EQ(parse_rfc3339("1970-01-01T00:00:00.5Z"), WallTime(500ms));
+  EXPECT_EQ(cli::parse_rfc3339(rfc3339(time)), time);
+  EXPECT_EQ(cli::parse_rfc3339("1970-01-01T00:01:00Z"), WallTime(1min));
+  EXPECT_EQ(cli::parse_rfc3339("1970-01-01T00:00:00.5Z"), WallTime(500ms));
   for (const char* wrong : {"", "now", "1970-01-01", "1970-01-01T00:00:00", "1970-01-01T00:00:00Zx"}) {
-    EXPECT_FALSE(parse_rfc3339(wrong)) << wrong;
+    EXPECT_FALSE(cli::parse_rfc3339(wrong)) << wrong;
   }
 }
 
@@ -100,7 +100,7 @@ TEST(Yaml, QuotesWhatWouldBeReadAsSomethingElse) {
     "name": "lab", "none": "null", "yes": "on", "number": "010", "mac": "02:00:00:00:01:01", "real": 1500,
     "flag": true, "nothing": null, "empty": "", "colon": "a: b", "text": "waits for netns r1", "line": "a\nb",
     "list": [{"a": 1, "b": ["x", "y"]}, [1, [2]], {}, []], "deep": {"er": {"key with: colon": "\u00fc"}}})");
-  EXPECT_EQ(yaml_text(value),
+  EXPECT_EQ(cli::yaml_text(value),
             "name: lab\n"
             "none: \"null\"\n"
             "\"yes\": \"on\"\n"
@@ -125,8 +125,8 @@ TEST(Yaml, QuotesWhatWouldBeReadAsSomethingElse) {
             "deep:\n"
             "  er:\n"
             "    \"key with: colon\": \"\u00fc\"\n");
-  EXPECT_EQ(yaml_text(Json::array()), "[]\n");
-  EXPECT_EQ(yaml_text(Json(3)), "3\n");
+  EXPECT_EQ(cli::yaml_text(Json::array()), "[]\n");
+  EXPECT_EQ(cli::yaml_text(Json(3)), "3\n");
 }
 
 TEST(EventStream, TakesPiecesCutAnywhere) {
@@ -134,7 +134,7 @@ TEST(EventStream, TakesPiecesCutAnywhere) {
       ": hello\n\nid: 1\nevent: Repaired\ndata: {\"id\":1}\n\ndata:two\r\ndata: lines\r\n\r\nid: 3\n\ndata: "
       "last\n";
   for (std::size_t cut = 1; cut <= stream.size(); ++cut) {
-    EventStreamParser parser;
+    client::EventStreamParser parser;
     std::vector<std::string> got;
     const auto take = [&](std::string_view data) {
       got.emplace_back(data);
@@ -147,7 +147,7 @@ TEST(EventStream, TakesPiecesCutAnywhere) {
 }
 
 TEST(EventStream, StopsWhenToldTo) {
-  EventStreamParser parser;
+  client::EventStreamParser parser;
   int calls = 0;
   EXPECT_FALSE(parser.feed("data: 1\n\ndata: 2\n\n", [&](std::string_view) {
     ++calls;
@@ -157,9 +157,9 @@ TEST(EventStream, StopsWhenToldTo) {
 }
 
 TEST(PathSegment, EncodesWhatIsNotUnreserved) {
-  EXPECT_EQ(path_segment("eth0.50"), "eth0.50");
-  EXPECT_EQ(path_segment("a/../b?c=d&e f%"), "a%2F..%2Fb%3Fc%3Dd%26e%20f%25");
-  EXPECT_EQ(path_segment("\xc3\xbc"), "%C3%BC");
+  EXPECT_EQ(client::path_segment("eth0.50"), "eth0.50");
+  EXPECT_EQ(client::path_segment("a/../b?c=d&e f%"), "a%2F..%2Fb%3Fc%3Dd%26e%20f%25");
+  EXPECT_EQ(client::path_segment("\xc3\xbc"), "%C3%BC");
 }
 
 }  // namespace

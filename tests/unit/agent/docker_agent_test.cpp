@@ -58,23 +58,24 @@ class Loop {
 
 TEST(OnLoop, AnswersWhatTheWorkAnswers) {
   Loop loop;
-  const auto thread = on_loop<std::thread::id>(
+  const auto thread = reconcile::on_loop<std::thread::id>(
       loop.io, soon(), "look", []() -> Result<std::thread::id> { return std::this_thread::get_id(); });
   ASSERT_TRUE(thread);
   EXPECT_NE(*thread, std::this_thread::get_id());
-  const auto failed = on_loop<void>(loop.io, soon(), "look", []() -> Result<void> {
+  const auto failed = reconcile::on_loop<void>(loop.io, soon(), "look", []() -> Result<void> {
     return Error{ErrorKind::busy, "look", "", 0, "", ""};
   });
   EXPECT_EQ(failed.error().kind, ErrorKind::busy);
 }
 
 TEST(OnLoop, WhatTheDeadlineOvertakesHappensOrNeverDoes) {
-  for (const OnTimeout overtaken : {OnTimeout::may_run, OnTimeout::never_runs}) {
+  for (const reconcile::OnTimeout overtaken :
+       {reconcile::OnTimeout::may_run, reconcile::OnTimeout::never_runs}) {
     Loop loop;
     std::promise<void> until;
     loop.hold(until);
     bool happened = false;
-    const auto result = on_loop<void>(
+    const auto result = reconcile::on_loop<void>(
         loop.io, std::chrono::steady_clock::now() + 1ms, "work",
         [&happened]() -> Result<void> {
           happened = true;
@@ -85,21 +86,22 @@ TEST(OnLoop, WhatTheDeadlineOvertakesHappensOrNeverDoes) {
     EXPECT_EQ(result.error().kind, ErrorKind::timeout);
     until.set_value();
     loop.finish();
-    EXPECT_EQ(happened, overtaken == OnTimeout::may_run);
-    EXPECT_EQ(result.error().hint.find("nothing was done") == 0, overtaken == OnTimeout::never_runs);
+    EXPECT_EQ(happened, overtaken == reconcile::OnTimeout::may_run);
+    EXPECT_EQ(result.error().hint.find("nothing was done") == 0,
+              overtaken == reconcile::OnTimeout::never_runs);
   }
 }
 
 TEST(OnLoop, WhatHasBegunIsWaitedFor) {
   Loop loop;
   const Deadline deadline = std::chrono::steady_clock::now() + 1s;
-  const auto result = on_loop<int>(
+  const auto result = reconcile::on_loop<int>(
       loop.io, deadline, "work",
       [&]() -> Result<int> {
         std::this_thread::sleep_until(deadline + 50ms);  // the caller is to give up meanwhile
         return 7;
       },
-      OnTimeout::never_runs);
+      reconcile::OnTimeout::never_runs);
   ASSERT_TRUE(result) << result.error().text();
   EXPECT_EQ(*result, 7);
 }
@@ -111,10 +113,10 @@ class AgentDocker : public testing::Test {
 
   void open() {
     loop.emplace();
-    reconciler = std::make_unique<Reconciler>(loop->io, must_open(directory.path()).store,
-                                              std::make_unique<test::MemoryKernel>(),
-                                              std::make_unique<test::MemorySwitches>(), "");
-    docker = must(DockerAgent::open(loop->io, *reconciler, forwards));
+    reconciler = std::make_unique<reconcile::Reconciler>(loop->io, must_open(directory.path()).store,
+                                                         std::make_unique<test::MemoryKernel>(),
+                                                         std::make_unique<test::MemorySwitches>(), "");
+    docker = must(docker_agent::DockerAgent::open(loop->io, *reconciler, forwards));
   }
   void close() {
     loop->finish();  // nothing of it is under way then
@@ -135,8 +137,8 @@ class AgentDocker : public testing::Test {
   Directory directory;
   std::optional<Loop> loop;
   test::MemoryFirewall forwards;
-  std::unique_ptr<Reconciler> reconciler;
-  std::unique_ptr<DockerAgent> docker;
+  std::unique_ptr<reconcile::Reconciler> reconciler;
+  std::unique_ptr<docker_agent::DockerAgent> docker;
 };
 
 TEST_F(AgentDocker, ContinuesWhereItWasAfterARestart) {
@@ -217,7 +219,7 @@ TEST_F(AgentDocker, DefaultIpv6PoolsAreLocalToThisMachine) {
 }
 
 TEST(DockerSockets, AreOneForEachDriverAndTheAliases) {
-  const auto sockets = docker_sockets({"ovs=bridge", "dovesnap=vde"});
+  const auto sockets = docker_agent::docker_sockets({"ovs=bridge", "dovesnap=vde"});
   ASSERT_TRUE(sockets);
   EXPECT_EQ(*sockets, (std::map<std::string, std::string>{{"lanwright", ""},
                                                           {"lanwright-bridge", "bridge"},
@@ -236,7 +238,7 @@ TEST(DockerSockets, WrongAliasesAreTold) {
                                           {"ovs=openvswitch", "drivers are: bridge, vde, macvlan, ipvlan"},
                                           {"ovs=", "there is no driver ``"},
                                           {"lanwright-vde=bridge", "`lanwright-vde` is there already"}}) {
-    const auto refused = docker_sockets({alias});
+    const auto refused = docker_agent::docker_sockets({alias});
     ASSERT_FALSE(refused) << alias;
     EXPECT_EQ(refused.error().kind, ErrorKind::invalid);
     EXPECT_NE(refused.error().text().find("use --docker-alias " + alias), std::string::npos);

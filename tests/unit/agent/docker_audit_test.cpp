@@ -105,8 +105,8 @@ class DockerOrphans : public DockerNetworks {
     ask();
     return eventually([&] { return docker.asked() > before && !is_open(); });
   }
-  bool is_open() const { return docker_->question() == DockerAgent::Question::open; }
-  bool has_none() const { return docker_->question() == DockerAgent::Question::none; }
+  bool is_open() const { return docker_->question() == docker_agent::DockerAgent::Question::open; }
+  bool has_none() const { return docker_->question() == docker_agent::DockerAgent::Question::none; }
   Result<ApplyOutcome> remove(const std::string& name = kName) {
     return reconciler_->remove({ResourceId{Kind::network, name}, std::nullopt, std::nullopt, {}}, soon());
   }
@@ -354,7 +354,8 @@ TEST_F(DockerOrphans, PoolsThatNoNetworkHasAreTakenBack) {
   give("10.0.1.0/24", {});
   docker.says(R"([{"Id":"x","IPAM":{"Config":[{"Subnet":"10.0.1.0/24"}]}}])");  // another driver's network
   restart();
-  ASSERT_TRUE(eventually([this] { return has_none() || docker_->question() == DockerAgent::Question::due; }));
+  ASSERT_TRUE(eventually(
+      [this] { return has_none() || docker_->question() == docker_agent::DockerAgent::Question::due; }));
   EXPECT_EQ(given().size(), 2U) << "Docker may be about to make a network of it";
   restart(0s);
   ASSERT_TRUE(is_asked_again(docker));

@@ -100,11 +100,11 @@ class DockerNetworks : public testing::Test {
   void open() {
     io_ = std::make_unique<boost::asio::io_context>(1);
     work_.emplace(io_->get_executor());
-    reconciler_ = std::make_unique<Reconciler>(*io_, must_open(directory_.path()).store,
-                                               std::make_unique<test::BorrowedKernel>(kernel_),
-                                               std::make_unique<test::MemorySwitches>(), "");
+    reconciler_ = std::make_unique<reconcile::Reconciler>(*io_, must_open(directory_.path()).store,
+                                                          std::make_unique<test::BorrowedKernel>(kernel_),
+                                                          std::make_unique<test::MemorySwitches>(), "");
     ASSERT_TRUE(reconciler_->start());
-    docker_ = must(DockerAgent::open(*io_, *reconciler_, forwards_));
+    docker_ = must(docker_agent::DockerAgent::open(*io_, *reconciler_, forwards_));
     thread_ = std::thread([this] { io_->run(); });
   }
   void close() {
@@ -173,8 +173,8 @@ class DockerNetworks : public testing::Test {
   test::MemoryFirewall forwards_;
   std::unique_ptr<boost::asio::io_context> io_;
   std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
-  std::unique_ptr<Reconciler> reconciler_;
-  std::unique_ptr<DockerAgent> docker_;
+  std::unique_ptr<reconcile::Reconciler> reconciler_;
+  std::unique_ptr<docker_agent::DockerAgent> docker_;
   std::thread thread_;
 };
 

@@ -15,7 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using Networks = std::map<std::string, std::vector<IpPrefix>>;
-using Endpoints = DockerInventory::Endpoints;
+using Endpoints = docker_agent::DockerInventory::Endpoints;
 
 IpPrefix prefix(const std::string& text) {
   return IpPrefix::parse(text).value();
@@ -24,30 +24,30 @@ IpAddress ip(const std::string& text) {
   return IpAddress::parse(text).value();
 }
 
-AskedEndpoint endpoint(const std::string& network, const std::string& id) {
+docker_agent::AskedEndpoint endpoint(const std::string& network, const std::string& id) {
   return {network, id, {Kind::attachment, id}, 1};
 }
 
-std::vector<std::string> forgotten_of(const AuditResult& verdict) {
+std::vector<std::string> forgotten_of(const docker_agent::AuditResult& verdict) {
   std::vector<std::string> ids;
-  for (const AskedEndpoint& each : verdict.forgotten) ids.push_back(each.endpoint);
+  for (const docker_agent::AskedEndpoint& each : verdict.forgotten) ids.push_back(each.endpoint);
   return ids;
 }
 
 TEST(AuditResult, OrphansAreThoseThatDockerDoesNotList) {
-  AuditQuery question;
+  docker_agent::AuditQuery question;
   question.networks = {{"a", false}, {"b", false}, {"c", false}};
-  const AuditResult verdict = compare(question, {{{"b", {}}, {"none", {}}, {"host", {}}}, {}});
+  const docker_agent::AuditResult verdict = compare(question, {{{"b", {}}, {"none", {}}, {"host", {}}}, {}});
   EXPECT_EQ(verdict.orphaned, (std::vector<std::string>{"a", "c"}));
   EXPECT_EQ(verdict.known, std::vector<std::string>{"b"});
   EXPECT_FALSE(verdict.undecided);
 }
 
 TEST(AuditResult, WhatIsYoungMayBeOnItsWayToDockersList) {
-  AuditQuery question;
+  docker_agent::AuditQuery question;
   question.networks = {{"a", true}, {"b", true}};
-  const DockerInventory answer{{{"b", {}}}, {}};
-  const AuditResult verdict = compare(question, answer);
+  const docker_agent::DockerInventory answer{{{"b", {}}}, {}};
+  const docker_agent::AuditResult verdict = compare(question, answer);
   EXPECT_TRUE(verdict.orphaned.empty());
   EXPECT_EQ(verdict.known, std::vector<std::string>{"b"}) << "it is there, young or not";
   EXPECT_TRUE(verdict.undecided);
@@ -58,38 +58,39 @@ TEST(AuditResult, WhatIsYoungMayBeOnItsWayToDockersList) {
 }
 
 TEST(AuditResult, EndpointsAreForgottenOnlyOnNetworksThatDockerKnows) {
-  AuditQuery question;
+  docker_agent::AuditQuery question;
   question.networks = {{"a", false}, {"b", false}};
   question.endpoints = {endpoint("a", "a1"), endpoint("a", "a2"), endpoint("b", "b1")};
-  DockerInventory answer{{{"a", {}}}, {{"a", {{"a2", {}}}}}};
+  docker_agent::DockerInventory answer{{{"a", {}}}, {{"a", {{"a2", {}}}}}};
   EXPECT_EQ(forgotten_of(compare(question, answer)), std::vector<std::string>{"a1"});
   answer.endpoints.clear();  // it was gone between the two requests
   EXPECT_TRUE(compare(question, answer).forgotten.empty());
 }
 
 TEST(AuditResult, APoolIsFreeThatNoNetworkHas) {
-  AuditQuery question;
+  docker_agent::AuditQuery question;
   question.pools = {{"a", prefix("10.0.0.0/24"), {}, {}}, {"b", prefix("10.0.1.0/24"), {}, {}}};
-  const AuditResult verdict = compare(question, {{{"1", {prefix("10.0.1.0/24")}}, {"2", {}}}, {}});
+  const docker_agent::AuditResult verdict =
+      compare(question, {{{"1", {prefix("10.0.1.0/24")}}, {"2", {}}}, {}});
   EXPECT_EQ(verdict.free_pools, std::vector<std::string>{"a"});
   EXPECT_TRUE(verdict.free_addresses.empty());
 }
 
 TEST(AuditResult, ADefaultPoolMayBeListedAsItWasAskedFor) {
-  AuditQuery question;
+  docker_agent::AuditQuery question;
   question.pools = {{"a", prefix("10.0.0.0/24"), {}, {}}, {"b", prefix("fd00::/64"), {}, {}}};
-  DockerInventory answer{{{"1", {prefix("0.0.0.0/24")}}, {"2", {prefix("::/0")}}},
-                         {}};  // 2 is the null IPAM's
+  docker_agent::DockerInventory answer{{{"1", {prefix("0.0.0.0/24")}}, {"2", {prefix("::/0")}}},
+                                       {}};  // 2 is the null IPAM's
   EXPECT_EQ(compare(question, answer).free_pools, std::vector<std::string>{"b"});
   question.networks = {{"1", false}};  // whose pool is known
   EXPECT_EQ(compare(question, answer).free_pools.size(), 2U);
 }
 
 TEST(AuditResult, AnAddressIsFreeThatNoEndpointHas) {
-  AuditQuery question;
+  docker_agent::AuditQuery question;
   question.pools = {
       {"p", prefix("10.0.0.0/24"), {"1", "2"}, {ip("10.0.0.2"), ip("10.0.0.3"), ip("10.0.0.4")}}};
-  DockerInventory answer{
+  docker_agent::DockerInventory answer{
       {{"1", {}}, {"2", {}}},
       {{"1", {{"e1", {ip("10.0.0.2"), ip("fd00::2")}}}}, {"2", {{"e2", {ip("10.0.0.4")}}}}}};
   using Free = std::vector<std::pair<std::string, IpAddress>>;
@@ -104,20 +105,20 @@ TEST(AuditResult, AnAddressIsFreeThatNoEndpointHas) {
 }
 
 TEST(DockerAnswers, AreReadAsTheyAreDocumented) {
-  const auto networks = listed_networks(
+  const auto networks = docker_agent::listed_networks(
       R"([{"Name":"none","Id":"1","Containers":{},"IPAM":{"Driver":"default","Options":null,"Config":[]}},
           {"Name":"lab","Id":"2","IPAM":{"Config":[{"Subnet":"10.0.0.0/24","Gateway":"10.0.0.1"},
                                                    {"Subnet":"fd00::/64"}, {}]}},
           {"Name":"null","Id":"3","IPAM":{"Driver":"null","Config":null}}])");
   ASSERT_TRUE(networks);
   EXPECT_EQ(*networks, (Networks{{"1", {}}, {"2", {prefix("10.0.0.0/24"), prefix("fd00::/64")}}, {"3", {}}}));
-  const auto endpoints = listed_endpoints(
+  const auto endpoints = docker_agent::listed_endpoints(
       R"({"Id":"2","Containers":{
           "c":{"Name":"c1","EndpointID":"e1","IPv4Address":"10.0.0.2/24","IPv6Address":"fd00::2/64"},
           "ep-e2":{"EndpointID":"e2","IPv4Address":"","IPv6Address":""}}})");
   ASSERT_TRUE(endpoints);
   EXPECT_EQ(*endpoints, (Endpoints{{"e1", {ip("10.0.0.2"), ip("fd00::2")}}, {"e2", {}}}));
-  const auto none = listed_endpoints(R"({"Id":"2","Containers":{}})");
+  const auto none = docker_agent::listed_endpoints(R"({"Id":"2","Containers":{}})");
   ASSERT_TRUE(none);
   EXPECT_TRUE(none->empty());
 }
@@ -126,11 +127,11 @@ TEST(DockerAnswers, ThatAreNotSoTellNothing) {
   for (const char* body :
        {"", "[", "{}", "null", "[]", R"([{"Name":"lab"}])", R"([{"Id":7}])", "[1]",
         R"([{"Id":"1"},{"Id":""}])", R"([{"Id":"1","IPAM":{"Config":[{"Subnet":"10.0.0"}]}}])"})
-    EXPECT_FALSE(listed_networks(body)) << body;
+    EXPECT_FALSE(docker_agent::listed_networks(body)) << body;
   for (const char* body : {"", "[]", "{}", R"({"Containers":[]})", R"({"Containers":null})",
                            R"({"Containers":{"c":{}}})", R"({"Containers":{"c":{"EndpointID":1}}})",
                            R"({"Containers":{"c":{"EndpointID":"e","IPv4Address":"10.0.0.2"}}})"})
-    EXPECT_FALSE(listed_endpoints(body)) << body;
+    EXPECT_FALSE(docker_agent::listed_endpoints(body)) << body;
 }
 
 // ---- asking
@@ -138,9 +139,10 @@ TEST(DockerAnswers, ThatAreNotSoTellNothing) {
 class Registry : public testing::Test {
  protected:
   // Turns the loop until the answer is there.
-  Result<DockerInventory> ask(DockerInventoryClient& registry, const AuditQuery& question) {
-    std::optional<Result<DockerInventory>> told;
-    registry.ask(question, [&](Result<DockerInventory> answer) { told = std::move(answer); });
+  Result<docker_agent::DockerInventory> ask(docker_agent::DockerInventoryClient& registry,
+                                            const docker_agent::AuditQuery& question) {
+    std::optional<Result<docker_agent::DockerInventory>> told;
+    registry.ask(question, [&](Result<docker_agent::DockerInventory> answer) { told = std::move(answer); });
     EXPECT_TRUE(registry.asking());
     const auto end = std::chrono::steady_clock::now() + 20s;
     while (!told && std::chrono::steady_clock::now() < end) io_.run_one_for(20s);
@@ -160,8 +162,8 @@ TEST_F(Registry, AsksForTheListAndForNetworksWithEndpointsInQuestion) {
   docker.on_get("/networks/a", R"({"Id":"a","Containers":{"c":{"EndpointID":"a2"}}})");
   docker.on_get("/networks/b", R"({"Id":"b","Containers":{}})");
   docker.on_get("/networks/d", R"({"message":"network d not found"})", 404);
-  DockerInventoryClient registry(io_, socket_);
-  AuditQuery question;
+  docker_agent::DockerInventoryClient registry(io_, socket_);
+  docker_agent::AuditQuery question;
   question.endpoints = {endpoint("a", "a1"), endpoint("a", "a2"), endpoint("c", "c1"), endpoint("d", "d1")};
   question.pools = {{"p", prefix("10.0.0.0/24"), {"b"}, {ip("10.0.0.2")}}};
   for (int round = 0; round < 2; ++round) {
@@ -179,14 +181,14 @@ TEST_F(Registry, AsksForTheListAndForNetworksWithEndpointsInQuestion) {
 }
 
 TEST_F(Registry, AnythingElseTellsNothing) {
-  DockerInventoryClient registry(io_, socket_);
+  docker_agent::DockerInventoryClient registry(io_, socket_);
   EXPECT_EQ(ask(registry, {}).error().kind, ErrorKind::busy) << "nobody there";
   FakeAgent docker(socket_);
   docker.on_get("/networks", R"({"message":"starting"})", 500);
   const auto failed = ask(registry, {});
   ASSERT_FALSE(failed);
   EXPECT_NE(failed.error().text().find("500"), std::string::npos) << failed.error().text();
-  DockerInventoryClient overlong(io_, "/" + std::string(200, 'x'));
+  docker_agent::DockerInventoryClient overlong(io_, "/" + std::string(200, 'x'));
   EXPECT_FALSE(ask(overlong, {}));
 }
 
@@ -194,8 +196,8 @@ TEST_F(Registry, AFailureBehindTheListTellsNothingEither) {
   FakeAgent docker(socket_);
   docker.on_get("/networks", R"([{"Id":"a"}])");
   docker.on_get("/networks/a", R"({"message":"no"})", 500);
-  DockerInventoryClient registry(io_, socket_);
-  AuditQuery question;
+  docker_agent::DockerInventoryClient registry(io_, socket_);
+  docker_agent::AuditQuery question;
   question.endpoints = {endpoint("a", "a1")};
   EXPECT_FALSE(ask(registry, question));
 }
@@ -209,9 +211,9 @@ TEST_F(Registry, EndsAtOnceWhileDockerIsSilent) {
     asked.set_value();
     released.wait();
   });
-  std::optional<DockerInventoryClient> registry(std::in_place, io_, socket_);
+  std::optional<docker_agent::DockerInventoryClient> registry(std::in_place, io_, socket_);
   bool told = false;
-  registry->ask({}, [&](const Result<DockerInventory>&) { told = true; });
+  registry->ask({}, [&](const Result<docker_agent::DockerInventory>&) { told = true; });
   asked.get_future().wait();
   const auto began = std::chrono::steady_clock::now();
   registry.reset();

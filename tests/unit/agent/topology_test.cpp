@@ -63,13 +63,13 @@ network office                  macvlan                                  10.0.50
 vlan eth3.9                     VLAN 9 on eth3                           -                        Ready      -
 )";
 
-Topology campus() {
-  return topology_of(Json::parse(kNetworks), Json::parse(kVlans), Json::parse(kAttachments));
+cli::Topology campus() {
+  return cli::topology_of(Json::parse(kNetworks), Json::parse(kVlans), Json::parse(kAttachments));
 }
 
-std::string tree(const Topology& topology) {
+std::string tree(const cli::Topology& topology) {
   std::ostringstream out;
-  print_topology(out, topology, {});
+  cli::print_topology(out, topology, {});
   return out.str();
 }
 
@@ -159,7 +159,7 @@ TEST(TopologyText, IsATree) {
 }
 
 TEST(TopologyJson, HasNodesAndEdges) {
-  const Json json = topology_json(campus());
+  const Json json = cli::topology_json(campus());
   std::set<std::string> ids;
   for (const Json& node : json.at("nodes")) {
     EXPECT_TRUE(ids.insert(node.at("id")).second) << node;
@@ -187,7 +187,7 @@ TEST(TopologyJson, HasNodesAndEdges) {
 }
 
 TEST(TopologyDot, NamesEveryNodeAndEdge) {
-  const std::string dot = topology_dot(campus());
+  const std::string dot = cli::topology_dot(campus());
   EXPECT_TRUE(dot.starts_with("graph lanwright {\n") && dot.ends_with("}\n")) << dot;
   for (const char* part : {R"([label="lab\nbridge\nReady", shape=box3d, color="#1a7f37"];)",
                            R"([label="r1\neth0 in r1\n10.0.0.1/24\nfd00::1/64\nReady")",
@@ -196,7 +196,7 @@ TEST(TopologyDot, NamesEveryNodeAndEdge) {
 }
 
 TEST(TopologySvg, IsWellFormedAndSaysEverything) {
-  const std::string svg = topology_svg(campus());
+  const std::string svg = cli::topology_svg(campus());
   XmlReader reader(svg);
   EXPECT_EQ(reader.fault(), "") << svg;
   for (const char* text : {"lab", "bridge", "Ready", "eth1", "VLAN 50", "802.1ad VLAN 7", "r2", "eth0 in r2",
@@ -209,7 +209,7 @@ TEST(TopologySvg, NothingCoversAnything) {
     int x, y, width, height;
   };
   std::vector<Box> boxes;
-  std::istringstream lines(topology_svg(campus()));
+  std::istringstream lines(cli::topology_svg(campus()));
   for (std::string line; std::getline(lines, line);) {
     Box box{};
     if (std::sscanf(line.c_str(), R"(  <rect x="%d" y="%d" width="%d" height="%d")", &box.x, &box.y,
@@ -234,10 +234,10 @@ TEST(TopologyPictures, DoNotDependOnTheOrderOfTheAnswers) {
     for (auto each = list.rbegin(); each != list.rend(); ++each) out.push_back(*each);
     return out;
   };
-  const Topology other = topology_of(reversed(kNetworks), reversed(kVlans), reversed(kAttachments));
-  EXPECT_EQ(topology_json(other), topology_json(campus()));
-  EXPECT_EQ(topology_dot(other), topology_dot(campus()));
-  EXPECT_EQ(topology_svg(other), topology_svg(campus()));
+  const cli::Topology other = cli::topology_of(reversed(kNetworks), reversed(kVlans), reversed(kAttachments));
+  EXPECT_EQ(cli::topology_json(other), cli::topology_json(campus()));
+  EXPECT_EQ(cli::topology_dot(other), cli::topology_dot(campus()));
+  EXPECT_EQ(cli::topology_svg(other), cli::topology_svg(campus()));
   EXPECT_EQ(tree(other), tree(campus()));
 }
 
@@ -266,15 +266,15 @@ TEST(TopologyPictures, HostileNamesBreakNothing) {
   attachments[1]["status"]["phase"] = hostile;
   Json vlans = Json::parse(kVlans);
   vlans[0]["spec"]["parent"] = hostile;
-  const Topology topology = topology_of(Json::parse(kNetworks), vlans, attachments);
+  const cli::Topology topology = cli::topology_of(Json::parse(kNetworks), vlans, attachments);
 
-  const std::string svg = topology_svg(topology);
+  const std::string svg = cli::topology_svg(topology);
   EXPECT_EQ(XmlReader(svg).fault(), "") << svg;
   EXPECT_EQ(svg.find("\xef\xbf\xbf"), std::string::npos) << "XML has no such character";
 
-  const std::string dot = topology_dot(topology);
+  const std::string dot = cli::topology_dot(topology);
   std::istringstream hostile_lines(dot);
-  std::istringstream lines(topology_dot(campus()));
+  std::istringstream lines(cli::topology_dot(campus()));
   std::string ours;
   for (std::string line; std::getline(hostile_lines, line);) {
     ASSERT_TRUE(std::getline(lines, ours));
@@ -283,27 +283,27 @@ TEST(TopologyPictures, HostileNamesBreakNothing) {
   EXPECT_NE(dot.find(R"(\\ in </text>\"]; } -- \\\" &amp; <!-- &amp;quot; ?[31m)"), std::string::npos) << dot;
 
   EXPECT_EQ(tree(topology).find('\x1b'), std::string::npos);
-  EXPECT_EQ(Json::parse(topology_json(topology).dump()).at("nodes").size(), 16U);
+  EXPECT_EQ(Json::parse(cli::topology_json(topology).dump()).at("nodes").size(), 16U);
 }
 
 TEST(TopologyPictures, AreMadeOfHalfAnswersToo) {
   const Json odd =
       Json::parse(R"([{}, {"name": 5, "spec": []}, {"name": "a", "spec": {"network": "gone", "tap": {}}}])");
-  const Topology topology = topology_of(odd, odd, odd);
-  EXPECT_EQ(XmlReader(topology_svg(topology)).fault(), "");
+  const cli::Topology topology = cli::topology_of(odd, odd, odd);
+  EXPECT_EQ(XmlReader(cli::topology_svg(topology)).fault(), "");
   EXPECT_NE(tree(topology).find("network gone"), std::string::npos);
-  const Topology nothing = topology_of(Json::array(), Json::array(), Json::array());
+  const cli::Topology nothing = cli::topology_of(Json::array(), Json::array(), Json::array());
   EXPECT_EQ(tree(nothing), "");
-  EXPECT_EQ(XmlReader(topology_svg(nothing)).fault(), "");
-  EXPECT_EQ(topology_json(nothing), Json::parse(R"({"nodes": [], "edges": []})"));
+  EXPECT_EQ(XmlReader(cli::topology_svg(nothing)).fault(), "");
+  EXPECT_EQ(cli::topology_json(nothing), Json::parse(R"({"nodes": [], "edges": []})"));
 }
 
 TEST(TopologyPictures, ACircleOfVlansEnds) {
   const Json vlans = Json::parse(R"([{"name": "a.1", "spec": {"parent": "b.1", "id": 1}},
                                      {"name": "b.1", "spec": {"parent": "a.1", "id": 1}}])");
-  const Topology topology = topology_of(Json::array(), vlans, Json::array());
+  const cli::Topology topology = cli::topology_of(Json::array(), vlans, Json::array());
   EXPECT_NE(tree(topology).find("vlan a.1"), std::string::npos);
-  EXPECT_EQ(XmlReader(topology_svg(topology)).fault(), "");
+  EXPECT_EQ(XmlReader(cli::topology_svg(topology)).fault(), "");
 }
 
 TEST(TopologyCommand, AsksForTheThreeLists) {
@@ -314,13 +314,13 @@ TEST(TopologyCommand, AsksForTheThreeLists) {
   agent.on_get("/v1/attachments", kAttachments);
   const auto out = [&](const std::string& format) {
     const RunResult result = run({"topology", "-o", format, "--socket", agent.socket()});
-    EXPECT_EQ(result.status, kDone) << result.err;
+    EXPECT_EQ(result.status, cli::kDone) << result.err;
     return result.out;
   };
   EXPECT_EQ(out("text"), kTree);
-  EXPECT_EQ(out("dot"), topology_dot(campus()));
-  EXPECT_EQ(out("svg"), topology_svg(campus()));
-  EXPECT_EQ(Json::parse(out("json")), topology_json(campus()));
+  EXPECT_EQ(out("dot"), cli::topology_dot(campus()));
+  EXPECT_EQ(out("svg"), cli::topology_svg(campus()));
+  EXPECT_EQ(Json::parse(out("json")), cli::topology_json(campus()));
 }
 
 }  // namespace

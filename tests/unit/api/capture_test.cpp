@@ -17,7 +17,7 @@ Packet packet(std::string_view bytes) {
 
 std::string record(std::string_view bytes) {
   std::string out;
-  append_record(out, packet(bytes));
+  rest::append_record(out, packet(bytes));
   return out;
 }
 
@@ -25,22 +25,22 @@ TEST(PcapFile, IsTheClassicFormat) {
   const auto bytes = [](std::initializer_list<int> values) {
     return std::string(values.begin(), values.end());
   };
-  EXPECT_EQ(pcap_header(),
+  EXPECT_EQ(rest::pcap_header(),
             bytes({0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0}));
   Packet cut = packet("abc");
   cut.length = 1500;
   std::string out;
-  append_record(out, cut);
+  rest::append_record(out, cut);
   EXPECT_EQ(out, bytes({1, 0, 0, 0, 0x20, 0xa1, 7, 0, 3, 0, 0, 0, 0xdc, 5, 0, 0, 'a', 'b', 'c'}));
 }
 
 TEST(PcapFile, IsCutIntoWholeRecordsHoweverItCame) {
-  const std::vector<std::string> parts{pcap_header(), record("one"), record(""),
+  const std::vector<std::string> parts{rest::pcap_header(), record("one"), record(""),
                                        record(std::string(70'000, 'x'))};
   std::string all;
   for (const std::string& part : parts) all += part;
   for (const std::size_t size : {std::size_t{1}, std::size_t{7}, std::size_t{40}, all.size()}) {
-    PcapCutter cutter;
+    rest::PcapCutter cutter;
     std::vector<std::string> cut;
     for (std::size_t at = 0; at < all.size(); at += size) {
       EXPECT_TRUE(cutter.feed(std::string_view(all).substr(at, size), [&](std::string_view part) {
@@ -54,24 +54,24 @@ TEST(PcapFile, IsCutIntoWholeRecordsHoweverItCame) {
 }
 
 TEST(PcapFile, TheCutterStopsWhenItIsToldTo) {
-  PcapCutter cutter;
+  rest::PcapCutter cutter;
   std::size_t parts = 0;
-  EXPECT_FALSE(
-      cutter.feed(pcap_header() + record("a") + record("b"), [&](std::string_view) { return ++parts < 2; }));
+  EXPECT_FALSE(cutter.feed(rest::pcap_header() + record("a") + record("b"),
+                           [&](std::string_view) { return ++parts < 2; }));
   EXPECT_EQ(parts, 2U);
   EXPECT_EQ(cutter.fault(), "");
 }
 
 TEST(PcapFile, TheCutterRefusesWhatIsNoPcap) {
   const auto fault_of = [](const std::string& text) {
-    PcapCutter cutter;
+    rest::PcapCutter cutter;
     EXPECT_FALSE(cutter.feed(text, [](std::string_view) { return true; }));
     return cutter.fault();
   };
   EXPECT_NE(fault_of("{\"nodes\": []}"), "");
   std::string huge = record("a");
   huge[10] = 0x7f;
-  EXPECT_NE(fault_of(pcap_header() + huge), "");
+  EXPECT_NE(fault_of(rest::pcap_header() + huge), "");
 }
 
 class ApiCapture : public Api {
@@ -95,7 +95,7 @@ TEST_F(ApiCapture, PacketsComeAsTheyHappen) {
   EXPECT_TRUE(head.starts_with("HTTP/1.1 200 OK\r\n")) << head;
   EXPECT_NE(head.find("Content-Type: application/vnd.tcpdump.pcap\r\n"), std::string::npos);
   EXPECT_EQ(packets.last_filter(), "icmp or arp");
-  EXPECT_EQ(raw->read_until(pcap_header()), pcap_header()) << "before the first packet";
+  EXPECT_EQ(raw->read_until(rest::pcap_header()), rest::pcap_header()) << "before the first packet";
   packets.give("first");
   EXPECT_EQ(raw->read_until("first"), record("first"));
   packets.give("second");
@@ -108,7 +108,7 @@ TEST_F(ApiCapture, PacketsComeAsTheyHappen) {
 }
 
 TEST_F(ApiCapture, ManyPacketsComeWhole) {
-  std::string all = pcap_header();
+  std::string all = rest::pcap_header();
   for (int i = 0; i < 500; ++i) {
     const std::string frame(2000, static_cast<char>('a' + i % 26));
     packets.give(frame);
@@ -171,9 +171,9 @@ TEST_F(ApiCapture, StopEndsThemAtOnce) {
 }
 
 TEST_F(ApiCapture, AClientEndsItsStreamFromAnotherThread) {
-  Client own(options.socket);
+  client::Client own(options.socket);
   std::jthread ender;
-  const Reply reply = own.stream(
+  const client::Reply reply = own.stream(
       "/v1/networks/lab/capture", {},
       [&] {
         ender = std::jthread([&] { own.end_stream(); });
@@ -186,8 +186,8 @@ TEST_F(ApiCapture, AClientEndsItsStreamFromAnotherThread) {
 
 TEST_F(ApiCapture, AnEndThatTheAgentMadeIsAnErrorOfTheClient) {
   packets.end();
-  Client own(options.socket);
-  const Reply reply = own.stream(
+  client::Client own(options.socket);
+  const client::Reply reply = own.stream(
       "/v1/networks/lab/capture", {}, [] { return true; }, [](std::string_view) { return true; });
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error->message, "the agent ended the stream");

@@ -160,7 +160,7 @@ class ApiDocker : public testing::Test {
     start();
   }
   void start() {
-    auto started = PluginServer::start(agent, driver_grammar(), options);
+    auto started = docker::PluginServer::start(agent, drivers::driver_grammar(), options);
     if (!started) throw std::runtime_error(started.error().text());
     server = *std::move(started);
   }
@@ -207,8 +207,8 @@ class ApiDocker : public testing::Test {
 
   TemporaryDirectory directory;
   MemoryDocker agent;
-  PluginServerOptions options;
-  std::unique_ptr<PluginServer> server;
+  docker::PluginServerOptions options;
+  std::unique_ptr<docker::PluginServer> server;
 };
 
 }  // namespace lanwright

@@ -205,9 +205,9 @@ TEST_F(ApiDocker, SocketsGoWithTheServer) {
 }
 
 TEST_F(ApiDocker, ASocketInUseIsNotTakenAndNoOtherIsLeftBehind) {
-  PluginServerOptions second = options;
+  docker::PluginServerOptions second = options;
   second.sockets = {{"a-first", "bridge"}, {"lanwright", ""}};
-  const auto refused = PluginServer::start(agent, driver_grammar(), second);
+  const auto refused = docker::PluginServer::start(agent, drivers::driver_grammar(), second);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
   for (const char* words : {"lanwright.sock", "another agent listens", "--docker-socket-dir ''"})
@@ -234,21 +234,25 @@ TEST_F(ApiDocker, ASocketThatNobodyListensAtIsReplaced) {
 }
 
 TEST_F(ApiDocker, WhatCannotBeMadeIsAnErrorThatSaysWhatToDo) {
-  PluginServerOptions wrong = options;
+  docker::PluginServerOptions wrong = options;
   wrong.sockets = {{"a/b", ""}};
-  ASSERT_FALSE(PluginServer::start(agent, driver_grammar(), wrong));
-  EXPECT_NE(PluginServer::start(agent, driver_grammar(), wrong).error().text().find("`a/b`"),
+  ASSERT_FALSE(docker::PluginServer::start(agent, drivers::driver_grammar(), wrong));
+  EXPECT_NE(docker::PluginServer::start(agent, drivers::driver_grammar(), wrong).error().text().find("`a/b`"),
             std::string::npos);
   wrong = options;
   std::ofstream(directory / "file").flush();
   wrong.directory = directory / "file" / "plugins";
-  ASSERT_FALSE(PluginServer::start(agent, driver_grammar(), wrong));
-  EXPECT_NE(PluginServer::start(agent, driver_grammar(), wrong).error().text().find("--docker-socket-dir"),
+  ASSERT_FALSE(docker::PluginServer::start(agent, drivers::driver_grammar(), wrong));
+  EXPECT_NE(docker::PluginServer::start(agent, drivers::driver_grammar(), wrong)
+                .error()
+                .text()
+                .find("--docker-socket-dir"),
             std::string::npos);
   wrong.directory = directory / std::string(120, 'x');
-  ASSERT_FALSE(PluginServer::start(agent, driver_grammar(), wrong));
-  EXPECT_NE(PluginServer::start(agent, driver_grammar(), wrong).error().text().find("at most"),
-            std::string::npos);
+  ASSERT_FALSE(docker::PluginServer::start(agent, drivers::driver_grammar(), wrong));
+  EXPECT_NE(
+      docker::PluginServer::start(agent, drivers::driver_grammar(), wrong).error().text().find("at most"),
+      std::string::npos);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ Json request(const Options& options) {
 }
 
 Result<DockerNetwork> read(const Json& json, const std::string& driver = "") {
-  return docker_network_from(json, driver, driver_grammar());
+  return docker::docker_network_from(json, driver, drivers::driver_grammar());
 }
 
 DockerNetwork must_read(const Json& json, const std::string& driver = "") {
@@ -131,7 +131,8 @@ TEST(DockerNetworkOptions, MakeSpecs) {
     const auto made = read(request(good.options), good.driver);
     ASSERT_TRUE(made) << made.error().text();
     EXPECT_TRUE(made->spec == good.spec) << to_json(made->spec) << " is not " << to_json(good.spec);
-    const auto stored = spec_from_json(Kind::network, "n1", to_json(made->spec).dump(), driver_grammar());
+    const auto stored =
+        spec_from_json(Kind::network, "n1", to_json(made->spec).dump(), drivers::driver_grammar());
     ASSERT_TRUE(stored) << stored.error().text();
     EXPECT_TRUE(*stored == ObjectSpec(made->spec)) << "what is stored of it is the same";
     EXPECT_EQ(made->id, kId);
@@ -143,7 +144,7 @@ TEST(DockerNetworkOptions, MakeSpecs) {
 }
 
 TEST(DockerNetworkOptions, EverySettingOfEveryDriverCanBeSaidBothWays) {
-  for (const DriverSchema& driver : driver_grammar()) {
+  for (const DriverSchema& driver : drivers::driver_grammar()) {
     for (const SettingField& field : driver.settings) {
       for (const std::string& name : {field.name, driver.name + "." + field.name}) {
         const auto made = read(request({{name, "\x01"}}), driver.name);
@@ -536,22 +537,22 @@ Json endpoint(const Json& interface, const Json& options = Json::object()) {
 }
 
 std::string endpoint_fault(const Json& json) {
-  const auto read = docker_endpoint_from(json);
+  const auto read = docker::docker_endpoint_from(json);
   if (read) return "no error";
   EXPECT_EQ(read.error().kind, ErrorKind::invalid);
   return read.error().text();
 }
 
 std::string mac_of(const Json& options, const std::string& given = "") {
-  const auto read =
-      docker_endpoint_from(endpoint({{"Address", ""}, {"AddressIPv6", ""}, {"MacAddress", given}}, options));
+  const auto read = docker::docker_endpoint_from(
+      endpoint({{"Address", ""}, {"AddressIPv6", ""}, {"MacAddress", given}}, options));
   if (!read) return read.error().text();
   EXPECT_EQ(read->mac_given, !given.empty());
   return read->mac ? read->mac->text() : "";
 }
 
 TEST(DockerEndpointRequest, HasAddresses) {
-  const auto read = docker_endpoint_from(endpoint(
+  const auto read = docker::docker_endpoint_from(endpoint(
       {{"Address", "10.0.0.2/24"}, {"AddressIPv6", "fd00::2/64"}, {"MacAddress", "02:42:0a:00:00:02"}}));
   ASSERT_TRUE(read) << read.error().text();
   DockerEndpoint expected;
@@ -566,7 +567,7 @@ TEST(DockerEndpointRequest, HasAddresses) {
 TEST(DockerEndpointRequest, MayHaveNone) {
   for (const Json& json : {endpoint(Json::object()), endpoint(nullptr, nullptr),
                            Json{{"NetworkID", kId}, {"EndpointID", "e1"}}}) {
-    const auto read = docker_endpoint_from(json);
+    const auto read = docker::docker_endpoint_from(json);
     ASSERT_TRUE(read) << read.error().text();
     EXPECT_TRUE(read->addresses.empty());
     EXPECT_FALSE(read->mac);

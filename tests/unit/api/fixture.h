@@ -584,7 +584,7 @@ class Api : public testing::Test {
   Api() { options.socket = directory / "api.sock"; }
 
   void start() {
-    auto started = Server::start(agent, packets, driver_grammar(), options);
+    auto started = rest::Server::start(agent, packets, drivers::driver_grammar(), options);
     if (!started) throw std::runtime_error(started.error().text());
     server = *std::move(started);
   }
@@ -622,8 +622,8 @@ class Api : public testing::Test {
   TemporaryDirectory directory;
   MemoryAgent agent;
   MemoryPackets packets;
-  ServerOptions options;
-  std::unique_ptr<Server> server;
+  rest::ServerOptions options;
+  std::unique_ptr<rest::Server> server;
 };
 
 }  // namespace lanwright

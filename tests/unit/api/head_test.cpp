@@ -7,15 +7,15 @@
 namespace lanwright::rest {
 namespace {
 
-RequestHead accepted(const std::string& text) {
-  auto read = read_head(text, HeadLimits());
-  if (auto* refusal = std::get_if<HttpError>(&read)) throw std::runtime_error(refusal->detail);
-  return std::get<RequestHead>(std::move(read));
+http::RequestHead accepted(const std::string& text) {
+  auto read = http::read_head(text, http::HeadLimits());
+  if (auto* refusal = std::get_if<http::HttpError>(&read)) throw std::runtime_error(refusal->detail);
+  return std::get<http::RequestHead>(std::move(read));
 }
 
 int refused(const std::string& text) {
-  const auto read = read_head(text, HeadLimits());
-  const auto* refusal = std::get_if<HttpError>(&read);
+  const auto read = http::read_head(text, http::HeadLimits());
+  const auto* refusal = std::get_if<http::HttpError>(&read);
   if (refusal == nullptr) return 0;
   EXPECT_FALSE(refusal->detail.empty());
   return refusal->status;
@@ -26,7 +26,7 @@ std::string get_with(const std::string& fields) {
 }
 
 TEST(RequestHead, IsTakenApart) {
-  const RequestHead head = accepted(
+  const http::RequestHead head = accepted(
       "GET /v1/networks/a%20b?set=x+y&wait&set2=%2F#part HTTP/1.1\r\nHost: l\r\nACCEPT:  text/event-stream "
       "\r\n"
       "Content-Length: 7\r\n\r\n");
@@ -93,11 +93,11 @@ TEST(RequestHead, WhatSmugglesIsRefused) {
 }
 
 TEST(RequestHead, EndsAtTheEmptyLine) {
-  const HeadLimits limits{.bytes = 100, .line = 40, .fields = 3, .body = 10};
+  const http::HeadLimits limits{.bytes = 100, .line = 40, .fields = 3, .body = 10};
   const auto end_of = [&](const std::string& text) -> int {
-    const auto found = find_head(text, limits);
+    const auto found = http::find_head(text, limits);
     if (!found) return 0;
-    const auto* refusal = std::get_if<HttpError>(&*found);
+    const auto* refusal = std::get_if<http::HttpError>(&*found);
     return refusal != nullptr ? -refusal->status : static_cast<int>(std::get<std::size_t>(*found));
   };
   EXPECT_EQ(end_of(""), 0);
@@ -112,8 +112,8 @@ TEST(RequestHead, EndsAtTheEmptyLine) {
 TEST(Percent, GoesThereAndBack) {
   std::string all;
   for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
-  EXPECT_EQ(percent_decoded(percent_encoded(all)), all);
-  EXPECT_EQ(percent_encoded("a b/\r\n"), "a%20b%2F%0D%0A");
+  EXPECT_EQ(http::percent_decoded(http::percent_encoded(all)), all);
+  EXPECT_EQ(http::percent_encoded("a b/\r\n"), "a%20b%2F%0D%0A");
 }
 
 }  // namespace

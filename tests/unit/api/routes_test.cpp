@@ -265,8 +265,8 @@ TEST_F(ApiRoutes, ExportIsWhatWasApplied) {
   apply_campus();
   const httplib::Response exported = get("/v1/export?set=campus");
   EXPECT_EQ(exported.get_header_value("Content-Type"), "application/yaml");
-  const ReadOutcome declared = read_set(kCampus, "a", driver_grammar());
-  const ReadOutcome back = read_set(exported.body, "b", driver_grammar());
+  const ReadOutcome declared = read_set(kCampus, "a", drivers::driver_grammar());
+  const ReadOutcome back = read_set(exported.body, "b", drivers::driver_grammar());
   ASSERT_TRUE(back.ok()) << back.diagnostics.front().text();
   EXPECT_EQ(back.set, declared.set);
   EXPECT_EQ(get("/v1/export").body, exported.body) << "there is one only";

@@ -15,7 +15,7 @@ class ApiSocket : public Api {
   void SetUp() override {}  // each test starts the server itself
 
   Error refusal() {
-    auto started = Server::start(agent, packets, driver_grammar(), options);
+    auto started = rest::Server::start(agent, packets, drivers::driver_grammar(), options);
     if (started) throw std::runtime_error("it started");
     return started.error();
   }
@@ -41,7 +41,7 @@ TEST_F(ApiSocket, HasTheModeWhateverTheUmask) {
 TEST_F(ApiSocket, IsNeverWiderThanForItsOwnerBeforeTheGroupIsSet) {
   // What bind(2) makes of the mode that listen() gives the socket first, under the widest umask.
   const mode_t before = ::umask(0);
-  auto made = rest::UnixListener::listen(options.socket, "", 0600);
+  auto made = http::UnixListener::listen(options.socket, "", 0600);
   ::umask(before);
   ASSERT_TRUE(made) << made.error().text();
   struct stat own {};
@@ -127,7 +127,7 @@ TEST_F(ApiSocket, GoesWithTheServer) {
 TEST_F(ApiSocket, OfSomebodyElseStays) {
   start();
   std::filesystem::remove(options.socket);
-  auto other = rest::UnixListener::listen(options.socket, "", 0600);
+  auto other = http::UnixListener::listen(options.socket, "", 0600);
   ASSERT_TRUE(other);
   server.reset();
   EXPECT_TRUE(std::filesystem::exists(options.socket));

@@ -145,7 +145,7 @@ TEST(Schema, HasTheReadersKeys) {
   EXPECT_EQ(property_names(definition("attachment")), names_of(keys::kAttachment));
   EXPECT_EQ(property_names(definition("tap")), names_of(keys::kTap));
   std::set<std::string> network = names_of(keys::kNetwork);
-  for (const DriverSchema& driver : driver_grammar()) network.insert(driver.name);
+  for (const DriverSchema& driver : drivers::driver_grammar()) network.insert(driver.name);
   EXPECT_EQ(property_names(definition("network")), network);
 }
 
@@ -173,7 +173,7 @@ void expect_same(const SettingField& field, const Json& rule) {
 
 TEST(Schema, HasTheDriversAndTheirSettings) {
   std::vector<std::string> drivers;
-  for (const DriverSchema& driver : driver_grammar()) {
+  for (const DriverSchema& driver : drivers::driver_grammar()) {
     drivers.push_back(driver.name);
     const Json& settings = definition(driver.name);
     std::set<std::string> names;
@@ -191,7 +191,8 @@ TEST(Schema, AcceptsEveryExampleThatTheReaderAccepts) {
   const std::filesystem::path folder = std::filesystem::path(SOURCE_DIR) / "examples";
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() != ".yaml") continue;
-    const ReadOutcome outcome = read_set(content_of(entry.path()), entry.path().filename(), driver_grammar());
+    const ReadOutcome outcome =
+        read_set(content_of(entry.path()), entry.path().filename(), drivers::driver_grammar());
     EXPECT_TRUE(outcome.ok()) << model_test::texts(outcome);
     EXPECT_TRUE(valid(to_json(outcome.set).dump())) << entry.path();
   }
@@ -223,7 +224,7 @@ TEST(Schema, AndReaderAgreeOnWhatIsRight) {
         with_attachment(R"("netns": "/run/netns/a", "interface": "eth0", "addresses": ["10.0.0.1/8"])"),
         with_attachment(
             R"("netns": "a", "interface": "eth0", "routes": [{"to": "default", "via": "10.0.0.1"}])")}) {
-    const ReadOutcome outcome = read_set(good, "good.json", driver_grammar());
+    const ReadOutcome outcome = read_set(good, "good.json", drivers::driver_grammar());
     EXPECT_TRUE(outcome.ok()) << model_test::texts(outcome);
     EXPECT_TRUE(valid(good)) << good;
   }
@@ -265,7 +266,7 @@ TEST(Schema, AndReaderAgreeOnWhatIsWrong) {
         with_attachment(R"("tap": {}, "trunk": [1, 1])"),
         with_attachment(R"("netns": "a", "interface": "..", "routes": [])"),
         with_attachment(R"("netns": "a", "interface": "b", "routes": [{"to": "defualt"}])")}) {
-    EXPECT_FALSE(read_set(bad, "bad.json", driver_grammar()).ok()) << bad;
+    EXPECT_FALSE(read_set(bad, "bad.json", drivers::driver_grammar()).ok()) << bad;
     EXPECT_FALSE(valid(bad)) << bad;
   }
 }

@@ -51,7 +51,7 @@ struct Spec {
     std::uint8_t type;
     std::size_t size;  // a multiple of 8
   };
-  std::vector<VlanTag> tags;
+  std::vector<plug::VlanTag> tags;
   bool ipv6 = false;
   bool tcp = true;
   std::vector<Extension> extensions;  // IPv6
@@ -161,7 +161,7 @@ Frame build(const Spec& spec, View payload, Checksum checksum) {
   set16(message, spec.checksum_offset(), sum);
 
   Frame frame = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1};
-  for (const VlanTag& tag : spec.tags) {
+  for (const plug::VlanTag& tag : spec.tags) {
     append16(frame, tag.tpid);
     append16(frame, tag.tci);
   }
@@ -179,7 +179,9 @@ virtio_net_hdr header_of(const Spec& spec, std::size_t gso_size) {
   if (gso_size != 0) {
     header.gso_size = static_cast<std::uint16_t>(gso_size);
     header.hdr_len = static_cast<std::uint16_t>(spec.payload());
-    header.gso_type = !spec.tcp ? kGsoUdpL4 : spec.ipv6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+    header.gso_type = !spec.tcp   ? plug::kGsoUdpL4
+                      : spec.ipv6 ? VIRTIO_NET_HDR_GSO_TCPV6
+                                  : VIRTIO_NET_HDR_GSO_TCPV4;
     if (spec.tcp && (spec.flags & 0x80) != 0) {
       header.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
     }
@@ -210,7 +212,7 @@ std::vector<Frame> expected_segments(Spec spec, View payload, std::size_t gso_si
 class PlugOffload : public testing::Test {
  protected:
   // The frame as it is: at the end of a block of memory, so that a sanitizer sees what reads past it.
-  Outcome segment(const virtio_net_hdr& header, View frame) {
+  plug::Outcome segment(const virtio_net_hdr& header, View frame) {
     emitted_.clear();
     const auto exact = std::make_unique<std::uint8_t[]>(frame.size());
     std::ranges::copy(frame, exact.get());
@@ -219,7 +221,7 @@ class PlugOffload : public testing::Test {
   }
 
   void expect_malformed(const virtio_net_hdr& header, View frame, std::string_view why) {
-    EXPECT_EQ(segment(header, frame), Outcome::malformed) << why;
+    EXPECT_EQ(segment(header, frame), plug::Outcome::malformed) << why;
     EXPECT_TRUE(emitted_.empty()) << why;
   }
 
@@ -255,7 +257,7 @@ class PlugOffload : public testing::Test {
   }
 
   std::mt19937 random_{20240229};
-  Segmenter segmenter_;
+  plug::Segmenter segmenter_;
   std::vector<Frame> emitted_;
 };
 
@@ -285,7 +287,7 @@ TEST_F(PlugOffload, SegmentsAreTheseBytes) {
   header.gso_size = 4;
   header.csum_start = 38;
   header.csum_offset = 16;
-  ASSERT_EQ(segment(header, bytes_of(before)), Outcome::emitted);
+  ASSERT_EQ(segment(header, bytes_of(before)), plug::Outcome::emitted);
   ASSERT_EQ(emitted_.size(), after.size());
   for (std::size_t i = 0; i < after.size(); ++i) {
     EXPECT_EQ(emitted_[i], bytes_of(after[i])) << i;
@@ -295,7 +297,8 @@ TEST_F(PlugOffload, SegmentsAreTheseBytes) {
 TEST_F(PlugOffload, AFrameThatNeedsNothingIsNotCopied) {
   const Frame frame = any_bytes(60);
   View seen;
-  EXPECT_EQ(segmenter_.segment(virtio_net_hdr{}, frame, [&](View bytes) { seen = bytes; }), Outcome::emitted);
+  EXPECT_EQ(segmenter_.segment(virtio_net_hdr{}, frame, [&](View bytes) { seen = bytes; }),
+            plug::Outcome::emitted);
   EXPECT_EQ(seen.data(), frame.data());
   EXPECT_EQ(seen.size(), frame.size());
 }
@@ -305,12 +308,12 @@ TEST_F(PlugOffload, CompletesChecksums) {
     const Spec spec = any_spec();
     const Frame payload = any_bytes(any(0, 1600));
     const Frame frame = build(spec, payload, Checksum::partial);
-    ASSERT_EQ(segment(header_of(spec, 0), frame), Outcome::emitted);
+    ASSERT_EQ(segment(header_of(spec, 0), frame), plug::Outcome::emitted);
     ASSERT_EQ(emitted_.size(), 1U);
     EXPECT_EQ(emitted_[0], build(spec, payload, Checksum::nonzero));
 
     Frame in_place = frame;
-    EXPECT_TRUE(complete_checksum(header_of(spec, 0), in_place));
+    EXPECT_TRUE(plug::complete_checksum(header_of(spec, 0), in_place));
     EXPECT_EQ(in_place, emitted_[0]);
   }
 }
@@ -327,7 +330,7 @@ TEST_F(PlugOffload, ZeroBecomesAllOnesInUdp) {
     set16(payload, 8, without[at] * 256U + without[at + 1]);
     for (const std::size_t gso_size : {std::size_t{0}, std::size_t{10}}) {
       ASSERT_EQ(segment(header_of(spec, gso_size), build(spec, payload, Checksum::partial)),
-                Outcome::emitted);
+                plug::Outcome::emitted);
       EXPECT_EQ(emitted_[0][at], 0xff);
       EXPECT_EQ(emitted_[0][at + 1], 0xff);
     }
@@ -344,7 +347,7 @@ TEST_F(PlugOffload, SegmentsOfAnyFrame) {
     if (any(0, 1) == 0) {
       header.hdr_len = static_cast<std::uint16_t>(any(0, spec.payload()));  // a hint only
     }
-    ASSERT_EQ(segment(header, build(spec, payload, Checksum::partial)), Outcome::emitted);
+    ASSERT_EQ(segment(header, build(spec, payload, Checksum::partial)), plug::Outcome::emitted);
     ASSERT_EQ(emitted_, expected_segments(spec, payload, gso_size));
 
     Frame again;
@@ -358,12 +361,12 @@ TEST_F(PlugOffload, SegmentsOfAnyFrame) {
 TEST_F(PlugOffload, TheLargestFrameOfIpv6) {
   Spec spec;
   spec.ipv6 = true;
-  spec.tags.assign(8, VlanTag{ETH_P_8021Q, 5});
+  spec.tags.assign(8, plug::VlanTag{ETH_P_8021Q, 5});
   const Frame payload = any_bytes(65535 - 20);
   const Frame frame = build(spec, payload, Checksum::partial);
-  EXPECT_EQ(frame.size(), kMaxFrame);
+  EXPECT_EQ(frame.size(), plug::kMaxFrame);
   for (const std::size_t gso_size : {1, 1440, 65515, 65535}) {
-    ASSERT_EQ(segment(header_of(spec, gso_size), frame), Outcome::emitted);
+    ASSERT_EQ(segment(header_of(spec, gso_size), frame), plug::Outcome::emitted);
     EXPECT_EQ(emitted_, expected_segments(spec, payload, gso_size));
   }
 }
@@ -378,7 +381,7 @@ TEST_F(PlugOffload, SegmentsWithoutAPartialChecksum) {
     virtio_net_hdr header = header_of(spec, 1000);
     header.flags = VIRTIO_NET_HDR_F_DATA_VALID;
     header.csum_start = header.csum_offset = 0;
-    ASSERT_EQ(segment(header, build(spec, payload, Checksum::wrong)), Outcome::emitted);
+    ASSERT_EQ(segment(header, build(spec, payload, Checksum::wrong)), plug::Outcome::emitted);
     ASSERT_EQ(emitted_, expected_segments(spec, payload, 1000));
   }
 }
@@ -394,7 +397,7 @@ TEST_F(PlugOffload, RefusesContradictions) {
   const auto refused = [&](const Spec& spec, std::string_view why, const auto& change) {
     virtio_net_hdr header = header_of(spec, 1000);
     Frame frame = build(spec, payload, Checksum::partial);
-    ASSERT_EQ(segment(header, frame), Outcome::emitted) << why;
+    ASSERT_EQ(segment(header, frame), plug::Outcome::emitted) << why;
     change(header, frame);
     expect_malformed(header, frame, why);
   };
@@ -433,16 +436,16 @@ TEST_F(PlugOffload, RefusesContradictions) {
 TEST_F(PlugOffload, RefusesWhatIsBeyondTheFrame) {
   virtio_net_hdr header{};
   expect_malformed(header, any_bytes(13), "no MAC header");
-  expect_malformed(header, any_bytes(kMaxFrame + 1), "too long");
+  expect_malformed(header, any_bytes(plug::kMaxFrame + 1), "too long");
   header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
   header.csum_start = 34;
   header.csum_offset = 16;
-  EXPECT_EQ(segment(header, any_bytes(52)), Outcome::emitted);
+  EXPECT_EQ(segment(header, any_bytes(52)), plug::Outcome::emitted);
   expect_malformed(header, any_bytes(51), "the checksum is past the end");
   header.csum_start = 13;
   expect_malformed(header, any_bytes(52), "it begins among the MAC addresses");
   header.csum_start = header.csum_offset = 0xffff;
-  expect_malformed(header, any_bytes(kMaxFrame), "the sum of both does not wrap");
+  expect_malformed(header, any_bytes(plug::kMaxFrame), "the sum of both does not wrap");
 }
 
 // Whatever is in it: no more comes out than went in, headers aside, and nothing from a malformed frame.
@@ -482,12 +485,12 @@ TEST_F(PlugOffload, SurvivesHostileHeaders) {
           }
       }
     }
-    const Outcome outcome = segment(header, frame);
-    ++outcomes.at(outcome == Outcome::emitted ? 0 : 1);
-    ASSERT_EQ(emitted_.empty(), outcome == Outcome::malformed);
+    const plug::Outcome outcome = segment(header, frame);
+    ++outcomes.at(outcome == plug::Outcome::emitted ? 0 : 1);
+    ASSERT_EQ(emitted_.empty(), outcome == plug::Outcome::malformed);
     for (const Frame& segment : emitted_) {
       ASSERT_LE(segment.size(), frame.size());
-      ASSERT_GE(segment.size(), kMacHeader);
+      ASSERT_GE(segment.size(), plug::kMacHeader);
     }
     ASSERT_LE(emitted_.size(), std::max<std::size_t>(frame.size(), 1));
   }
@@ -498,22 +501,22 @@ TEST_F(PlugOffload, SurvivesHostileHeaders) {
 TEST_F(PlugOffload, PutsAStrippedTagBack) {
   for (int i = 0; i < 1000; ++i) {
     Spec spec = any_spec();
-    spec.tags.insert(spec.tags.begin(), VlanTag{ETH_P_8021AD, static_cast<std::uint16_t>(random_())});
+    spec.tags.insert(spec.tags.begin(), plug::VlanTag{ETH_P_8021AD, static_cast<std::uint16_t>(random_())});
     const Frame payload = any_bytes(any(0, 3000));
     const Frame whole = build(spec, payload, Checksum::partial);
-    Frame buffer(kVlanTag, 0xee);
+    Frame buffer(plug::kVlanTag, 0xee);
     buffer.insert(buffer.end(), whole.begin(), whole.begin() + 12);
     buffer.insert(buffer.end(), whole.begin() + 16, whole.end());
     virtio_net_hdr header = header_of(spec, 1000);
     header.csum_start -= 4;
     header.hdr_len -= 4;
 
-    const auto frame = insert_vlan_tag(header, buffer, spec.tags.front());
+    const auto frame = plug::insert_vlan_tag(header, buffer, spec.tags.front());
     ASSERT_EQ(frame.data(), buffer.data());
     ASSERT_EQ(buffer, whole);
     EXPECT_EQ(header.csum_start, spec.transport());
     EXPECT_EQ(header.hdr_len, spec.payload());
-    ASSERT_EQ(segment(header, frame), Outcome::emitted);
+    ASSERT_EQ(segment(header, frame), plug::Outcome::emitted);
     ASSERT_EQ(emitted_, expected_segments(spec, payload, 1000));
   }
 }
@@ -523,16 +526,16 @@ TEST_F(PlugOffload, ATagHasNoPlaceInARunt) {
     Frame buffer = any_bytes(size);
     const Frame before = buffer;
     virtio_net_hdr header{};
-    EXPECT_EQ(insert_vlan_tag(header, buffer, {ETH_P_8021Q, 1}).size(),
+    EXPECT_EQ(plug::insert_vlan_tag(header, buffer, {ETH_P_8021Q, 1}).size(),
               size - std::min<std::size_t>(size, 4));
     EXPECT_EQ(buffer, before);
   }
 }
 
 TEST_F(PlugOffload, ATagLeavesUnusedFieldsAlone) {
-  Frame buffer = any_bytes(kVlanTag + 60);
+  Frame buffer = any_bytes(plug::kVlanTag + 60);
   virtio_net_hdr header{};
-  EXPECT_EQ(insert_vlan_tag(header, buffer, {ETH_P_8021Q, 1}).size(), 64U);
+  EXPECT_EQ(plug::insert_vlan_tag(header, buffer, {ETH_P_8021Q, 1}).size(), 64U);
   EXPECT_EQ(header.csum_start, 0);
   EXPECT_EQ(header.hdr_len, 0);
 }
@@ -541,13 +544,13 @@ TEST_F(PlugOffload, TellsStrippedTags) {
   tpacket_auxdata auxiliary{};
   auxiliary.tp_vlan_tci = 0x2064;
   auxiliary.tp_vlan_tpid = ETH_P_8021AD;
-  EXPECT_FALSE(stripped_tag(auxiliary));
+  EXPECT_FALSE(plug::stripped_tag(auxiliary));
   auxiliary.tp_status = TP_STATUS_VLAN_VALID;
-  ASSERT_TRUE(stripped_tag(auxiliary));
-  EXPECT_EQ(stripped_tag(auxiliary)->tpid, ETH_P_8021Q);
+  ASSERT_TRUE(plug::stripped_tag(auxiliary));
+  EXPECT_EQ(plug::stripped_tag(auxiliary)->tpid, ETH_P_8021Q);
   auxiliary.tp_status |= TP_STATUS_VLAN_TPID_VALID;
-  EXPECT_EQ(stripped_tag(auxiliary)->tpid, ETH_P_8021AD);
-  EXPECT_EQ(stripped_tag(auxiliary)->tci, 0x2064);
+  EXPECT_EQ(plug::stripped_tag(auxiliary)->tpid, ETH_P_8021AD);
+  EXPECT_EQ(plug::stripped_tag(auxiliary)->tci, 0x2064);
 }
 
 }  // namespace

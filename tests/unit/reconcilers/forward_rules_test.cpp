@@ -24,47 +24,51 @@ bool all_exist(const std::string& /*bridge*/) {
   return true;
 }
 
-using Changes = std::vector<ForwardChange>;
+using Changes = std::vector<netfilter::ForwardChange>;
 const ForwardRule a{"lw-a", "u1"};
 const ForwardRule b{"lw-b", "u2"};
 
 TEST(ForwardRules, OursAreRead) {
-  EXPECT_EQ(forward_rules_in(kListing), (std::vector<ForwardRule>{a, b}));
-  EXPECT_TRUE(forward_rules_in("").empty());
-  EXPECT_TRUE(forward_rules_in("-A FORWARD --comment\n-A\n\n").empty());
+  EXPECT_EQ(netfilter::forward_rules_in(kListing), (std::vector<ForwardRule>{a, b}));
+  EXPECT_TRUE(netfilter::forward_rules_in("").empty());
+  EXPECT_TRUE(netfilter::forward_rules_in("-A FORWARD --comment\n-A\n\n").empty());
 }
 
 TEST(ForwardRules, WhatIsWrittenIsRead) {
   std::string line = "-A";
-  for (const std::string& word : arguments_of(a)) line += " " + word;
-  EXPECT_EQ(forward_rules_in(line), std::vector<ForwardRule>{a});
+  for (const std::string& word : netfilter::arguments_of(a)) line += " " + word;
+  EXPECT_EQ(netfilter::forward_rules_in(line), std::vector<ForwardRule>{a});
 }
 
 TEST(ForwardRules, NamesThatMeanMoreThanOneBridgeAreNotUsed) {
-  for (const char* name : {"lw-a", "br0", "br_0.5"}) EXPECT_TRUE(can_be_ruled(name)) << name;
-  for (const char* name : {"br+", "!br", "b\"r", "b'r", "b\\r"}) EXPECT_FALSE(can_be_ruled(name)) << name;
+  for (const char* name : {"lw-a", "br0", "br_0.5"}) EXPECT_TRUE(netfilter::can_be_ruled(name)) << name;
+  for (const char* name : {"br+", "!br", "b\"r", "b'r", "b\\r"})
+    EXPECT_FALSE(netfilter::can_be_ruled(name)) << name;
 }
 
 TEST(ForwardRules, WhatIsMissingIsInserted) {
-  EXPECT_EQ(forward_changes({a, b}, {}, {a}, all_exist), (Changes{{true, b}}));
-  EXPECT_EQ(forward_changes({a, b}, {}, {b, a}, all_exist), Changes{});
+  EXPECT_EQ(netfilter::forward_changes({a, b}, {}, {a}, all_exist), (Changes{{true, b}}));
+  EXPECT_EQ(netfilter::forward_changes({a, b}, {}, {b, a}, all_exist), Changes{});
 }
 
 TEST(ForwardRules, WhatIsNoLongerWantedGoes) {
-  EXPECT_EQ(forward_changes({a}, {"u2"}, {a, b}, all_exist), (Changes{{false, b}}));
-  EXPECT_EQ(forward_changes({a}, {}, {a, b}, none_exists), (Changes{{false, b}})) << "a kill left it";
-  EXPECT_EQ(forward_changes({a}, {}, {a, a}, all_exist), (Changes{{false, a}})) << "once is enough";
+  EXPECT_EQ(netfilter::forward_changes({a}, {"u2"}, {a, b}, all_exist), (Changes{{false, b}}));
+  EXPECT_EQ(netfilter::forward_changes({a}, {}, {a, b}, none_exists), (Changes{{false, b}}))
+      << "a kill left it";
+  EXPECT_EQ(netfilter::forward_changes({a}, {}, {a, a}, all_exist), (Changes{{false, a}}))
+      << "once is enough";
   const ForwardRule renamed{"lw-new", "u1"};
-  EXPECT_EQ(forward_changes({renamed}, {"u1"}, {a}, all_exist), (Changes{{false, a}, {true, renamed}}));
+  EXPECT_EQ(netfilter::forward_changes({renamed}, {"u1"}, {a}, all_exist),
+            (Changes{{false, a}, {true, renamed}}));
 }
 
 TEST(ForwardRules, AnotherAgentsAreLeftAlone) {
-  EXPECT_EQ(forward_changes({a}, {"u1"}, {a, b}, all_exist), Changes{});
+  EXPECT_EQ(netfilter::forward_changes({a}, {"u1"}, {a, b}, all_exist), Changes{});
 }
 
 // Its bridge may be about to come back.
 TEST(ForwardRules, WhatIsWantedStaysWithoutItsBridge) {
-  EXPECT_EQ(forward_changes({a}, {"u1"}, {a}, none_exists), Changes{});
+  EXPECT_EQ(netfilter::forward_changes({a}, {"u1"}, {a}, none_exists), Changes{});
 }
 
 }  // namespace

@@ -32,11 +32,11 @@ LinkSpec bridge() {
   return link;
 }
 
-Message port_message() {
+netlink::Message port_message() {
   ifinfomsg head{};
   head.ifi_family = AF_BRIDGE;
   head.ifi_index = 7;
-  Message message(RTM_NEWLINK, 0, head);
+  netlink::Message message(RTM_NEWLINK, 0, head);
   message.put_text(IFLA_IFNAME, "veth7");
   message.put_s32(IFLA_MASTER, 3);
   message.nest(IFLA_PROTINFO, [&] { message.put_u8(IFLA_BRPORT_ISOLATED, 1); });
@@ -55,12 +55,12 @@ Message port_message() {
 
 TEST(NetlinkCodec, ReadsALinkAsItWasWritten) {
   const LinkSpec link = bridge();
-  LinkPlace place;
+  netlink::LinkPlace place;
   place.master = 5;
   place.parent = 6;
-  const Message message = create_link(link, place, nullptr);
+  const netlink::Message message = netlink::create_link(link, place, nullptr);
   ASSERT_FALSE(message.overflow());
-  const auto fact = decode_link(message.header());
+  const auto fact = netlink::decode_link(message.header());
   ASSERT_TRUE(fact);
   EXPECT_EQ(fact->name, "br0");
   EXPECT_EQ(fact->kind, "bridge");
@@ -79,27 +79,27 @@ TEST(NetlinkCodec, WritesTheVlanProtocolInNetworkOrder) {
   link.where.name = "eth0.50";
   link.mtu = 1500;
   link.attributes = {{LinkAttr::vlan_id, 50}, {LinkAttr::vlan_protocol, 0x88a8}};
-  const Message message = create_link(link, {}, nullptr);
-  const Attributes data =
-      Attributes(message.header(), sizeof(ifinfomsg)).nest(IFLA_LINKINFO).nest(IFLA_INFO_DATA);
+  const netlink::Message message = netlink::create_link(link, {}, nullptr);
+  const netlink::Attributes data =
+      netlink::Attributes(message.header(), sizeof(ifinfomsg)).nest(IFLA_LINKINFO).nest(IFLA_INFO_DATA);
   const auto bytes = data.bytes(IFLA_VLAN_PROTOCOL);
   ASSERT_EQ(bytes.size(), 2U);
   EXPECT_EQ(bytes[0], 0x88);
   EXPECT_EQ(bytes[1], 0xa8);
-  EXPECT_EQ(decode_link(message.header())->attributes, link.attributes);
+  EXPECT_EQ(netlink::decode_link(message.header())->attributes, link.attributes);
 }
 
 TEST(NetlinkCodec, SkipsWhatIsNoCompleteLink) {
   ifinfomsg head{};
-  Message partial(RTM_NEWLINK, 0, head);  // as the wireless extensions send them
+  netlink::Message partial(RTM_NEWLINK, 0, head);  // as the wireless extensions send them
   partial.put_text(IFLA_IFNAME, "wlan0");
-  EXPECT_FALSE(decode_link(partial.header()));
-  EXPECT_FALSE(decode_link(port_message().header()));
-  EXPECT_FALSE(decode_port(create_link(bridge(), {}, nullptr).header()));
+  EXPECT_FALSE(netlink::decode_link(partial.header()));
+  EXPECT_FALSE(netlink::decode_link(port_message().header()));
+  EXPECT_FALSE(netlink::decode_port(netlink::create_link(bridge(), {}, nullptr).header()));
 }
 
 TEST(NetlinkCodec, ReadsPortsWithRangesOfVlans) {
-  const auto port = decode_port(port_message().header());
+  const auto port = netlink::decode_port(port_message().header());
   ASSERT_TRUE(port);
   EXPECT_EQ(port->ifindex, 7);
   EXPECT_EQ(port->master, 3);
@@ -111,21 +111,21 @@ TEST(NetlinkCodec, WritesAllVlansThereAre) {
   PortVlans vlans;
   vlans.pvid = 1;
   for (std::uint16_t vid = 2; vid <= 4094; vid += 2) vlans.tagged.push_back(vid);  // none next to another
-  const Message message = add_vlans(7, vlans);
+  const netlink::Message message = netlink::add_vlans(7, vlans);
   EXPECT_FALSE(message.overflow());
   int entries = 0;
-  for_each_attribute(Attributes(message.header(), sizeof(ifinfomsg)).find(IFLA_AF_SPEC),
-                     [&](int type, std::span<const std::uint8_t> bytes) {
-                       EXPECT_EQ(type, IFLA_BRIDGE_VLAN_INFO);
-                       EXPECT_EQ(bytes.size(), sizeof(bridge_vlan_info));
-                       ++entries;
-                     });
+  netlink::for_each_attribute(netlink::Attributes(message.header(), sizeof(ifinfomsg)).find(IFLA_AF_SPEC),
+                              [&](int type, std::span<const std::uint8_t> bytes) {
+                                EXPECT_EQ(type, IFLA_BRIDGE_VLAN_INFO);
+                                EXPECT_EQ(bytes.size(), sizeof(bridge_vlan_info));
+                                ++entries;
+                              });
   EXPECT_EQ(entries, 1 + 2047);
 }
 
 TEST(NetlinkCodec, ReadsAddressesAndRoutesAsTheyWereWritten) {
   for (const char* text : {"10.0.0.1/24", "fd00::1/64"}) {
-    const auto address = decode_address(add_address(9, *IpPrefix::parse(text)).header());
+    const auto address = netlink::decode_address(netlink::add_address(9, *IpPrefix::parse(text)).header());
     ASSERT_TRUE(address) << text;
     EXPECT_EQ(address->ifindex, 9);
     EXPECT_EQ(address->fact, (AddressFact{*IpPrefix::parse(text), kOwnProtocol}));
@@ -136,7 +136,7 @@ TEST(NetlinkCodec, ReadsAddressesAndRoutesAsTheyWereWritten) {
       {*IpPrefix::parse("fd00::/48"), IpAddress::parse("fe80::1"), 7},
   };
   for (const RouteSpec& route : routes) {
-    const auto read = decode_route(add_route(9, route, false).header());
+    const auto read = netlink::decode_route(netlink::add_route(9, route, false).header());
     ASSERT_TRUE(read) << route.to.text();
     EXPECT_EQ(read->ifindex, 9);
     EXPECT_EQ(read->fact.route, route) << route.to.text();
@@ -147,16 +147,17 @@ TEST(NetlinkCodec, ReadsAddressesAndRoutesAsTheyWereWritten) {
 TEST(NetlinkCodec, BearsBrokenMessages) {
   LinkSpec tap = bridge();
   tap.altname = "another-name";
-  std::vector<Message> messages;
-  messages.push_back(create_link(bridge(), {}, nullptr));
+  std::vector<netlink::Message> messages;
+  messages.push_back(netlink::create_link(bridge(), {}, nullptr));
   messages.push_back(port_message());
-  messages.push_back(add_address(9, *IpPrefix::parse("fd00::1/64")));
-  messages.push_back(add_route(9, {*IpPrefix::parse("10.0.0.0/8"), IpAddress::parse("10.0.0.1"), 5}, false));
-  for (Message& message : configure_new_link(tap, {"0123456789abcdef", "role"}, 3, true)) {
+  messages.push_back(netlink::add_address(9, *IpPrefix::parse("fd00::1/64")));
+  messages.push_back(
+      netlink::add_route(9, {*IpPrefix::parse("10.0.0.0/8"), IpAddress::parse("10.0.0.1"), 5}, false));
+  for (netlink::Message& message : netlink::configure_new_link(tap, {"0123456789abcdef", "role"}, 3, true)) {
     messages.push_back(std::move(message));
   }
   std::mt19937 random(1);
-  for (const Message& message : messages) {
+  for (const netlink::Message& message : messages) {
     const auto* begin = reinterpret_cast<const std::uint8_t*>(&message.header());
     const std::size_t size = message.header().nlmsg_len;
     for (std::size_t length = sizeof(nlmsghdr); length <= size; ++length) {
@@ -167,10 +168,10 @@ TEST(NetlinkCodec, BearsBrokenMessages) {
         }
         auto* header = reinterpret_cast<nlmsghdr*>(bytes.data());
         header->nlmsg_len = static_cast<std::uint32_t>(length);
-        decode_link(*header);
-        decode_port(*header);
-        decode_address(*header);
-        decode_route(*header);
+        netlink::decode_link(*header);
+        netlink::decode_port(*header);
+        netlink::decode_address(*header);
+        netlink::decode_route(*header);
       }
     }
   }

@@ -27,7 +27,7 @@ ObjectUid uid_of(const ResourceId& id) {
   return uid;
 }
 
-Declaration object(const ResourceId& id, ObjectSpec spec) {
+desired::Declaration object(const ResourceId& id, ObjectSpec spec) {
   return {id, "default", uid_of(id), 1, false, false, std::make_shared<const ObjectSpec>(std::move(spec))};
 }
 
@@ -68,7 +68,7 @@ class PlannerTest : public ::testing::Test {
     return observed;
   }
 
-  Plan plan_now() { return plan(desired, look()); }
+  Plan plan_now() { return planning::plan(desired, look()); }
 
   // Carries a plan out, stage by stage as the loop does.
   void carry_out(const Plan& todo) {
@@ -90,10 +90,10 @@ class PlannerTest : public ::testing::Test {
     return -1;
   }
 
-  std::string kernel_name(const char* object_name) { return link_name(object_name); }
+  std::string kernel_name(const char* object_name) { return drivers::link_name(object_name); }
 
   MemoryKernel kernel;
-  DesiredState desired;
+  desired::DesiredState desired;
 };
 
 TEST_F(PlannerTest, CreatesInOrderOfDependence) {
@@ -176,7 +176,7 @@ TEST_F(PlannerTest, LeavesForeignLinksOfTheSameNameAloneUnlessToldToAdopt) {
   ASSERT_EQ(todo.blocked.size(), 1U);
   EXPECT_EQ(todo.blocked[0].why.kind, ErrorKind::conflict);
 
-  Declaration adopting = object(kLan, bridge());
+  desired::Declaration adopting = object(kLan, bridge());
   adopting.adopt = true;
   desired.put(adopting);
   EXPECT_EQ(converge(), 1);
@@ -209,7 +209,8 @@ TEST_F(PlannerTest, AnUplinkIsBorrowedAndGivenBack) {
   put(kLan, bridge());
   EXPECT_EQ(converge(), 1);
   EXPECT_EQ(kernel.real().find(LinkName{"", "eth1"})->master, 0);
-  EXPECT_EQ(settled_claims(*desired.find(kLan), desired, kernel.real()), std::set<std::string>{"eth1"});
+  EXPECT_EQ(planning::settled_claims(*desired.find(kLan), desired, kernel.real()),
+            std::set<std::string>{"eth1"});
 }
 
 TEST_F(PlannerTest, AnUplinkInAnotherBridgeIsAConflict) {
@@ -236,13 +237,13 @@ TEST_F(PlannerTest, AnUplinkOfANetworkThatIsLeavingIsFreeEvenIfItsBridgeCannotGo
   put(kLan, bridge({{"eth1", std::nullopt, {}}}));
   converge();
   desired.set_claims(uid_of(kLan), {"eth1"});
-  Declaration leaving = desired.find(kLan)->object;
+  desired::Declaration leaving = desired.find(kLan)->object;
   leaving.deleting = true;
   desired.put(leaving);
   const ResourceId next{Kind::network, "next"};
   put(next, bridge({{"eth1", std::nullopt, {}}}));
   const std::set<ResourceId> scope = {next};  // the other is not to be tried again before a while
-  const Plan todo = plan(desired, look(), &scope);
+  const Plan todo = planning::plan(desired, look(), &scope);
   for (const Blocked& block : todo.blocked) ADD_FAILURE() << block.why.text();
   carry_out(todo);
   EXPECT_EQ(kernel.real().find(LinkName{"", "eth1"})->master,
@@ -283,7 +284,7 @@ TEST_F(PlannerTest, NothingIsPlannedOnIncompleteKnowledge) {
   desired.erase(kLan);
   Observed observed = look();
   observed.complete = false;
-  EXPECT_EQ(plan(desired, observed), Plan{});
+  EXPECT_EQ(planning::plan(desired, observed), Plan{});
 }
 
 TEST_F(PlannerTest, DeletingRemovesEverythingMarked) {
@@ -292,7 +293,7 @@ TEST_F(PlannerTest, DeletingRemovesEverythingMarked) {
   put(kHost, in_namespace("lan", "r1", "10.0.0.1/24"));
   converge();
   for (const ResourceId& id : {kLan, kHost}) {
-    Declaration leaving = desired.find(id)->object;
+    desired::Declaration leaving = desired.find(id)->object;
     leaving.deleting = true;
     desired.put(leaving);
   }
@@ -346,7 +347,7 @@ TEST_F(PlannerTest, ALinkWithACopyOfOurMarkIsNotOurs) {
   kernel.add_link("", copy);
   const LinkFact before = *kernel.real().find(LinkName{"", "br-copy"});
   EXPECT_TRUE(plan_now().empty()) << "beside ours it is left alone";
-  Declaration leaving = desired.find(kLan)->object;
+  desired::Declaration leaving = desired.find(kLan)->object;
   leaving.deleting = true;
   desired.put(leaving);
   EXPECT_EQ(converge(), 1) << "and when ours goes";
@@ -360,7 +361,7 @@ TEST_F(PlannerTest, ALinkOfOursThatLostItsGroupGoesWithItsObject) {
   put(kLan, bridge());
   converge();
   kernel.change({"", "lw-lan"}, [](LinkFact& fact) { fact.group = 0; });
-  Declaration leaving = desired.find(kLan)->object;
+  desired::Declaration leaving = desired.find(kLan)->object;
   leaving.deleting = true;
   desired.put(leaving);
   EXPECT_EQ(converge(), 1);
@@ -384,8 +385,9 @@ TEST_F(PlannerTest, ALinkOfTheWrongKindCannotBeAdopted) {
   vlan.attributes = {{LinkAttr::vlan_id, 60}, {LinkAttr::vlan_protocol, 0x8100}};
   kernel.add_link("", vlan);
   const Observed before = kernel.real();
-  Declaration lan = object(kLan, bridge());
-  Declaration fifty = object({Kind::vlan, "eth1.50"}, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
+  desired::Declaration lan = object(kLan, bridge());
+  desired::Declaration fifty =
+      object({Kind::vlan, "eth1.50"}, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
   lan.adopt = fifty.adopt = true;
   desired.put(lan);
   desired.put(fifty);
@@ -448,7 +450,7 @@ TEST_F(PlannerTest, CirclesAreRefusedInBoundedTime) {
   for (const char* name : {"lw-a", "lw-b", "lw-c", "lw-d", "lw-e"}) all.push_back({name, std::nullopt, {}});
   for (const char* name : {"a", "b", "c", "d", "e"}) put({Kind::network, name}, bridge(all));
   EXPECT_FALSE(desired.check().ok());
-  DesiredState own;
+  desired::DesiredState own;
   own.put(object({Kind::vlan, "v"}, VlanSpec{"v", 5, VlanProtocol::dot1q, {}, {}}));
   EXPECT_FALSE(own.check().ok());
 }
@@ -575,8 +577,8 @@ std::map<LinkName, LinkFact> foreign_links(const Observed& observed, const std::
 
 // A link of an object that is gone. One that lost its group and its name may be anybody's with a copy of the
 // mark: it is left alone.
-std::string leak_of(const DesiredObject& entry, const Observed& observed) {
-  const Resources resources = entry.compile();
+std::string leak_of(const desired::DesiredObject& entry, const Observed& observed) {
+  const drivers::Resources resources = entry.compile();
   for (const auto& [path, facts] : observed.namespaces) {
     for (const LinkFact* fact : facts.marked(entry.object.uid)) {
       const LinkName where{path, fact->name};
@@ -592,7 +594,7 @@ std::string leak_of(const DesiredObject& entry, const Observed& observed) {
 // - whom it could not serve, because what it needs was missing or taken before the plan was carried out;
 // - the network that has the link of such a one as its uplink;
 // - whose link is marked again by it: only then is it ours, and with it what it holds.
-std::set<ResourceId> of_a_later_round(const Plan& plan, const DesiredState& wanted) {
+std::set<ResourceId> of_a_later_round(const Plan& plan, const desired::DesiredState& wanted) {
   std::set<ResourceId> ids;
   for (const Blocked& block : plan.blocked) {
     ids.insert(block.object);
@@ -654,7 +656,7 @@ TEST_P(PlannerProperties, ConvergesIsIdempotentAndLeavesForeignLinksAlone) {
   for (unsigned i = 0; i < 100; ++i) {
     Random random(GetParam() * 1000 + i);
     MemoryKernel& host = *(owned_.emplace_back(std::make_unique<MemoryKernel>()));
-    DesiredState wanted;
+    desired::DesiredState wanted;
     Observed observed;
     const auto look_at_host = [&] {
       host.watch(wanted.namespaces(), observed);
@@ -682,19 +684,20 @@ TEST_P(PlannerProperties, ConvergesIsIdempotentAndLeavesForeignLinksAlone) {
     for (int generation = 0; generation < 3; ++generation) {
       const auto objects = random_objects(random);
       std::set<std::string> uplinks;
-      const DesiredState before = wanted;
+      const desired::DesiredState before = wanted;
       for (const auto& [id, entry] : before.entries()) {
         if (objects.contains(id)) continue;
-        Declaration leaving = entry->object;
+        desired::Declaration leaving = entry->object;
         leaving.deleting = true;
         wanted.put(leaving);
       }
       for (const auto& [id, spec] : objects) {
         std::set<std::string> claims = wanted.claims_of(uid_of(id));
         if (const auto* known = wanted.find(id)) {
-          const Resources resources = known->compile();
+          const drivers::Resources resources = known->compile();
           for (const LinkSpec& link : resources.links) {
-            if (!link.where.netns.empty()) claims.insert(std::string(kPlaceClaim) + link.where.netns);
+            if (!link.where.netns.empty())
+              claims.insert(std::string(desired::kPlaceClaim) + link.where.netns);
           }
         }
         wanted.put(object(id, spec));
@@ -721,8 +724,8 @@ TEST_P(PlannerProperties, ConvergesIsIdempotentAndLeavesForeignLinksAlone) {
       for (int rounds = 0;; ++rounds) {
         SCOPED_TRACE(testing::Message() << "seed " << GetParam() * 1000 + i << ", round " << rounds);
         look_at_host();
-        const Plan todo = plan(wanted, observed);
-        ASSERT_EQ(plan(wanted, observed), todo) << "not a function";
+        const Plan todo = planning::plan(wanted, observed);
+        ASSERT_EQ(planning::plan(wanted, observed), todo) << "not a function";
         if (todo.empty()) break;
         ASSERT_LT(rounds, 3) << todo.actions.front().text() << ": " << todo.actions.front().reason;
         if (rounds > 0) {
@@ -734,7 +737,7 @@ TEST_P(PlannerProperties, ConvergesIsIdempotentAndLeavesForeignLinksAlone) {
         again.merge(failed);
       }
       EXPECT_EQ(foreign_links(host.real(), uplinks), foreign) << "seed " << GetParam() * 1000 + i;
-      const DesiredState after = wanted;
+      const desired::DesiredState after = wanted;
       for (const auto& [id, entry] : after.entries()) {
         if (!entry->object.deleting) continue;
         EXPECT_EQ(leak_of(*entry, host.real()), "") << "seed " << GetParam() * 1000 + i;

@@ -25,8 +25,8 @@ Leases allocations(std::initializer_list<const char*> texts) {
   return list;
 }
 
-Declaration object(const ResourceId& id, ObjectSpec spec, std::string set = "default") {
-  Declaration wanted;
+desired::Declaration object(const ResourceId& id, ObjectSpec spec, std::string set = "default") {
+  desired::Declaration wanted;
   wanted.id = id;
   wanted.set = std::move(set);
   const std::string digits = std::to_string(std::hash<ResourceId>{}(id));
@@ -67,17 +67,17 @@ class ParentsTest : public ::testing::Test {
   }
   void put_attachment(const std::string& name, AttachmentSpec spec) {
     const ResourceId id{Kind::attachment, name};
-    Declaration wanted = object(id, std::move(spec));
+    desired::Declaration wanted = object(id, std::move(spec));
     if (const auto* known = desired.find(id)) wanted.allocations = known->object.allocations;
     desired.put(wanted);
   }
 
   // As a request does it; the error's text when it is refused.
   std::string lease(const std::string& on = "lan") {
-    auto changed = allocate_addresses(desired, on);
+    auto changed = desired::allocate_addresses(desired, on);
     if (!changed) return changed.error().text();
     for (auto& [id, addresses] : *changed) {
-      Declaration wanted = desired.find(id)->object;
+      desired::Declaration wanted = desired.find(id)->object;
       wanted.allocations = addresses;
       desired.put(wanted);
     }
@@ -110,7 +110,7 @@ class ParentsTest : public ::testing::Test {
     EXPECT_TRUE(kernel.resync(observed).ok());
     return observed;
   }
-  Plan plan_now() { return plan(desired, look()); }
+  Plan plan_now() { return planning::plan(desired, look()); }
   void converge() {
     for (int round = 0; round < 4; ++round) {
       const Plan todo = plan_now();
@@ -123,7 +123,7 @@ class ParentsTest : public ::testing::Test {
     ADD_FAILURE() << "does not converge: " << plan_now().actions.front().text();
   }
 
-  DesiredState desired;
+  desired::DesiredState desired;
   MemoryKernel kernel;
 };
 
@@ -207,8 +207,8 @@ TEST_F(ParentsTest, OneAddressForTwoIsRefused) {
 
 TEST_F(ParentsTest, LeasesAsTextReadBack) {
   const Leases both = allocations({"192.168.50.129/24", "fd50::2/64"});
-  EXPECT_EQ(allocations_from(text_of_allocations(both)), both);
-  EXPECT_TRUE(allocations_from("").empty());
+  EXPECT_EQ(desired::allocations_from(desired::text_of_allocations(both)), both);
+  EXPECT_TRUE(desired::allocations_from("").empty());
 }
 
 // ---- routes
@@ -255,7 +255,7 @@ TEST_F(ParentsTest, OfTwoGatewaysInOneNamespaceOnePlanChoosesOne) {
   };
   EXPECT_EQ(routes(plan_now()), 1);
   converge();
-  Declaration leaving = desired.find({Kind::attachment, "one"})->object;
+  desired::Declaration leaving = desired.find({Kind::attachment, "one"})->object;
   leaving.deleting = true;
   desired.put(leaving);
   EXPECT_EQ(routes(plan_now()), 1) << "the other takes over";
@@ -368,11 +368,11 @@ TEST(SetCheck, FindsWhatTheReaderOfOneObjectCannotSee) {
   SetSpec set;
   set.networks["a"] = network("macvlan", "eth0", {subnet("10.0.0.0/30")});
   set.networks["b"] = network("ipvlan", "eth0");
-  EXPECT_EQ(faults_between(set).size(), 2U) << "each says it of the other";
+  EXPECT_EQ(desired::faults_between(set).size(), 2U) << "each says it of the other";
   set.networks.erase("b");
-  EXPECT_TRUE(faults_between(set).empty());
+  EXPECT_TRUE(desired::faults_between(set).empty());
   for (const char* name : {"x", "y", "z"}) set.attachments[name] = attachment("a", name);
-  const auto faults = faults_between(set);
+  const auto faults = desired::faults_between(set);
   ASSERT_EQ(faults.size(), 1U);
   EXPECT_NAMES(faults.front().text(), "attachment z", "10.0.0.0/30");
 }
@@ -405,7 +405,7 @@ TEST_F(ParentsTest, AFoundVlanLinkIsUsedAndLeftAlone) {
   const Plan todo = plan_now();
   EXPECT_TRUE(todo.empty());
   EXPECT_TRUE(todo.blocked.empty());
-  Declaration leaving = desired.find({Kind::vlan, "eth0.50"})->object;
+  desired::Declaration leaving = desired.find({Kind::vlan, "eth0.50"})->object;
   leaving.deleting = true;
   desired.put(leaving);
   EXPECT_TRUE(plan_now().empty());
@@ -431,11 +431,11 @@ TEST_F(ParentsTest, WhatAnAttachmentLeavesBehindIsRemovedWhereItWas) {
   converge();
   put_attachment("a", attachment("lan", "r2"));
   const ObjectUid uid = desired.find({Kind::attachment, "a"})->object.uid;
-  desired.set_claims(uid, {std::string(kPlaceClaim) + "/run/netns/r1"});
+  desired.set_claims(uid, {std::string(desired::kPlaceClaim) + "/run/netns/r1"});
   converge();
   EXPECT_EQ(kernel.real().find(LinkName{"/run/netns/r1", "eth0"}), nullptr);
   EXPECT_NE(kernel.real().find(LinkName{"/run/netns/r2", "eth0"}), nullptr);
-  const auto settled = settled_claims(*desired.find_uid(uid), desired, look());
+  const auto settled = planning::settled_claims(*desired.find_uid(uid), desired, look());
   EXPECT_EQ(settled.size(), 1U);
 }
 
@@ -462,7 +462,7 @@ TEST_F(ParentsTest, WhatIsPluggedIntoAnUnreadableNetworkStays) {
   put_network("lan", network("bridge", ""));
   put_attachment("a", attachment("lan", "r1", allocations({"10.0.0.1/24"})));
   converge();
-  Declaration unreadable = desired.find({Kind::network, "lan"})->object;
+  desired::Declaration unreadable = desired.find({Kind::network, "lan"})->object;
   unreadable.spec = nullptr;
   desired.put(unreadable);
   const Plan todo = plan_now();

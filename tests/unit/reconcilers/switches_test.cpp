@@ -22,7 +22,7 @@ class SwitchPlanTest : public ::testing::Test {
   }
 
   void declare(const ResourceId& id, ObjectSpec spec, bool deleting = false) {
-    Declaration wanted;
+    desired::Declaration wanted;
     wanted.id = id;
     wanted.set = "default";
     wanted.uid = std::string(15, '0') + std::to_string(uids.emplace(id, uids.size()).first->second);
@@ -49,7 +49,7 @@ class SwitchPlanTest : public ::testing::Test {
     kernel.watch(desired.namespaces(), observed);
     EXPECT_TRUE(kernel.resync(observed).ok());
     EXPECT_TRUE(switches.resync(observed).ok());
-    return plan(desired, observed);
+    return planning::plan(desired, observed);
   }
   std::vector<std::string> texts(const Plan& of) {
     std::vector<std::string> list;
@@ -71,7 +71,7 @@ class SwitchPlanTest : public ::testing::Test {
   }
 
   std::map<ResourceId, std::size_t> uids;
-  DesiredState desired;
+  desired::DesiredState desired;
   Observed observed;
   MemoryKernel kernel;
   MemorySwitches switches;
@@ -160,7 +160,7 @@ TEST_F(SwitchPlanTest, AnAgentWithAnotherStoreIsAConflictUnlessAdopted) {
   EXPECT_TRUE(seen.empty());
   ASSERT_EQ(seen.blocked.size(), 1U);
   EXPECT_EQ(seen.blocked[0].why.kind, ErrorKind::conflict);
-  Declaration adopting = desired.find({Kind::network, "lab"})->object;
+  desired::Declaration adopting = desired.find({Kind::network, "lab"})->object;
   adopting.adopt = true;
   desired.put(adopting);
   EXPECT_EQ(texts(look()), (Texts{"restart switch lab (hub)"}));
@@ -217,7 +217,7 @@ TEST_F(SwitchPlanTest, AnUplinkThatIsGoneIsUnplugged) {
 // ---- the declaration
 
 std::string mistakes_of(const std::string& yaml) {
-  const auto read = read_set(yaml, "lab.yaml", driver_grammar());
+  const auto read = read_set(yaml, "lab.yaml", drivers::driver_grammar());
   std::string texts;
   for (const Diagnostic& mistake : read.diagnostics) texts += mistake.message + "\n";
   return texts;

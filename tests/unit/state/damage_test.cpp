@@ -29,7 +29,7 @@ class StateDamage : public ::testing::Test {
   // A closed database of some 100 pages.
   void fill() {
     auto opened = must_open(directory.path());
-    std::vector<StoredObject> objects;
+    std::vector<state::StoredObject> objects;
     objects.reserve(1000);
     for (int i = 0; i < 1000; ++i) {
       objects.push_back(
@@ -52,7 +52,7 @@ class StateDamage : public ::testing::Test {
   // The damaged file is beside the new one, byte for byte, and the new one works.
   void expect_set_aside(const std::string& before) {
     {
-      auto opened = Store::open(directory.path());
+      auto opened = state::Store::open(directory.path());
       ASSERT_TRUE(opened) << opened.error().text();
       ASSERT_TRUE(opened->set_aside);
       EXPECT_FALSE(opened->damage.empty());
@@ -194,7 +194,7 @@ TEST_F(StateDamage, ALeftOverOfAnInterruptedCreationIsNoDamage) {
 TEST_F(StateDamage, AForeignDatabaseIsAnErrorAndUntouched) {
   Shell(directory.database()).run("CREATE TABLE bookmarks (url); PRAGMA application_id = 42");
   const std::string before = content_of(directory.database());
-  const auto refused = Store::open(directory.path());
+  const auto refused = state::Store::open(directory.path());
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
   EXPECT_EQ(refused.error().object, directory.database());
@@ -209,14 +209,14 @@ TEST_F(StateDamage, ALockIsAnErrorNamingTheFile) {
     SCOPED_TRACE(lock);
     Shell shell(directory.database());
     shell.run(lock);
-    const auto refused = Store::open(directory.path());
+    const auto refused = state::Store::open(directory.path());
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, ErrorKind::busy) << refused.error().text();
     EXPECT_EQ(refused.error().object, directory.database());
     EXPECT_NE(refused.error().hint.find("fuser"), std::string::npos);
     EXPECT_TRUE(directory.files("lanwright.db.damaged-").empty());
   }
-  EXPECT_TRUE(Store::open(directory.path()));
+  EXPECT_TRUE(state::Store::open(directory.path()));
 }
 
 TEST_F(StateDamage, SomebodyElsesTransactionFailsOneCommitOnly) {
@@ -234,12 +234,12 @@ TEST_F(StateDamage, SomebodyElsesTransactionFailsOneCommitOnly) {
 
 TEST_F(StateDamage, WhatIsNoFileIsAnError) {
   fs::create_directory(directory.database());
-  const auto refused = Store::open(directory.path());
+  const auto refused = state::Store::open(directory.path());
   ASSERT_FALSE(refused);
   EXPECT_TRUE(fs::is_directory(directory.database()));
 
   write(directory.path() / "file", "");
-  const auto no_directory = Store::open(directory.path() / "file");
+  const auto no_directory = state::Store::open(directory.path() / "file");
   ASSERT_FALSE(no_directory);
   EXPECT_NE(no_directory.error().object.find("/file"), std::string::npos) << no_directory.error().text();
 }
@@ -247,7 +247,7 @@ TEST_F(StateDamage, WhatIsNoFileIsAnError) {
 TEST_F(StateDamage, AMissingGenerationIsNotTakenForZero) {
   fill();
   Shell(directory.database()).run("DELETE FROM meta");
-  const auto refused = Store::open(directory.path());
+  const auto refused = state::Store::open(directory.path());
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().tried, "load the generation");
 }
@@ -256,7 +256,7 @@ TEST_F(StateDamage, AMissingGenerationIsNotTakenForZero) {
 [[noreturn]] void open_as_nobody(const fs::path& directory) {
   constexpr uid_t kNobody = 65534;
   if (::geteuid() == 0 && ::setresuid(kNobody, kNobody, kNobody) != 0) ::_exit(10);
-  const auto refused = Store::open(directory);
+  const auto refused = state::Store::open(directory);
   if (refused) ::_exit(11);
   if (refused.error().kind != ErrorKind::denied) {
     (void)::write(STDERR_FILENO, refused.error().text().c_str(), refused.error().text().size());

@@ -51,7 +51,7 @@ using std::chrono::microseconds;
 TEST(StateDurability, ACommitIsOnTheDiskAndARecordIsNot) {
   Directory directory;
   auto opened = must_open(directory.path());
-  Store& store = *opened.store;
+  state::Store& store = *opened.store;
   must(store.commit(put({network("lab")})));
 
   const auto syncs_of = [](const auto& call) {
@@ -72,7 +72,7 @@ TEST(StateDurability, ACommitIsOnTheDiskAndARecordIsNot) {
               }),
               1);
   }
-  StoreChange until_boot = put({network("lab")});
+  state::StoreChange until_boot = put({network("lab")});
   until_boot.until_boot = true;
   EXPECT_EQ(syncs_of([&] { return store.commit(until_boot); }), 0);
   EXPECT_EQ(syncs_of(commit), 1);
@@ -110,7 +110,7 @@ TEST(StateDurability, AFailingDiskIsAnErrorAndChangesNothing) {
 TEST(StateDurability, AFailingDiskWhileOpeningIsNoDamage) {
   Directory directory;
   failing_syncs = 1;
-  const auto failed = Store::open(directory.path());
+  const auto failed = state::Store::open(directory.path());
   failing_syncs = 0;
   EXPECT_FALSE(failed);
   EXPECT_FALSE(must_open(directory.path()).set_aside);
@@ -126,12 +126,12 @@ std::string spec_of(std::uint64_t generation) {
 }
 
 // What every commit leaves: kObjects objects and one claim that all carry its generation, and an event.
-void commit_next(Store& store) {
+void commit_next(state::Store& store) {
   const std::uint64_t next = store.generation() + 1;
-  std::vector<StoredObject> objects;
+  std::vector<state::StoredObject> objects;
   objects.reserve(kObjects);
   for (int i = 0; i < kObjects; ++i) objects.push_back(network("n" + std::to_string(i), spec_of(next)));
-  StoreChange change = put(std::move(objects));
+  state::StoreChange change = put(std::move(objects));
   change.events = {event("Applied", std::to_string(next))};
   must(store.commit(std::move(change)));
 }
@@ -175,7 +175,7 @@ std::optional<std::uint64_t> commit_and_kill(const fs::path& directory, bool aft
   return last;
 }
 
-void expect_whole(Store& store, std::uint64_t acknowledged) {
+void expect_whole(state::Store& store, std::uint64_t acknowledged) {
   const std::uint64_t generation = store.generation();
   EXPECT_GE(generation, acknowledged) << "what was answered as done is lost";
   EXPECT_LE(generation, acknowledged + 1);
@@ -266,11 +266,11 @@ void mount_small(const fs::path& where) {
   REQUIRE(::mount("small", where.c_str(), "tmpfs", 0, "size=1m") == 0, std::to_string(errno));
 }
 
-StoreChange large_change() {
-  std::vector<StoredObject> objects;
+state::StoreChange large_change() {
+  std::vector<state::StoredObject> objects;
   objects.reserve(50);
   for (int i = 0; i < 50; ++i) objects.push_back(network("big" + std::to_string(i), std::string(1000, 'y')));
-  StoreChange change = put(std::move(objects));
+  state::StoreChange change = put(std::move(objects));
   change.events = {event("Applied")};
   return change;
 }
@@ -280,7 +280,7 @@ StoreChange large_change() {
   const fs::path state = directory / "state";
   const fs::path database = state / "lanwright.db";
   auto opened = must_open(state);
-  Store& store = *opened.store;
+  state::Store& store = *opened.store;
   must(store.commit(put({network("lab")})));
   must(store.add_claims({{"0123456789abcdef", "eth0"}}));
 
@@ -315,7 +315,7 @@ StoreChange large_change() {
 [[noreturn]] void begin_on_a_full_disk(const fs::path& directory) {
   mount_small(directory);
   fill_up(directory / "filler");
-  const auto full = Store::open(directory);
+  const auto full = state::Store::open(directory);
   REQUIRE(!full, "there should be no room");
   REQUIRE(full.error().kind == ErrorKind::exhausted, full.error().text());
   REQUIRE(!fs::exists(directory / "lanwright.db"), "nothing half is left");

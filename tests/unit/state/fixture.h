@@ -48,8 +48,8 @@ class Directory {
 };
 
 // Opens a store that must open.
-inline Store::Opened must_open(const std::filesystem::path& directory) {
-  auto opened = Store::open(directory);
+inline state::Store::Opened must_open(const std::filesystem::path& directory) {
+  auto opened = state::Store::open(directory);
   if (!opened) throw std::runtime_error(opened.error().text());
   return std::move(opened).value();
 }
@@ -63,17 +63,17 @@ inline void must(const Result<void>& result) {
   if (!result) throw std::runtime_error(result.error().text());
 }
 
-inline StoredObject network(const std::string& name, std::string spec = R"({"driver":"bridge"})",
-                            const std::string& set = "default") {
-  StoredObject object;
+inline state::StoredObject network(const std::string& name, std::string spec = R"({"driver":"bridge"})",
+                                   const std::string& set = "default") {
+  state::StoredObject object;
   object.id = {Kind::network, name};
   object.set = set;
   object.spec = std::move(spec);
   return object;
 }
 
-inline StoreChange put(std::vector<StoredObject> objects) {
-  StoreChange change;
+inline state::StoreChange put(std::vector<state::StoredObject> objects) {
+  state::StoreChange change;
   for (const auto& object : objects) change.put_sets.push_back(object.set);
   change.put_objects = std::move(objects);
   return change;

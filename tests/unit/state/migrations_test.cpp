@@ -27,14 +27,15 @@ class StateMigrations : public ::testing::Test {
 
 TEST_F(StateMigrations, AreNumberedWithoutAGap) {
   int expected = 0;
-  for (const auto& migration : migrations()) EXPECT_EQ(migration.version, ++expected) << migration.what;
+  for (const auto& migration : state::migrations())
+    EXPECT_EQ(migration.version, ++expected) << migration.what;
   EXPECT_GE(expected, 2);
 }
 
 TEST_F(StateMigrations, BringVersion1ToTheCurrentOneWithItsContent) {
   {
     auto connection = connect();
-    must(migrate(connection, migrations().first(1)));
+    must(state::migrate(connection, state::migrations().first(1)));
     ASSERT_EQ(version_of(connection), 1);
     must(connection.execute("test", R"sql(
       UPDATE meta SET generation = 7;
@@ -47,25 +48,25 @@ TEST_F(StateMigrations, BringVersion1ToTheCurrentOneWithItsContent) {
   }
   auto opened = must_open(directory.path());
   EXPECT_FALSE(opened.set_aside);
-  Store& store = *opened.store;
+  state::Store& store = *opened.store;
   EXPECT_EQ(store.generation(), 7U);
   ASSERT_EQ(store.sets().size(), 1U);
   const auto objects = must(store.objects());
   ASSERT_EQ(objects.size(), 1U);
   EXPECT_EQ(objects[0].uid, "0123456789abcdef");
   EXPECT_TRUE(objects[0].adopt);
-  EXPECT_EQ(must(store.claims()), (std::vector{Claim{"0123456789abcdef", "eth0"}}));
+  EXPECT_EQ(must(store.claims()), (std::vector{state::Claim{"0123456789abcdef", "eth0"}}));
   EXPECT_EQ(store.last_event_id(), 41U);
   EXPECT_EQ(must(store.history(objects[0].id, 5)).size(), 1U);
   Shell shell(directory.database());
-  EXPECT_EQ(shell.run("PRAGMA user_version"), std::to_string(migrations().back().version));
-  EXPECT_EQ(shell.run("PRAGMA application_id"), std::to_string(kApplicationId));
+  EXPECT_EQ(shell.run("PRAGMA user_version"), std::to_string(state::migrations().back().version));
+  EXPECT_EQ(shell.run("PRAGMA application_id"), std::to_string(state::kApplicationId));
 }
 
 TEST_F(StateMigrations, BringVersion3ToPoolsWithItsContent) {
   {
     auto connection = connect();
-    must(migrate(connection, migrations().first(3)));
+    must(state::migrate(connection, state::migrations().first(3)));
     must(connection.execute("test", R"sql(
       UPDATE meta SET generation = 7;
       INSERT INTO sets VALUES ('campus', 7, 1000);
@@ -74,7 +75,7 @@ TEST_F(StateMigrations, BringVersion3ToPoolsWithItsContent) {
     )sql"));
   }
   const auto opened = must_open(directory.path());
-  Store& store = *opened.store;
+  state::Store& store = *opened.store;
   EXPECT_EQ(store.generation(), 7U);
   EXPECT_EQ(must(store.objects()).at(0).allocations, "10.0.0.2/24");
   EXPECT_TRUE(must(store.address_pools()).empty());
@@ -85,7 +86,7 @@ TEST_F(StateMigrations, MigratedAndNewDatabasesHaveTheSameSchema) {
   must_open(fresh.path());
   {
     auto connection = connect();
-    must(migrate(connection, migrations().first(1)));
+    must(state::migrate(connection, state::migrations().first(1)));
   }
   must_open(directory.path());
   const char* schema = "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_schema ORDER BY name)";
@@ -94,14 +95,14 @@ TEST_F(StateMigrations, MigratedAndNewDatabasesHaveTheSameSchema) {
 
 TEST_F(StateMigrations, AFailingOneLeavesTheOldVersionUntouched) {
   auto connection = connect();
-  must(migrate(connection, migrations().first(1)));
-  const std::vector<Migration> table{
-      migrations()[0],
+  must(state::migrate(connection, state::migrations().first(1)));
+  const std::vector<state::Migration> table{
+      state::migrations()[0],
       {2, "a step that works",
        "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO sets VALUES ('new', 1, 1);"},
       {3, "a step that does not", "DROP TABLE claims; INSERT INTO nowhere VALUES (1);"},
   };
-  const auto failed = migrate(connection, table);
+  const auto failed = state::migrate(connection, table);
   ASSERT_FALSE(failed);
   EXPECT_NE(failed.error().tried.find("version 3 (a step that does not)"), std::string::npos)
       << failed.error().text();
@@ -110,20 +111,20 @@ TEST_F(StateMigrations, AFailingOneLeavesTheOldVersionUntouched) {
   EXPECT_EQ(must(connection.integer("test", "SELECT count(*) FROM sqlite_schema WHERE name = 'extra'")), 0);
   EXPECT_EQ(must(connection.integer("test", "SELECT count(*) FROM sqlite_schema WHERE name = 'claims'")), 1);
   EXPECT_EQ(must(connection.integer("test", "SELECT count(*) FROM sets")), 0);
-  must(migrate(connection, migrations()));
-  EXPECT_EQ(version_of(connection), migrations().back().version);
+  must(state::migrate(connection, state::migrations()));
+  EXPECT_EQ(version_of(connection), state::migrations().back().version);
 }
 
 TEST_F(StateMigrations, OneThatBreaksReferencesIsUndone) {
   auto connection = connect();
-  must(migrate(connection, migrations()));
-  const int next = migrations().back().version + 1;
-  std::vector<Migration> table(migrations().begin(), migrations().end());
+  must(state::migrate(connection, state::migrations()));
+  const int next = state::migrations().back().version + 1;
+  std::vector<state::Migration> table(state::migrations().begin(), state::migrations().end());
   table.push_back(
       {next, "a careless step",
        "INSERT INTO objects (kind, name, set_name, uid, generation, deleting, adopt, created, spec) "
        "VALUES ('vlan', 'x', 'nowhere', '0123456789abcdef', 1, 0, 0, 0, '{}');"});
-  const auto failed = migrate(connection, table);
+  const auto failed = state::migrate(connection, table);
   ASSERT_FALSE(failed);
   EXPECT_NE(failed.error().words.find("objects"), std::string::npos) << failed.error().text();
   EXPECT_EQ(version_of(connection), next - 1);
@@ -133,7 +134,7 @@ TEST_F(StateMigrations, OneThatBreaksReferencesIsUndone) {
 TEST_F(StateMigrations, ANewerVersionIsAnErrorThatSaysWhatToDo) {
   must_open(directory.path());
   Shell(directory.database()).run("PRAGMA user_version = 99; CREATE TABLE future (x)");
-  const auto refused = Store::open(directory.path());
+  const auto refused = state::Store::open(directory.path());
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::invalid);
   EXPECT_NE(refused.error().words.find("99"), std::string::npos) << refused.error().text();
@@ -146,15 +147,15 @@ TEST_F(StateMigrations, ANewerVersionIsAnErrorThatSaysWhatToDo) {
 TEST_F(StateMigrations, AnOldDatabaseWaitsForNobodysTransaction) {
   {
     auto connection = connect();
-    must(migrate(connection, migrations().first(1)));
+    must(state::migrate(connection, state::migrations().first(1)));
   }
   Shell shell(directory.database());
   shell.run("BEGIN IMMEDIATE");
-  const auto refused = Store::open(directory.path());
+  const auto refused = state::Store::open(directory.path());
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::busy);
   shell.run("ROLLBACK");
-  EXPECT_TRUE(Store::open(directory.path()));
+  EXPECT_TRUE(state::Store::open(directory.path()));
 }
 
 }  // namespace

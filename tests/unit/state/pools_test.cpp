@@ -36,7 +36,7 @@ class StatePools : public testing::Test {
   }
 
   Directory directory;
-  std::unique_ptr<Store> store;
+  std::unique_ptr<state::Store> store;
 };
 
 TEST_F(StatePools, AreKeptOverAReopen) {

@@ -20,27 +20,29 @@ class StateStore : public ::testing::Test {
     store.reset();
     store = must_open(directory.path()).store;
   }
-  StoredObject put_one(StoredObject object) { return must(store->commit(put({std::move(object)}))).at(0); }
-  std::optional<StoredObject> find(const std::string& name) {
+  state::StoredObject put_one(state::StoredObject object) {
+    return must(store->commit(put({std::move(object)}))).at(0);
+  }
+  std::optional<state::StoredObject> find(const std::string& name) {
     for (auto& object : must(store->objects())) {
       if (object.id.name == name) return object;
     }
     return std::nullopt;
   }
-  std::optional<StoredSet> find_set(const std::string& name) {
+  std::optional<state::StoredSet> find_set(const std::string& name) {
     for (auto& set : store->sets()) {
       if (set.name == name) return set;
     }
     return std::nullopt;
   }
   void mark(const std::string& name) {
-    StoreChange change;
+    state::StoreChange change;
     change.mark_deleting = {{Kind::network, name}};
     must(store->commit(std::move(change)));
   }
 
   Directory directory;
-  std::unique_ptr<Store> store;
+  std::unique_ptr<state::Store> store;
 };
 
 TEST_F(StateStore, BeginsEmpty) {
@@ -53,10 +55,10 @@ TEST_F(StateStore, BeginsEmpty) {
 }
 
 TEST_F(StateStore, KeepsEverythingOverAReopen) {
-  StoredObject wanted = network("lab", R"({"driver":"bridge","mtu":9000})", "campus");
+  state::StoredObject wanted = network("lab", R"({"driver":"bridge","mtu":9000})", "campus");
   wanted.adopt = true;
-  const StoredObject stored = put_one(wanted);
-  const std::vector<StoredSet> sets = store->sets();
+  const state::StoredObject stored = put_one(wanted);
+  const std::vector<state::StoredSet> sets = store->sets();
   reopen();
   EXPECT_EQ(store->generation(), 1U);
   const auto found = find("lab");
@@ -77,7 +79,7 @@ TEST_F(StateStore, KeepsEverythingOverAReopen) {
 }
 
 TEST_F(StateStore, GivesDistinctUidsOf16HexDigits) {
-  std::vector<StoredObject> objects;
+  std::vector<state::StoredObject> objects;
   objects.reserve(500);
   for (int i = 0; i < 500; ++i) objects.push_back(network("n" + std::to_string(i)));
   std::set<ObjectUid> uids;
@@ -90,7 +92,7 @@ TEST_F(StateStore, GivesDistinctUidsOf16HexDigits) {
 }
 
 TEST_F(StateStore, TakesAGivenUidForANewObjectOnly) {
-  StoredObject given = network("lab");
+  state::StoredObject given = network("lab");
   given.uid = "0123456789abcdef";
   EXPECT_EQ(put_one(given).uid, "0123456789abcdef");
   given.uid = "fedcba9876543210";
@@ -105,9 +107,9 @@ TEST_F(StateStore, TakesAGivenUidForANewObjectOnly) {
 }
 
 TEST_F(StateStore, ListsObjectsAscendingById) {
-  StoredObject attachment = network("a");
+  state::StoredObject attachment = network("a");
   attachment.id.kind = Kind::attachment;
-  StoredObject vlan = network("z.5");
+  state::StoredObject vlan = network("z.5");
   vlan.id.kind = Kind::vlan;
   must(store->commit(put({attachment, network("b"), network("B"), vlan, network("a")})));
   std::vector<ResourceId> ids;
@@ -127,7 +129,7 @@ TEST_F(StateStore, StampsOnlyWhatChanged) {
   EXPECT_EQ(find("a")->generation, 1U);
   EXPECT_EQ(find("b")->generation, 2U);
 
-  StoredObject adopting = network("a");
+  state::StoredObject adopting = network("a");
   adopting.adopt = true;
   EXPECT_EQ(put_one(adopting).generation, 3U);
   EXPECT_EQ(put_one(adopting).generation, 3U);
@@ -135,7 +137,7 @@ TEST_F(StateStore, StampsOnlyWhatChanged) {
 }
 
 TEST_F(StateStore, KeepsTheTimeOfCreation) {
-  StoredObject dated = network("lab");
+  state::StoredObject dated = network("lab");
   dated.created = WallTime(std::chrono::milliseconds(1234567890123));
   EXPECT_EQ(put_one(dated).created, dated.created);
   EXPECT_EQ(put_one(network("lab", "{}")).created, dated.created);
@@ -156,7 +158,7 @@ TEST_F(StateStore, StampsASetWhenItsObjectsChange) {
 }
 
 TEST_F(StateStore, AnUnchangedApplyKeepsTheSetsGeneration) {
-  StoreChange empty_set;
+  state::StoreChange empty_set;
   empty_set.put_sets = {"empty"};
   must(store->commit(empty_set));
   must(store->commit(empty_set));
@@ -165,11 +167,11 @@ TEST_F(StateStore, AnUnchangedApplyKeepsTheSetsGeneration) {
 }
 
 TEST_F(StateStore, MovesAnObjectToAnotherSet) {
-  const StoredObject before = put_one(network("lab", "{}", "one"));
-  StoreChange other;
+  const state::StoredObject before = put_one(network("lab", "{}", "one"));
+  state::StoreChange other;
   other.put_sets = {"two"};
   must(store->commit(other));
-  const StoredObject after = put_one(network("lab", "{}", "two"));
+  const state::StoredObject after = put_one(network("lab", "{}", "two"));
   EXPECT_EQ(after.uid, before.uid);
   EXPECT_EQ(after.generation, 3U);
   EXPECT_EQ(find_set("one")->generation, 3U);
@@ -177,13 +179,13 @@ TEST_F(StateStore, MovesAnObjectToAnotherSet) {
 }
 
 TEST_F(StateStore, RevivesADeletingObjectWithItsUid) {
-  StoredObject dated = network("lab");
+  state::StoredObject dated = network("lab");
   dated.created = WallTime(std::chrono::milliseconds(1));
-  const StoredObject before = put_one(dated);
+  const state::StoredObject before = put_one(dated);
   mark("lab");
   EXPECT_TRUE(find("lab")->deleting);
   EXPECT_EQ(find("lab")->generation, 1U) << "the spec did not change";
-  const StoredObject after = put_one(network("lab"));
+  const state::StoredObject after = put_one(network("lab"));
   EXPECT_EQ(after.uid, before.uid);
   EXPECT_FALSE(after.deleting);
   EXPECT_EQ(after.generation, 3U);
@@ -207,7 +209,7 @@ TEST_F(StateStore, ForgetsDeletingObjectsOnly) {
 
 TEST_F(StateStore, DeletingObjectsOutliveTheirSet) {
   const ObjectUid uid = put_one(network("lab", "{}", "campus")).uid;
-  StoreChange drop;
+  state::StoreChange drop;
   drop.drop_sets = {"campus", "unknown"};
   drop.mark_deleting = {{Kind::network, "lab"}, {Kind::network, "unknown"}};
   must(store->commit(drop));
@@ -228,7 +230,7 @@ TEST_F(StateStore, DeletingObjectsOutliveTheirSet) {
 
 TEST_F(StateStore, RefusesToDropASetWithObjectsThatStay) {
   must(store->commit(put({network("a", "{}", "campus"), network("b", "{}", "campus")})));
-  StoreChange drop;
+  state::StoreChange drop;
   drop.drop_sets = {"campus"};
   drop.mark_deleting = {{Kind::network, "a"}};
   drop.events = {event("Deleted")};
@@ -244,7 +246,7 @@ TEST_F(StateStore, RefusesToDropASetWithObjectsThatStay) {
 }
 
 TEST_F(StateStore, RefusesAnObjectWithoutItsSet) {
-  StoreChange change;
+  state::StoreChange change;
   change.put_objects = {network("lab", "{}", "nowhere")};
   const auto refused = store->commit(change);
   ASSERT_FALSE(refused);
@@ -278,9 +280,9 @@ TEST_F(StateStore, KeepsOddTexts) {
 }
 
 TEST_F(StateStore, KeepsClaimsWithoutTheirObject) {
-  const Claim eth0{"00000000000000aa", "eth0"};
-  const Claim eth1{"00000000000000aa", "eth1"};
-  const Claim other{"00000000000000bb", "eth0"};
+  const state::Claim eth0{"00000000000000aa", "eth0"};
+  const state::Claim eth1{"00000000000000aa", "eth1"};
+  const state::Claim other{"00000000000000bb", "eth0"};
   must(store->add_claims({eth1, eth0, other}));
   must(store->add_claims({eth0}));
   reopen();
@@ -306,7 +308,7 @@ TEST_F(StateStore, KeepsHistoryNewestFirst) {
   applied.peer = Peer{4711, 4294967294U, 1000};
   Event repaired = event("Repaired", "mtu");
   repaired.object = ResourceId{Kind::network, "lab"};
-  StoreChange change;
+  state::StoreChange change;
   change.events = {applied};
   must(store->commit(change));
   must(store->record({repaired, event("Resync")}));

@@ -8,7 +8,7 @@
 
 #include "reconcilers/os/descriptor.h"
 
-namespace lanwright {
+namespace lanwright::os {
 
 struct TapUsers {
   std::optional<std::uint32_t> owner;  // uid that may open it
@@ -24,4 +24,4 @@ int set_tap_users(const Descriptor& netns, const std::string& name, const TapUse
 // and TCP segments unfinished. ENODEV when there is none. EBUSY while another program has it open.
 int open_tap_for_frames(const Descriptor& netns, const std::string& name, Descriptor& tap);
 
-}  // namespace lanwright
+}  // namespace lanwright::os

@@ -1,4 +1,4 @@
-#include "reconcilers/netlink/packet_socket.h"
+#include "reconcilers/os/packet_socket.h"
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -7,7 +7,7 @@
 
 #include <cerrno>
 
-namespace lanwright {
+namespace lanwright::os {
 namespace {
 
 // Many frames may come between two turns of who reads them.
@@ -44,4 +44,4 @@ Result<Descriptor> open_packet_socket(int ifindex, const std::string& name) {
   return socket;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::os

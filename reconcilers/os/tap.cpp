@@ -1,4 +1,4 @@
-#include "reconcilers/netlink/tap.h"
+#include "reconcilers/os/tap.h"
 
 #include <fcntl.h>
 #include <linux/if.h>
@@ -9,10 +9,9 @@
 #include <cstring>
 #include <utility>
 
-#include "reconcilers/netlink/backend.h"
 #include "reconcilers/os/namespace.h"
 
-namespace lanwright {
+namespace lanwright::os {
 
 namespace {
 
@@ -38,11 +37,6 @@ int set_users(const Descriptor& tap, const TapUsers& users) {
 }
 
 }  // namespace
-
-std::string temporary_name(const ObjectUid& uid) {
-  constexpr std::size_t kDigits = IFNAMSIZ - 1 - 3;
-  return "lw!" + uid.substr(0, kDigits);
-}
 
 int make_tap(const Descriptor& netns, const std::string& name, const TapUsers& users) {
   Descriptor tap;
@@ -71,4 +65,4 @@ int open_tap_for_frames(const Descriptor& netns, const std::string& name, Descri
   return 0;
 }
 
-}  // namespace lanwright
+}  // namespace lanwright::os
