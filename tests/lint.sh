@@ -1,5 +1,5 @@
 #!/bin/bash
-# Holds all sources against .clang-format, .clang-tidy and shellcheck.
+# Holds all sources against .clang-format, .clang-tidy, shellcheck and the table of includes in CONTRIBUTING.md.
 # usage: tests/lint.sh BUILD_DIRECTORY [--quick]    (configured, for its compile_commands.json; --quick: no clang-tidy)
 #
 # clang-tidy looks at a file only when the preprocessed text or the configuration differs from when it was last clean.
@@ -13,6 +13,7 @@ mkdir -p "$clean"
 
 status=0
 mapfile -t sources < <(find "${folders[@]}" -name '*.cpp' -o -name '*.h' | sort)
+python3 tests/include_rules.py || status=1
 clang-format --dry-run -Werror "${sources[@]}" || status=1
 mapfile -t scripts < <(grep -rlE '^#!/bin/(busybox )?(ba)?sh' tests examples systemd .ci | sort)
 shellcheck --severity=warning "${scripts[@]}" || status=1
