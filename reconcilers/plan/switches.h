@@ -1,4 +1,4 @@
-// What of an object's switch, or of its plugs in switches, differs. Pure, as the planner that calls it.
+// An object's switch, and its plugs in switches.
 #pragma once
 
 #include <map>
@@ -7,48 +7,33 @@
 #include <string>
 #include <vector>
 
-#include "model/observed.h"
-#include "model/plan.h"
-#include "reconcilers/desired/desired_state.h"
+#include "reconcilers/plan/draft.h"
 
 namespace lanwright::planning {
 
-class SwitchPlanner {
+class Switches {
  public:
-  struct Change {
-    Step step;
-    std::string reason;
-    std::vector<std::string> differences;
-    Disruption disruption = Disruption::none;
-  };
-  struct Outcome {
-    std::vector<Change> removals;
-    std::vector<Change> changes;
-    std::optional<Error> blocked;
-  };
+  explicit Switches(Draft& draft) : draft_(draft) {}
 
-  SwitchPlanner(const desired::DesiredState& desired, const Observed& observed)
-      : desired_(desired), observed_(observed) {}
-
-  // To be called once for each object, networks before what is plugged into them. `resources` are the
-  // object's. `made` are links that the plan makes. Without `with_plugs` only the switch itself is seen to.
-  Outcome compare(const desired::DesiredObject& entry, const drivers::Resources& resources,
-                  const std::set<LinkName>& made, bool with_plugs);
+  // To be called once for each object, networks before what is plugged into them, and after its links were
+  // compared. Without `with_plugs` only the switch itself is seen to, and nothing is said of what blocks it.
+  void compare(const Cursor& at, bool with_plugs);
 
  private:
-  void compare_vswitch(const desired::DesiredObject& entry, const SwitchSpec& spec, Outcome& outcome);
+  std::optional<Error> compare_switch(const Cursor& at, const SwitchSpec& spec);
+  std::optional<Error> compare_plug(const Cursor& at, const PlugSpec& spec);
+  void remove_strays(const Cursor& at);
+  void unplug_strays(const Cursor& at, const std::string& network, const SwitchFact& fact);
+  std::optional<Error> claim_place(const DesiredObject& entry, const SwitchFact& fact, RunSwitch& step) const;
+  std::optional<Error> not_running(const DesiredObject& entry, const PlugSpec& spec,
+                                   const SwitchFact* own) const;
+  const SwitchFact* find(const std::string& network) const;
   LinkName place_of(const PlugSpec& spec, const OwnerTag& mark) const;
-  void compare_plug(const desired::DesiredObject& entry, const PlugSpec& spec, const std::set<LinkName>& made,
-                    Outcome& outcome);
-  void unplug_strays(const desired::DesiredObject& entry, const drivers::Resources& resources,
-                     const std::set<LinkName>& made, Outcome& outcome);
   const std::set<std::string>& networks_of(const ObjectUid& uid);
 
-  const desired::DesiredState& desired_;
-  const Observed& observed_;
-  std::map<ObjectUid, std::set<std::string>>
-      networks_;  // of observed switches that are, or hold a plug, of this uid
-  bool indexed_ = false;
+  Draft& draft_;
+  // Networks of observed switches that are, or hold a plug, of this uid.
+  std::optional<std::map<ObjectUid, std::set<std::string>>> networks_;
   std::set<std::string> run_;    // networks whose switch this plan makes run
   std::set<std::string> fresh_;  // of these, those with a plug that begins empty
 };

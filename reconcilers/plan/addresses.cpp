@@ -1,0 +1,96 @@
+#include "reconcilers/plan/addresses.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "reconcilers/plan/ownership.h"
+
+namespace lanwright::planning {
+namespace {
+
+bool same_route(const RouteSpec& wanted, const RouteSpec& found) {
+  return wanted.to.network() == found.to.network() && wanted.via == found.via &&
+         effective_metric(wanted) == effective_metric(found);
+}
+
+}  // namespace
+
+void Addresses::compare(const Cursor& at, const LinkSpec& link, const LinkFact* found) {
+  compare_addresses(at, link, found);
+  compare_routes(at, link, found);
+}
+
+void Addresses::compare_addresses(const Cursor& at, const LinkSpec& link, const LinkFact* found) {
+  const auto has = [](const LinkFact& fact, const IpPrefix& wanted) {
+    return std::any_of(fact.addresses.begin(), fact.addresses.end(),
+                       [&](const AddressFact& address) { return address.prefix == wanted; });
+  };
+  for (const IpPrefix& wanted : link.addresses) {
+    if (found == nullptr || !has(*found, wanted))
+      draft_.act(at, at.stage + kAddresses, AddAddress{link.where, wanted}, "missing", {"addresses"});
+  }
+  if (found == nullptr) return;
+  for (const AddressFact& address : found->addresses) {
+    const bool wanted =
+        std::find(link.addresses.begin(), link.addresses.end(), address.prefix) != link.addresses.end();
+    if (!wanted && address.protocol == kOwnProtocol)
+      draft_.act(at, kRemovals, RemoveAddress{{link.where.netns, found->name}, address.prefix},
+                 "no longer declared", {"addresses"});
+  }
+}
+
+// Of several attachments in one namespace, whose networks all name a gateway, one has the default route: of
+// those that are there one that declares it, else the first by name; when none is there yet, likewise of all.
+std::optional<ResourceId> Addresses::default_route_of(const std::string& netns, std::uint8_t family) const {
+  std::optional<std::tuple<bool, bool, ResourceId>> best;
+  for (const DesiredObject* other : draft_.desired().in_namespace(netns)) {
+    if (other->object.deleting || other->object.id.kind != Kind::attachment) continue;
+    const Resources resources = other->compile();
+    for (const LinkSpec& link : resources.links) {
+      if (link.where.netns != netns) continue;
+      const bool absent = locate(draft_, *other, link) == nullptr;
+      for (const RouteSpec& route : link.routes) {
+        if (route.to.length != 0 || route.to.address.family != family || route.metric) continue;
+        std::tuple<bool, bool, ResourceId> rank{absent, route.automatic, other->object.id};
+        if (!best || rank < *best) best = std::move(rank);
+      }
+    }
+  }
+  return best ? std::optional(std::get<ResourceId>(*best)) : std::nullopt;
+}
+
+bool Addresses::holds_default_route(const DesiredObject& entry, const std::string& netns,
+                                    std::uint8_t family) {
+  const auto [place, is_new] = default_routes_.try_emplace({netns, family});
+  if (is_new) place->second = default_route_of(netns, family);
+  return !place->second || *place->second == entry.object.id;
+}
+
+void Addresses::compare_routes(const Cursor& at, const LinkSpec& link, const LinkFact* found) {
+  std::vector<RouteSpec> routes = link.routes;
+  std::erase_if(routes, [&](const RouteSpec& route) {
+    return route.automatic && !holds_default_route(at.entry, link.where.netns, route.to.address.family);
+  });
+  const auto is_there = [&](const RouteSpec& wanted) {
+    return found != nullptr &&
+           std::any_of(found->routes.begin(), found->routes.end(), [&](const RouteFact& fact) {
+             return (fact.protocol == kOwnProtocol || link.delegated) && same_route(wanted, fact.route);
+           });
+  };
+  for (const RouteSpec& wanted : routes) {
+    // Where somebody else configures the links, another one may lead out by now: that is his choice.
+    const bool yields = link.delegated && wanted.to.length == 0;
+    if (!is_there(wanted))
+      draft_.act(at, at.stage + kRoutes, AddRoute{link.where, wanted, yields}, "missing", {"routes"});
+  }
+  if (found == nullptr) return;
+  for (const RouteFact& fact : found->routes) {
+    const bool wanted = std::any_of(routes.begin(), routes.end(),
+                                    [&](const RouteSpec& spec) { return same_route(spec, fact.route); });
+    if (!wanted && fact.protocol == kOwnProtocol)
+      draft_.act(at, kRemovals, RemoveRoute{{link.where.netns, found->name}, fact.route},
+                 "no longer declared", {"routes"});
+  }
+}
+
+}  // namespace lanwright::planning

@@ -1,0 +1,33 @@
+// What must be there, and fit, before a link can be made or compared: its master, its parent.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "reconcilers/plan/draft.h"
+
+namespace lanwright::planning {
+
+class Prerequisites {
+ public:
+  explicit Prerequisites(const Draft& draft) : draft_(draft) {}
+
+  // Why this link cannot be made or compared now.
+  std::optional<Error> unmet(const DesiredObject& entry, const LinkSpec& link) const;
+  // Why no link can stand on this parent now, whoever made it.
+  std::optional<Error> unmet(const DesiredObject& entry, const ParentUse& use);
+  // A link in the managed namespace that is not ours and claims this parent (an ifindex) for itself.
+  const LinkFact* foreign_upper_on(int parent);
+
+ private:
+  std::optional<Error> unmet(const DesiredObject& entry, const LinkName& link, const LinkName& base,
+                             bool as_parent) const;
+  std::optional<Error> unusable(const DesiredObject& entry, const LinkName& link, const LinkName& base,
+                                const LinkFact& found, bool as_parent) const;
+  void find_foreign_uppers();
+
+  const Draft& draft_;
+  std::optional<std::map<int, const LinkFact*>> foreign_uppers_;  // by parent
+};
+
+}  // namespace lanwright::planning

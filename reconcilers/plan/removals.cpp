@@ -1,0 +1,109 @@
+#include "reconcilers/plan/removals.h"
+
+#include <algorithm>
+#include <set>
+
+#include "model/link_names.h"
+#include "reconcilers/plan/kind_rules.h"
+#include "reconcilers/plan/ownership.h"
+
+namespace lanwright::planning {
+namespace {
+
+constexpr const char* kNotDeclared = "no longer declared";
+
+// One end of a pair takes the other with it.
+bool goes_with_its_peer(const Draft& draft, const std::string& netns, const LinkFact& fact) {
+  if (netns.empty() || !is_pair(fact) || !draft.removes({}, fact.parent)) return false;
+  const LinkFact* peer = draft.host().find(fact.parent);
+  return peer != nullptr && is_pair(*peer) && peer->parent == fact.ifindex &&
+         peer->parent_nsid == draft.observed().find(netns)->nsid;
+}
+
+// A crash left it between its creation and its mark.
+void remove_half_made(Draft& draft, const Cursor& at, const std::string& netns, const NamespaceFacts& facts) {
+  const LinkFact* fact = facts.find(temporary_name(at.entry.object.uid));
+  if (fact != nullptr && fact->alias.empty() && (is_born_unmarked(*fact) || is_birth_group(fact->group)))
+    remove(draft, at, netns, *fact, {at.entry.object.uid, {}}, "half made");
+}
+
+bool is_wanted(const Draft& draft, const DesiredObject& entry, const std::string& netns,
+               const LinkFact& fact) {
+  const auto& links = draft.resources_of(entry).links;
+  return std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
+    if (!link.owned) return false;
+    // While it is moved it may be seen in both places: which one is out of date, nobody knows.
+    if (link.delegated && OwnerTag::parse(fact.alias) == tag_of(entry, link))
+      return netns == link.where.netns || netns == link.delegate_netns;
+    return link.where.netns == netns && locate(draft, entry, link) == &fact;
+  });
+}
+
+// Namespaces in which the object has links, or once had some.
+std::set<std::string> places_of(const Draft& draft, const DesiredObject& entry) {
+  std::set<std::string> places = {""};
+  for (const LinkSpec& link : draft.resources_of(entry).links)
+    places.insert({link.where.netns, link.delegate_netns});
+  for (const std::string& claim : draft.desired().claims_of(entry.object.uid)) {
+    if (claim.starts_with(desired::kPlaceClaim)) places.insert(claim.substr(desired::kPlaceClaim.size()));
+  }
+  return places;
+}
+
+}  // namespace
+
+void remove(Draft& draft, const Cursor& at, const std::string& netns, const LinkFact& fact,
+            const OwnerTag& mark, const std::string& reason, Disruption disruption) {
+  if (!draft.note_removal(netns, fact.ifindex) || goes_with_its_peer(draft, netns, fact)) return;
+  const LinkName where{netns, fact.name};
+  if (OwnerTag::parse(fact.alias) != mark && fact.name != temporary_name(mark.uid)) {
+    ChangeLink change = change_of(where, fact);
+    change.alias = mark.text();
+    draft.act(at, kMarks, std::move(change), reason, {"alias"});
+  }
+  draft.act(at, kRemovals, RemoveLink{where, fact.ifindex, fact.kind, mark}, reason, {}, disruption);
+}
+
+void remove_all(Draft& draft, const Cursor& at) {
+  for (const auto& [netns, facts] : draft.observed().namespaces) {
+    for (const LinkFact* fact : facts.marked(at.entry.object.uid)) {
+      if (is_own_group(fact->group))
+        remove(draft, at, netns, *fact, *OwnerTag::parse(fact->alias), kNotDeclared);
+    }
+    remove_half_made(draft, at, netns, facts);
+  }
+  for (const LinkSpec& link : draft.resources_of(at.entry).links) {  // that lost their marks
+    const LinkFact* fact = link.owned ? locate(draft, at.entry, link) : nullptr;
+    if (fact == nullptr || ownership_of(draft, at.entry, link, *fact) != Ownership::ours) continue;
+    // Without our group and our name the mark may be a copy, left over when ours is gone.
+    if (is_own_group(fact->group) || draft.observed().find(link.where) == fact)
+      remove(draft, at, link.where.netns, *fact, tag_of(at.entry, link), kNotDeclared);
+  }
+}
+
+void remove_strays(Draft& draft, const Cursor& at) {
+  for (const std::string& netns : places_of(draft, at.entry)) {
+    const NamespaceFacts* facts = draft.observed().find(netns);
+    if (facts == nullptr) continue;
+    remove_half_made(draft, at, netns, *facts);
+    for (const LinkFact* fact : facts->marked(at.entry.object.uid)) {
+      if (!is_wanted(draft, at.entry, netns, *fact) && is_own_group(fact->group))
+        remove(draft, at, netns, *fact, *OwnerTag::parse(fact->alias), kNotDeclared);
+    }
+  }
+}
+
+void release_uplinks(Draft& draft, const Cursor& at) {
+  for (const std::string& name : draft.desired().claims_of(at.entry.object.uid)) {
+    if (name.starts_with(desired::kPlaceClaim) || declares_uplink(draft, at.entry, {"", name})) continue;
+    const LinkFact* link = draft.host().find(name);
+    const LinkFact* master = link != nullptr && link->master != 0 ? draft.host().find(link->master) : nullptr;
+    const auto mark = master != nullptr ? OwnerTag::parse(master->alias) : std::nullopt;
+    if (!mark || mark->uid != at.entry.object.uid) continue;
+    ChangeLink change = change_of({"", link->name}, *link);
+    change.master = "";
+    draft.act(at, kRemovals, std::move(change), "no longer an uplink", {"master"});
+  }
+}
+
+}  // namespace lanwright::planning

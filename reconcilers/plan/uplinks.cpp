@@ -1,0 +1,95 @@
+#include "reconcilers/plan/uplinks.h"
+
+#include "reconcilers/plan/comparers.h"
+#include "reconcilers/plan/kind_rules.h"
+#include "reconcilers/plan/ownership.h"
+
+namespace lanwright::planning {
+namespace {
+
+std::string how_to_take_off(const LinkName& link) {
+  return "take it off there (ip link set " + link.name + " nomaster), or ";
+}
+
+void use_as_it_is(Draft& draft, const Cursor& at, const LinkSpec& link, const LinkFact& fact) {
+  if (!fact.port_kind.empty())
+    return draft.block(at, conflict(at.entry, link.where,
+                                    "it is a port of " + fact.port_kind + " " +
+                                        draft.name_of_index("", fact.master) + " already",
+                                    how_to_take_off(link.where) + "name another uplink"));
+  if (fact.up || !link.up) return;
+  ChangeLink change = change_of(link.where, fact);
+  change.up = true;
+  draft.act(at, at.stage + kLinks, std::move(change), "state is down, wanted up", {"state"});
+}
+
+// The link's master when that is somebody else's and stays so: not ours to take it from.
+const LinkFact* foreign_master(const Draft& draft, const DesiredObject& entry, const LinkSpec& link,
+                               const LinkFact& fact, const LinkFact* wanted) {
+  const bool elsewhere = fact.master != 0 && (wanted == nullptr || fact.master != wanted->ifindex);
+  const LinkFact* other = elsewhere ? draft.host().find(fact.master) : nullptr;
+  if (other == nullptr || draft.removes("", other->ifindex)) return nullptr;
+  const auto mark = OwnerTag::parse(other->alias);
+  if (is_given_up(draft, link.where, mark)) return nullptr;
+  const bool claimed = draft.desired().claims_of(entry.object.uid).contains(link.where.name);
+  const bool was_ours = claimed && !(mark && draft.desired().find_uid(mark->uid) != nullptr);
+  return entry.object.adopt || was_ours ? nullptr : other;
+}
+
+void plug_in(const Draft& draft, const LinkSpec& link, const LinkFact& fact, ChangeLink& change,
+             Differences& differs) {
+  change.master = link.master;
+  differs.add("master", draft.name_of_index("", fact.master), link.master);
+  change.attributes = link.attributes;
+  if (link.vlans && !link.vlans->empty()) change.add_vlans = *link.vlans;
+}
+
+void use_as_port(Draft& draft, const Cursor& at, const LinkSpec& link, const LinkFact& fact) {
+  const LinkFact* master = draft.observed().find(LinkName{"", link.master});
+  const bool member =
+      master != nullptr && !draft.creates({"", link.master}) && fact.master == master->ifindex;
+  ChangeLink change = change_of(link.where, fact);
+  Differences differs;
+  if (member) {
+    compare_port(link, fact, change, differs);
+  } else {
+    if (const LinkFact* other = foreign_master(draft, at.entry, link, fact, master))
+      return draft.block(at, conflict(at.entry, link.where, "it is a port of " + other->name + " already",
+                                      how_to_take_off(link.where) + "apply with --adopt to move it"));
+    plug_in(draft, link, fact, change, differs);
+  }
+  change.port_kind = kPortKind;
+  if (!fact.up && link.up) {
+    change.up = true;
+    differs.add("state", "down", "up");
+  }
+  if (differs.names.empty()) return;
+  // After the bridge, which is a link of the same object.
+  draft.act(at, at.stage + kInnerLinks, std::move(change), std::move(differs.reason),
+            std::move(differs.names));
+}
+
+}  // namespace
+
+void compare_uplink(Draft& draft, Prerequisites& prerequisites, const Cursor& at, const LinkSpec& link) {
+  const LinkFact* found = draft.observed().find(link.where);
+  const bool is_new = draft.creates(link.where);
+  if (found == nullptr && !is_new)
+    return draft.block(
+        at, waiting(at.entry, link.where, "there is no such link", "it is plugged in as soon as it appears"));
+  const LinkFact nothing;
+  const LinkFact& fact = is_new ? nothing : *found;
+  if (fact.loopback)
+    return draft.block(
+        at, conflict(at.entry, link.where, "the loopback interface cannot be a port", "name another uplink"));
+  const LinkFact* foreign = found != nullptr ? prerequisites.foreign_upper_on(found->ifindex) : nullptr;
+  if (foreign != nullptr)
+    return draft.block(at, conflict(at.entry, link.where,
+                                    "the " + foreign->kind + " link " + foreign->name +
+                                        " stands on it; a link is a port or a parent, not both",
+                                    "remove that link, or name another uplink"));
+  if (link.master.empty()) return use_as_it_is(draft, at, link, fact);
+  use_as_port(draft, at, link, fact);
+}
+
+}  // namespace lanwright::planning
