@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck disable=SC2034  # used by name, below
 {
 build="cmake ninja-build g++ ccache pkg-config libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libcli11-dev
-  libsqlite3-dev libnl-3-dev libnl-route-3-dev libboost-dev libsystemd-dev libcpp-httplib-dev libgtest-dev
+  libsqlite3-dev libnl-3-dev libboost-dev libsystemd-dev libcpp-httplib-dev libgtest-dev
   libgmock-dev libvdeplug-dev libpcap-dev"
 test="iproute2 iptables iputils-ping procps util-linux vde-switch vdeplug tcpdump"
 docker="docker.io docker-compose busybox-static tar"
