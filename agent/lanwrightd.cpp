@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -26,7 +27,7 @@
 #include "agent/host/log.h"
 #include "agent/host/privileges.h"
 #include "agent/host/systemd.h"
-#include "agent/reconcile/reconciler.h"
+#include "agent/service/core.h"
 #include "api/docker/plugin_server.h"
 #include "api/rest/server.h"
 #include "reconcilers/drivers/registry.h"
@@ -144,100 +145,155 @@ void reload(int argc, char** argv, const Options& running) {
     log::warning("directories, sockets, group and namespace change with a restart only");
 }
 
+struct Backends {
+  std::unique_ptr<LinkBackend> links;
+  std::unique_ptr<SwitchBackend> switches;
+  std::unique_ptr<FirewallBackend> firewall;
+};
+
+Backends open_backends(const Options& options) {
+  netlink::NetlinkOptions netlink;
+  netlink.receive_buffer = options.receive_buffer;
+  return {must(netlink::open_netlink_backend(netlink)),
+          must(vde::open_vde_backend({options.run_dir, vde::find_plug_program()})),
+          must(netfilter::open_iptables_backend([](const Error& error) {
+            log::warning("the host's firewall and bridges of Docker's", {{"error", error.text()}});
+          }))};
+}
+
+std::string notice_of(const state::Store::Opened& opened) {
+  if (!opened.set_aside) return {};
+  std::string notice =
+      "the database was damaged and is kept as " + opened.set_aside->string() +
+      "; this one began empty. Nothing in the kernel was removed: apply your files again with --adopt";
+  log::error(notice);
+  return notice;
+}
+
+service::AgentService::Options service_options(const state::Store::Opened& opened) {
+  service::AgentService::Options options;
+  options.store_notice = notice_of(opened);
+  return options;
+}
+
+// Everything that runs, in the order of construction.
+class Daemon {
+ public:
+  Daemon(const Options& options, std::function<void()> reread_configuration)
+      : Daemon(options, std::move(reread_configuration), must(state::Store::open(options.state_dir)),
+               open_backends(options)) {}
+
+  void run() {
+    await_reload();
+    await_stop();
+    audit();
+    log::info("ready", {{"socket", server_options_.socket.string()}, {"state", options_.state_dir.string()}});
+    systemd_.ready("ready");
+    io_.run();
+    stopper_.join();
+    log::info("stopped");
+  }
+
+ private:
+  Daemon(const Options& options, std::function<void()> reread_configuration, state::Store::Opened opened,
+         Backends backends)
+      : options_(options),
+        reread_configuration_(std::move(reread_configuration)),
+        systemd_(io_),
+        core_(io_, std::move(opened.store), std::move(backends.links), std::move(backends.switches),
+              service_options(opened)),
+        firewall_(std::move(backends.firewall)),
+        docker_(start_docker()),
+        plugins_(must(serve_docker(*docker_, options))),
+        packets_(capture::open_capture_source(options.run_dir)),
+        server_options_{options.api_socket.empty() ? options.run_dir / "api.sock" : options.api_socket,
+                        options.group},
+        server_(must(
+            rest::Server::start(core_.service(), *packets_, drivers::driver_grammar(), server_options_))) {
+    if (!server_->notice().empty()) log::warning(server_->notice());
+  }
+
+  std::unique_ptr<docker_agent::DockerAgent> start_docker() {
+    reconcile::Reconciler& reconciler = core_.reconciler();
+    reconciler.on_converged = [this](bool converged) { systemd_.status(summary(converged)); };
+    if (auto started = reconciler.start(); !started) die(started.error());
+    auto docker = must(docker_agent::DockerAgent::open(io_, reconciler, core_.store(), *firewall_));
+    docker->ask_docker_at(options_.docker_api_socket);
+    return docker;
+  }
+
+  void reread() {
+    core_.reconciler().resync();
+    firewall_->look_again();
+  }
+
+  void await_reload() {
+    reload_signal_.async_wait([this](const boost::system::error_code& error, int) {
+      if (error) return;
+      systemd_.reloading();
+      log::info("reloading");
+      reread_configuration_();
+      reread();
+      docker_->ask_docker();
+      systemd_.ready("reloaded");
+      await_reload();
+    });
+  }
+
+  void await_stop() {
+    stop_signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      log::info("stopping; the data path stays as it is", {{"signal", strsignal(signal)}});
+      systemd_.stopping();
+      systemd_.cancel();
+      core_.reconciler().stop();
+      // The servers' threads may be waiting for this loop: it turns until they are joined.
+      stopper_ = std::thread([this] {
+        server_->stop();
+        if (plugins_) plugins_->stop();
+        asio::post(io_, [this] { io_.stop(); });
+      });
+    });
+  }
+
+  // With the watchdog's beat, which saves a timer.
+  void audit() {
+    const std::chrono::minutes interval(options_.audit_minutes);
+    systemd_.keep_alive(interval, [this, interval, last = std::chrono::steady_clock::now()]() mutable {
+      const auto now = std::chrono::steady_clock::now();
+      if (interval.count() == 0 || now - last < interval) return;
+      last = now;
+      reread();
+    });
+  }
+
+  const Options& options_;
+  std::function<void()> reread_configuration_;
+  asio::io_context io_{1};
+  host::Service systemd_;
+  service::Core core_;
+  std::unique_ptr<FirewallBackend> firewall_;
+  std::unique_ptr<docker_agent::DockerAgent> docker_;
+  std::unique_ptr<docker::PluginServer> plugins_;
+  std::unique_ptr<CaptureSource> packets_;
+  rest::ServerOptions server_options_;
+  std::unique_ptr<rest::Server> server_;
+  asio::signal_set reload_signal_{io_, SIGHUP};
+  asio::signal_set stop_signals_{io_, SIGTERM, SIGINT};
+  std::thread stopper_;
+};
+
 int serve(const Options& options, int argc, char** argv) {
   if (auto allowed = host::check_privileges(); !allowed) die(allowed.error());
-  if (!options.netns.empty())
-    must([&]() -> Result<bool> {
-      if (auto entered = enter_namespace(options.netns); !entered) return entered.error();
-      return true;
-    }());
+  if (!options.netns.empty()) {
+    if (auto entered = enter_namespace(options.netns); !entered) die(entered.error());
+  }
   const host::InstanceLock lock = must(host::InstanceLock::take(options.state_dir));
   std::error_code failed;
   std::filesystem::create_directories(options.run_dir, failed);
   if (failed) die(error_from_errno(failed.value(), "create directory", options.run_dir));
-
-  state::Store::Opened opened = must(state::Store::open(options.state_dir));
-  std::string notice;
-  if (opened.set_aside) {
-    notice = "the database was damaged and is kept as " + opened.set_aside->string() +
-             "; this one began empty. Nothing in the kernel was removed: apply your files again with --adopt";
-    log::error(notice);
-  }
-  netlink::NetlinkOptions netlink;
-  netlink.receive_buffer = options.receive_buffer;
-  auto links = must(netlink::open_netlink_backend(netlink));
-  auto switches = must(vde::open_vde_backend({options.run_dir, vde::find_plug_program()}));
-
-  asio::io_context io(1);
-  host::Service service(io);
-  reconcile::Reconciler reconciler(io, std::move(opened.store), std::move(links), std::move(switches),
-                                   notice);
-  reconciler.on_converged = [&](bool converged) { service.status(summary(converged)); };
-  if (auto started = reconciler.start(); !started) die(started.error());
-
-  const std::unique_ptr<FirewallBackend> forwards =
-      must(netfilter::open_iptables_backend([](const Error& error) {
-        log::warning("the host's firewall and bridges of Docker's", {{"error", error.text()}});
-      }));
-  const std::unique_ptr<docker_agent::DockerAgent> docker =
-      must(docker_agent::DockerAgent::open(io, reconciler, *forwards));
-  docker->ask_docker_at(options.docker_api_socket);
-  const std::unique_ptr<docker::PluginServer> plugins = must(serve_docker(*docker, options));
-
-  rest::ServerOptions server_options;
-  server_options.socket = options.api_socket.empty() ? options.run_dir / "api.sock" : options.api_socket;
-  server_options.group = options.group;
-  const std::unique_ptr<CaptureSource> packets = capture::open_capture_source(options.run_dir);
-  std::unique_ptr<rest::Server> server =
-      must(rest::Server::start(reconciler, *packets, drivers::driver_grammar(), server_options));
-  if (!server->notice().empty()) log::warning(server->notice());
-
-  asio::signal_set reload_signal(io, SIGHUP);
-  std::function<void()> await_reload = [&] {
-    reload_signal.async_wait([&](const boost::system::error_code& error, int) {
-      if (error) return;
-      service.reloading();
-      log::info("reloading");
-      reload(argc, argv, options);
-      reconciler.look_again();
-      forwards->look_again();
-      docker->ask_docker();
-      service.ready("reloaded");
-      await_reload();
-    });
-  };
-  await_reload();
-
-  std::thread stopper;
-  asio::signal_set stop_signals(io, SIGTERM, SIGINT);
-  stop_signals.async_wait([&](const boost::system::error_code& error, int signal) {
-    if (error) return;
-    log::info("stopping; the data path stays as it is", {{"signal", strsignal(signal)}});
-    service.stopping();
-    service.cancel();
-    reconciler.stop();
-    // The servers' threads may be waiting for this loop: it turns until they are joined.
-    stopper = std::thread([&] {
-      server->stop();
-      if (plugins) plugins->stop();
-      asio::post(io, [&] { io.stop(); });
-    });
-  });
-
-  auto last_audit = std::chrono::steady_clock::now();
-  const std::chrono::minutes audit_interval(options.audit_minutes);
-  service.keep_alive(audit_interval, [&] {
-    const auto now = std::chrono::steady_clock::now();
-    if (options.audit_minutes == 0 || now - last_audit < audit_interval) return;
-    last_audit = now;
-    reconciler.look_again();
-    forwards->look_again();
-  });
-  log::info("ready", {{"socket", server_options.socket.string()}, {"state", options.state_dir.string()}});
-  service.ready("ready");
-  io.run();
-  stopper.join();
-  log::info("stopped");
+  Daemon daemon(options, [&options, argc, argv] { reload(argc, argv, options); });
+  daemon.run();
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -56,6 +57,17 @@ struct Observed {
 
   const NamespaceFacts* find(const std::string& netns) const;
   const LinkFact* find(const LinkName& where) const;
+};
+
+// What moved since the last look. Only says where to look again.
+struct ObservedChange {
+  std::set<LinkName> links;          // changed, appeared or went (under each name it had)
+  std::set<ObjectUid> uids;          // of the tags that those links carried
+  std::set<std::string> namespaces;  // appeared, went, or were read anew
+  std::set<std::string> switches;    // networks in whose place somebody came or went
+  bool full_resync = false;          // a full re-read happened
+  bool overrun = false;              // the socket overran: the source is stale until resync()
+  std::size_t messages = 0;
 };
 
 }  // namespace lanwright

@@ -3,6 +3,7 @@
 // host's interfaces and the switch.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -13,6 +14,10 @@
 #include "model/link.h"
 
 namespace lanwright {
+
+// Interfaces that can be plugged into one switch at the same time: two descriptors each, of those that a
+// process may have.
+inline constexpr std::size_t kMostPlugs = 4096;
 
 // What the plug calls itself to the switch.
 inline constexpr const char* kPlugName = "lanwright-plug";

@@ -126,7 +126,7 @@ Result<void> check(const StoreChange& change) {
 }
 
 struct Statements {
-  Statement find_object, put_object, mark_deleting, forget_object, objects;
+  Statement find_object, put_object, end_adoption, mark_deleting, forget_object, objects;
   Statement sets, put_set, drop_set, wanted_of_set;
   Statement raise_generation;
   Statement claims, add_claim, drop_claim;
@@ -157,6 +157,7 @@ Result<Statements> prepare(Connection& connection) {
            "spec = excluded.spec, leases = excluded.leases"},
       Line{&made.mark_deleting, "mark an object as deleting",
            "UPDATE objects SET deleting = 1 WHERE kind = ? AND name = ? AND NOT deleting RETURNING set_name"},
+      Line{&made.end_adoption, "end an adoption", "UPDATE objects SET adopt = 0 WHERE kind = ? AND name = ?"},
       Line{&made.forget_object, "forget an object",
            "DELETE FROM objects WHERE kind = ? AND name = ? AND deleting"},
       Line{&made.objects, "load the objects",
@@ -452,6 +453,15 @@ Result<std::vector<StoredObject>> Store::commit(StoreChange change) {
   impl_->last_event = draft.last_event;
   impl_->sets = std::move(draft.sets);
   return std::move(change.put_objects);
+}
+
+Result<void> Store::end_adoption(const std::set<ResourceId>& objects) {
+  return impl_->transaction(Impl::Durability::full, "end adoptions", [&]() -> Result<void> {
+    for (const auto& id : objects) {
+      if (auto done = impl_->statements.end_adoption.run(name_of(id.kind), id.name); !done) return done;
+    }
+    return {};
+  });
 }
 
 Result<void> Store::forget(const std::vector<ResourceId>& objects) {

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -102,6 +103,8 @@ class Store {
   // Deleting objects of which nothing is left. One that is wanted again meanwhile stays. After the machine's
   // sudden end they may be there again, as deleting ones, and are forgotten again.
   Result<void> forget(const std::vector<ResourceId>& objects);
+  // From now on these may not take over foreign links; their generation stays. Unknown ones are ignored.
+  Result<void> end_adoption(const std::set<ResourceId>& objects);
   Result<void> add_claims(const std::vector<Claim>& claims);
   Result<void> drop_claims(const std::vector<Claim>& claims);
 

@@ -143,7 +143,7 @@ void DockerAgent::docker_forgot(const std::string& id) {
   if (!is_new) return;
   log::warning(message, {{"network", record.network}, {"docker network", id}});
   if (record.view)
-    reconciler_.tell("Orphaned", network, message);
+    reconciler_.record("Orphaned", network, message);
   else
     reconciler_.set_orphaned(network, true, message);
 }
@@ -161,10 +161,9 @@ std::string DockerAgent::endpoints_of(const std::string& network, const DockerRe
 // Somebody else's network does not carry more of it than this record.
 void DockerAgent::forget_view(const std::string& id, const std::string& message) {
   const std::string network = records_.at(id).network;
-  reconcile::Reconciler::ObjectChange change;
-  change.set = kDockerSet;
+  reconcile::ChangeRequest change = change_of(*this);
   change.beside.drop_docker_networks.push_back(id);
-  if (auto dropped = reconciler_.change(std::move(change)); !dropped) {
+  if (auto dropped = reconciler_.submit(std::move(change)); !dropped) {
     log::warning("a view that Docker forgot is not forgotten yet", {{"error", dropped.error().text()}});
     return;
   }
@@ -172,7 +171,7 @@ void DockerAgent::forget_view(const std::string& id, const std::string& message)
   orphans_.erase(id);
   sync_forward_rules();
   log::info(message, {{"network", network}, {"docker network", id}});
-  reconciler_.tell("Orphaned", {Kind::network, network}, message);
+  reconciler_.record("Orphaned", {Kind::network, network}, message);
   ask_docker_in(1s);  // for its pool
 }
 
@@ -183,15 +182,14 @@ void DockerAgent::docker_knows(const std::string& id) {
   const ResourceId network{Kind::network, record.network};
   log::info("Docker knows the network again", {{"network", record.network}, {"docker network", id}});
   if (record.view)
-    reconciler_.tell("Found", network, "Docker knows its view " + id.substr(0, kShortId) + " again");
+    reconciler_.record("Found", network, "Docker knows its view " + id.substr(0, kShortId) + " again");
   else
     reconciler_.set_orphaned(network, false, "Docker knows it again");
 }
 
 // What Docker did with one since it was asked, it knows. Whether any was removed.
 bool DockerAgent::remove_forgotten(const std::vector<AskedEndpoint>& endpoints) {
-  reconcile::Reconciler::ObjectChange change;
-  change.set = kDockerSet;
+  reconcile::ChangeRequest change = change_of(*this);
   for (const AskedEndpoint& endpoint : endpoints) {
     const auto* entry = reconciler_.desired().find(endpoint.attachment);
     if (entry == nullptr || entry->object.generation != endpoint.generation) continue;
@@ -201,7 +199,7 @@ bool DockerAgent::remove_forgotten(const std::vector<AskedEndpoint>& endpoints) 
                                     "no container has it, and Docker does not know it", std::nullopt});
   }
   if (change.remove.empty()) return false;
-  auto changed = reconciler_.change(std::move(change));
+  auto changed = reconciler_.submit(std::move(change));
   if (!changed)
     log::warning("endpoints that Docker forgot are not removed", {{"error", changed.error().text()}});
   return changed.ok();

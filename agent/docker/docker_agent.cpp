@@ -66,28 +66,37 @@ Result<std::map<std::string, std::string>> docker_sockets(const std::vector<std:
   return sockets;
 }
 
-DockerAgent::DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& reconciler,
+reconcile::ChangeRequest change_of(const reconcile::Controller& author) {
+  reconcile::ChangeRequest change;
+  change.set = kDockerSet;
+  change.author = &author;
+  return change;
+}
+
+DockerAgent::DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& reconciler, state::Store& store,
                          FirewallBackend& forwards)
     : io_(io),
       reconciler_(reconciler),
       forwards_(forwards),
-      store_(reconciler.store()),
+      store_(store),
+      sandboxes_(io, reconciler, *this),
       pools_(default_pools(site_id())),
-      ask_timer_(io) {}
+      ask_timer_(io) {
+  reconciler_.add(*this);
+}
 
 DockerAgent::~DockerAgent() {
-  reconciler_.on_networks_changed = nullptr;
-  reconciler_.on_docker_removed = nullptr;
+  reconciler_.remove(*this);
 }
 
 Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& io,
-                                                       reconcile::Reconciler& reconciler,
+                                                       reconcile::Reconciler& reconciler, state::Store& store,
                                                        FirewallBackend& forwards) {
-  auto pools = reconciler.store().address_pools();
+  auto pools = store.address_pools();
   if (!pools) return pools.error();
-  auto networks = reconciler.store().docker_networks();
+  auto networks = store.docker_networks();
   if (!networks) return networks.error();
-  std::unique_ptr<DockerAgent> agent(new DockerAgent(io, reconciler, forwards));
+  std::unique_ptr<DockerAgent> agent(new DockerAgent(io, reconciler, store, forwards));
   for (AddressPool& pool : *pools) agent->pools_.put(std::move(pool));
   for (const state::StoredDockerNetwork& network : *networks) {
     auto record = docker_record_from(network.body);
@@ -101,14 +110,28 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
     if (id.kind == Kind::network) ours.insert(entry->object.uid);
   }
   agent->sync_forward_rules(ours);
-  reconciler.on_networks_changed = [docker = agent.get()] { docker->sync_forward_rules(); };
-  reconciler.on_docker_removed = [&agent = *agent] {
-    if (auto dropped = agent.prune_records(); !dropped)
-      log::warning("what is kept of Docker's networks is dropped with the next start",
-                   {{"error", dropped.error().text()}});
-    agent.ask_docker();  // for the pools of these networks
-  };
   return agent;
+}
+
+const reconcile::OwnSet& DockerAgent::own_set() const {
+  static const reconcile::OwnSet set{kDockerSet,
+                                     "it is Docker's: what is in it is made with `docker network create`",
+                                     "that is a container's: stop the container, or disconnect it first"};
+  return set;
+}
+
+void DockerAgent::on_committed(const std::set<ResourceId>& concerned, const std::set<ResourceId>& deleted) {
+  const auto is_network = [](const ResourceId& id) { return id.kind == Kind::network; };
+  if (std::any_of(concerned.begin(), concerned.end(), is_network)) sync_forward_rules();
+  const bool ours = std::any_of(deleted.begin(), deleted.end(), [this](const ResourceId& id) {
+    const desired::DesiredObject* object = reconciler_.desired().find(id);
+    return object != nullptr && object->object.set == kDockerSet;
+  });
+  if (!ours) return;
+  if (auto dropped = prune_records(); !dropped)
+    log::warning("what is kept of Docker's networks is dropped with the next start",
+                 {{"error", dropped.error().text()}});
+  ask_docker();  // for the pools of these networks
 }
 
 }  // namespace lanwright::docker_agent

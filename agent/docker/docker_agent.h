@@ -15,6 +15,7 @@
 
 #include "agent/docker/inventory.h"
 #include "agent/docker/record.h"
+#include "agent/docker/sandboxes.h"
 #include "agent/reconcile/reconciler.h"
 #include "api/docker/docker_api.h"
 #include "reconcilers/backends/firewall_backend.h"
@@ -27,11 +28,14 @@ namespace lanwright::docker_agent {
 // name the alias.
 Result<std::map<std::string, std::string>> docker_sockets(const std::vector<std::string>& aliases);
 
-class DockerAgent final : public DockerApi {
+// The set of what Docker declares through this author, with nothing in it yet.
+reconcile::ChangeRequest change_of(const reconcile::Controller& author);
+
+class DockerAgent final : public DockerApi, public reconcile::Controller {
  public:
-  // Loads what was given earlier. Before the loop turns. The engine and `forwards` outlive this.
+  // Loads what was given earlier. Before the loop turns. What it is given outlives it.
   static Result<std::unique_ptr<DockerAgent>> open(boost::asio::io_context& io,
-                                                   reconcile::Reconciler& reconciler,
+                                                   reconcile::Reconciler& reconciler, state::Store& store,
                                                    FirewallBackend& forwards);
   ~DockerAgent() override;
   DockerAgent(const DockerAgent&) = delete;
@@ -45,6 +49,14 @@ class DockerAgent final : public DockerApi {
   void ask_docker();
   enum class Question { none, due, open };
   Question question() const;  // the one at hand; the loop's thread
+
+  // Controller: the loop's thread.
+  const reconcile::OwnSet& own_set() const override;
+  void on_compared(const std::set<ResourceId>& objects) override { sandboxes_.look_at(objects); }
+  Result<void> admit_deletion(std::set<ResourceId>& objects) const override {
+    return sandboxes_.admit_deletion(objects);
+  }
+  void on_committed(const std::set<ResourceId>& concerned, const std::set<ResourceId>& deleted) override;
 
   // DockerApi: from any thread but the loop's.
   Result<AddressPool> request_pool(const PoolRequest& request, Deadline deadline) override;
@@ -73,7 +85,8 @@ class DockerAgent final : public DockerApi {
   };
   // What is to be changed: begins it, and answers the objects that are waited for.
   using Begin = std::function<Result<std::set<ResourceId>>()>;
-  DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& reconciler, FirewallBackend& forwards);
+  DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& reconciler, state::Store& store,
+              FirewallBackend& forwards);
 
   Result<void> make_it_so(const char* what, const Begin& begin, Deadline deadline);
   void undo(const Begin& removal);
@@ -128,6 +141,7 @@ class DockerAgent final : public DockerApi {
   reconcile::Reconciler& reconciler_;
   FirewallBackend& forwards_;
   state::Store& store_;
+  Sandboxes sandboxes_;
   AddressPools pools_;                           // as the store has them
   std::map<std::string, DockerRecord> records_;  // likewise; by Docker's id of the network
 

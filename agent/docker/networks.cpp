@@ -22,11 +22,6 @@ ResourceId network_id(const std::string& name) {
   return {Kind::network, name};
 }
 
-const AttachmentSpec* endpoint_of(const desired::DesiredObject& entry) {
-  const auto* spec = std::get_if<AttachmentSpec>(entry.object.spec.get());
-  return spec != nullptr && spec->endpoint && !entry.object.deleting ? spec : nullptr;
-}
-
 Error unknown_network(const std::string& id) {
   return {
       ErrorKind::not_found,
@@ -79,9 +74,8 @@ Result<void> check_endpoint(const std::string& name, const AttachmentSpec& spec,
 }
 
 // Sandboxes, and with them endpoints, end with the machine.
-reconcile::Reconciler::ObjectChange change_of_endpoints() {
-  reconcile::Reconciler::ObjectChange change;
-  change.set = kDockerSet;
+reconcile::ChangeRequest change_of_endpoints(const DockerAgent& author) {
+  reconcile::ChangeRequest change = change_of(author);
   change.beside.until_boot = true;
   return change;
 }
@@ -134,14 +128,13 @@ void DockerAgent::sync_forward_rules(const std::set<ObjectUid>& networks) {
 }
 
 Result<void> DockerAgent::prune_records() {
-  reconcile::Reconciler::ObjectChange change;
-  change.set = kDockerSet;
+  reconcile::ChangeRequest change = change_of(*this);
   for (const auto& [id, record] : records_) {
     if (!record.view && record_of(id) == nullptr) change.beside.drop_docker_networks.push_back(id);
   }
   const std::vector<std::string> idle = change.beside.drop_docker_networks;
   if (idle.empty()) return {};
-  if (auto dropped = reconciler_.change(std::move(change)); !dropped) return dropped;
+  if (auto dropped = reconciler_.submit(std::move(change)); !dropped) return dropped.error();
   for (const std::string& id : idle) {
     records_.erase(id);
     orphans_.erase(id);
@@ -155,7 +148,7 @@ const desired::DesiredObject* DockerAgent::find_endpoint(const std::string& netw
   if (record == records_.end()) return nullptr;
   for (const ResourceId& id : reconciler_.desired().attachments_of(record->second.network)) {
     const desired::DesiredObject* entry = reconciler_.desired().find(id);
-    const AttachmentSpec* spec = endpoint_of(*entry);
+    const AttachmentSpec* spec = endpoint_of(entry);
     if (spec != nullptr && spec->endpoint->network == network && spec->endpoint->endpoint == endpoint)
       return entry;
   }
@@ -173,14 +166,14 @@ std::string DockerAgent::free_name(Kind kind, const std::string& id) const {
 Result<void> DockerAgent::make_it_so(const char* what, const Begin& begin, Deadline deadline) {
   struct Answer {
     std::promise<Result<void>> result;
-    reconcile::Reconciler::Ticket ticket = 0;
+    reconcile::Waiters::Ticket ticket = 0;
   };
   auto answer = std::make_shared<Answer>();
   auto result = answer->result.get_future();
   const auto start = [this, answer, begin]() -> Result<void> {
     auto objects = begin();
     if (!objects) return objects.error();
-    answer->ticket = reconciler_.when_settled(
+    answer->ticket = reconciler_.wait_for(
         std::move(*objects), [answer](Result<void> done) { answer->result.set_value(std::move(done)); });
     return {};
   };
@@ -188,7 +181,7 @@ Result<void> DockerAgent::make_it_so(const char* what, const Begin& begin, Deadl
       !begun)
     return begun;
   if (result.wait_until(deadline) == std::future_status::ready) return result.get();
-  boost::asio::post(io_, [this, answer] { reconciler_.forget_ticket(answer->ticket); });
+  boost::asio::post(io_, [this, answer] { reconciler_.cancel(answer->ticket); });
   return Error{ErrorKind::timeout, what, {}, 0, "it took too long", "see `lanwright get networks`"};
 }
 
@@ -240,13 +233,13 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
                  0,
                  "it is there already, and is another one",
                  "remove it first"};
-  reconcile::Reconciler::ObjectChange change;
-  change.set = kDockerSet;
+  reconcile::ChangeRequest change = change_of(*this);
   change.beside.put_docker_networks.push_back({network.id, text_of(record)});
-  if (!record.view) change.put.emplace(network_id(record.network), network.spec);
+  if (!record.view)
+    change.upsert.emplace(network_id(record.network), reconcile::ChangeRequest::Wanted{network.spec});
   const std::set<ResourceId> waited{network_id(record.network)};
   const bool known_and_there = record_of(network.id) != nullptr;
-  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   is_new = !known_and_there;
   records_[network.id] = record;
   if (is_new) start_grace(network.id);
@@ -258,16 +251,15 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
 Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& network) {
   const auto record = records_.find(network);
   if (record == records_.end()) return std::set<ResourceId>{};
-  reconcile::Reconciler::ObjectChange change;
-  change.set = kDockerSet;
+  reconcile::ChangeRequest change = change_of(*this);
   change.beside.drop_docker_networks.push_back(network);
   if (!record->second.view) change.remove.insert(network_id(record->second.network));
   for (const ResourceId& id : reconciler_.desired().attachments_of(record->second.network)) {
-    const AttachmentSpec* spec = endpoint_of(*reconciler_.desired().find(id));
+    const AttachmentSpec* spec = endpoint_of(reconciler_.desired().find(id));
     if (spec != nullptr && spec->endpoint->network == network) change.remove.insert(id);
   }
   std::set<ResourceId> waited = change.remove;
-  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   records_.erase(network);
   sync_forward_rules();
   orphans_.erase(network);
@@ -279,7 +271,7 @@ std::set<ResourceId> DockerAgent::stale_beside(const DockerEndpoint& endpoint,
                                                const DockerRecord& record) const {
   std::set<ResourceId> stale;
   for (const ResourceId& id : reconciler_.desired().attachments_of(record.network)) {
-    const AttachmentSpec* spec = endpoint_of(*reconciler_.desired().find(id));
+    const AttachmentSpec* spec = endpoint_of(reconciler_.desired().find(id));
     if (spec == nullptr || spec->endpoint->endpoint == endpoint.id) continue;
     if (spec->endpoint->network == endpoint.network && share_an_address(spec->addresses, endpoint.addresses))
       stale.insert(id);
@@ -295,7 +287,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   const auto* network = reconciler_.desired().find(network_id(record->network));
   const auto& carrier = std::get<NetworkSpec>(*network->object.spec);
   if (const auto* known = find_endpoint(endpoint.network, endpoint.id)) {
-    const AttachmentSpec* spec = endpoint_of(*known);
+    const AttachmentSpec* spec = endpoint_of(known);
     if (spec->addresses != endpoint.addresses || (endpoint.mac && spec->mac != endpoint.mac))
       return Error{ErrorKind::conflict,
                    "make",
@@ -321,11 +313,11 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   const LinkSpec* link = delegated_link(resources);
   if (link != nullptr && link->mac && !spec.mac) spec.mac = mac_for(endpoint);
   if (!endpoint.mac_given) begun.answer.mac = spec.mac;
-  reconcile::Reconciler::ObjectChange change = change_of_endpoints();
+  reconcile::ChangeRequest change = change_of_endpoints(*this);
   change.remove = stale_beside(endpoint, *record);
   std::set<ResourceId> waited{{Kind::attachment, name}};
-  change.put.emplace(*waited.begin(), std::move(spec));
-  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  change.upsert.emplace(*waited.begin(), reconcile::ChangeRequest::Wanted{std::move(spec)});
+  if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   begun.is_new = true;
   young_since_[endpoint.id] = SteadyTime::max();  // until it is answered
   return waited;
@@ -335,10 +327,10 @@ Result<std::set<ResourceId>> DockerAgent::remove_endpoint(const std::string& net
                                                           const std::string& endpoint) {
   const auto* known = find_endpoint(network, endpoint);
   if (known == nullptr) return std::set<ResourceId>{};
-  reconcile::Reconciler::ObjectChange change = change_of_endpoints();
+  reconcile::ChangeRequest change = change_of_endpoints(*this);
   change.remove.insert(known->object.id);
   std::set<ResourceId> waited = change.remove;
-  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   return waited;
 }
 
@@ -375,7 +367,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network,
   if (record == nullptr) return missing_network(network);
   const auto* known = find_endpoint(network, endpoint);
   if (known == nullptr) return unknown_endpoint(endpoint);
-  AttachmentSpec spec = *endpoint_of(*known);
+  AttachmentSpec spec = *endpoint_of(known);
   spec.endpoint = DelegatedEnd{network, endpoint, sandbox};
   spec.interface.clear();
   spec.routes = default_routes_for(spec, *record);
@@ -392,9 +384,9 @@ Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network,
     }
   }
   const ResourceId id = known->object.id;
-  reconcile::Reconciler::ObjectChange change = change_of_endpoints();
-  change.put.emplace(id, std::move(spec));
-  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  reconcile::ChangeRequest change = change_of_endpoints(*this);
+  change.upsert.emplace(id, reconcile::ChangeRequest::Wanted{std::move(spec)});
+  if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   const drivers::Resources resources = reconciler_.desired().find(id)->compile();
   if (const LinkSpec* handed = delegated_link(resources)) answer.interface = handed->where.name;
   start_grace(endpoint);
@@ -405,11 +397,11 @@ Result<std::set<ResourceId>> DockerAgent::begin_leave(const std::string& network
                                                       const std::string& endpoint) {
   const auto* known = find_endpoint(network, endpoint);
   if (known == nullptr) return std::set<ResourceId>{};
-  AttachmentSpec spec = *endpoint_of(*known);
+  AttachmentSpec spec = *endpoint_of(known);
   spec.endpoint->left = true;
-  reconcile::Reconciler::ObjectChange change = change_of_endpoints();
-  change.put.emplace(known->object.id, std::move(spec));
-  if (auto changed = reconciler_.change(std::move(change)); !changed) return changed.error();
+  reconcile::ChangeRequest change = change_of_endpoints(*this);
+  change.upsert.emplace(known->object.id, reconcile::ChangeRequest::Wanted{std::move(spec)});
+  if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   return std::set<ResourceId>{};
 }
 
@@ -479,7 +471,7 @@ Result<std::map<std::string, std::string>> DockerAgent::endpoint_info(const std:
       io_, deadline, "describe endpoint", [this, network, endpoint]() -> Result<Info> {
         const auto* known = find_endpoint(network, endpoint);
         if (known == nullptr) return unknown_endpoint(endpoint);
-        const AttachmentSpec* spec = endpoint_of(*known);
+        const AttachmentSpec* spec = endpoint_of(known);
         Info info{{"lanwright.attachment", known->object.id.name}, {"lanwright.network", spec->network}};
         if (!spec->interface.empty()) info["lanwright.interface"] = spec->interface;
         return info;

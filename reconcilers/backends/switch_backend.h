@@ -1,22 +1,15 @@
-// Switch processes as the reconciler sees them: beside LinkBackend, a second source of observed state and
-// doer of actions. One is implemented over VDE (reconcilers/vde/); tests may use others. Loop thread only.
+// Switch processes as a source of observed state. One is implemented over VDE (reconcilers/vde/); tests may
+// use others. Loop thread only.
 #pragma once
 
 #include <map>
-#include <span>
 #include <string>
 #include <vector>
 
-#include "model/base/result.h"
 #include "model/observed.h"
-#include "model/plan.h"
-#include "reconcilers/backends/link_backend.h"
+#include "reconcilers/backends/source.h"
 
 namespace lanwright {
-
-// Interfaces that can be plugged into one switch at the same time: two descriptors each, of those that a
-// process may have.
-inline constexpr std::size_t kMostPlugs = 4096;
 
 // What a switch and its plug count, asked for at this moment.
 struct SwitchReport {
@@ -30,23 +23,13 @@ struct SwitchReport {
   bool answered = true;
 };
 
-class SwitchBackend {
+// See Source. On resync() the processes of an earlier agent are found; those that do not answer are found out
+// in the course of the next seconds, through event_fd(). What execute() did is asked for, and stands in
+// `observed`, when it returns. A process that does not answer soon after it was started is not waited for:
+// ErrorKind::waiting, and event_fd() says what becomes of it.
+class SwitchBackend : public Source {
  public:
-  virtual ~SwitchBackend() = default;
-
-  virtual int event_fd() const = 0;  // readable when drain() has something to do
-
-  // Takes in which processes ended and which interfaces were lost. Never blocks for long.
-  virtual ObservedChange drain(Observed& observed) = 0;
-
-  // Looks at everything anew: finds the processes of an earlier agent. Those that do not answer are found
-  // out in the course of the next seconds, through event_fd().
-  virtual Result<ObservedChange> resync(Observed& observed) = 0;
-
-  // Does the actions in order; answers one result each. What was done is asked for, and stands in `observed`,
-  // when this returns. Interfaces are looked up in `observed`. A process that does not answer soon after it
-  // was started is not waited for: ErrorKind::waiting, and event_fd() tells what becomes of it.
-  virtual std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) = 0;
+  bool carries_out(const Step& step) const override { return is_switch_step(step); }
 
   // Waits a fraction of a second, no longer, for one that does not answer.
   virtual std::vector<SwitchReport> report(const Observed& observed) = 0;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "reconcilers/backends/switch_backend.h"
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/drivers/vlan.h"
 
@@ -43,6 +42,12 @@ std::vector<LinkName> used_by(const drivers::Resources& resources) {
 const std::string* network_of(const Declaration& object) {
   const auto* spec = std::get_if<AttachmentSpec>(object.spec.get());
   return spec != nullptr ? &spec->network : nullptr;
+}
+
+// The parent of a network that is the name of a VLAN link.
+const std::string* vlan_parent_of(const Declaration& object) {
+  const auto* spec = std::get_if<NetworkSpec>(object.spec.get());
+  return spec != nullptr && vlan_named(spec->parent) ? &spec->parent : nullptr;
 }
 
 // A network's own bridge may have ports of the network, its own dummy links; a link may not be its own
@@ -178,6 +183,7 @@ void DesiredState::place(Declaration object) {
 
 void DesiredState::index(const DesiredObject& entry) {
   by_uid_.insert(&entry);
+  if (const auto* parent = vlan_parent_of(entry.object)) by_parent_[*parent].insert(&entry);
   if (const auto* network = network_of(entry.object)) by_network_[*network].insert(&entry);
   const drivers::Resources resources = entry.compile();
   for (const LinkSpec& link : resources.links) {
@@ -192,6 +198,7 @@ void DesiredState::index(const DesiredObject& entry) {
 void DesiredState::unindex(const DesiredObject& entry) {
   const auto known = by_uid_.find(&entry);
   if (known != by_uid_.end() && *known == &entry) by_uid_.erase(known);
+  if (const auto* parent = vlan_parent_of(entry.object)) drop(by_parent_, *parent, &entry);
   if (const auto* network = network_of(entry.object)) drop(by_network_, *network, &entry);
   const drivers::Resources resources = entry.compile();
   for (const LinkSpec& link : resources.links) {
@@ -304,19 +311,57 @@ Result<void> DesiredState::check_passthru(const DesiredObject& entry) const {
 }
 
 std::map<std::string, VlanSpec> DesiredState::implicit_vlans() const {
-  std::map<std::string, VlanSpec> demanded;
-  for (auto at = entries_.lower_bound({Kind::network, {}}); at != entries_.end(); ++at) {
-    const auto& [id, entry] = *at;
-    if (id.kind != Kind::network) break;
-    const auto* spec = std::get_if<NetworkSpec>(entry->object.spec.get());
-    if (entry->object.deleting || spec == nullptr || spec->parent.empty()) continue;
-    const auto vlan = vlan_named(spec->parent);
-    if (!vlan) continue;
-    const DesiredObject* owner = owner_of({"", spec->parent});
+  std::map<std::string, VlanSpec> wanted;
+  for (const auto& [parent, networks] : by_parent_) {
+    const bool used = std::any_of(networks.begin(), networks.end(),
+                                  [](const DesiredObject* network) { return !network->object.deleting; });
+    const DesiredObject* owner = owner_of({"", parent});
     const bool declared = owner != nullptr && !owner->object.deleting && !owner->object.implicit();
-    if (!declared) demanded.emplace(spec->parent, *vlan);
+    if (used && !declared) wanted.emplace(parent, *vlan_named(parent));
   }
-  return demanded;
+  return wanted;
+}
+
+std::shared_ptr<const DesiredObject> DesiredState::share(const ResourceId& id) const {
+  const auto found = entries_.find(id);
+  return found == entries_.end() ? nullptr : found->second;
+}
+
+std::set<ResourceId> DesiredState::concerned_by(const ObservedChange& change) const {
+  std::set<ResourceId> ids;
+  if (change.full_resync) {
+    for (const auto& [id, entry] : entries_) ids.insert(ids.end(), id);
+    return ids;
+  }
+  for (const LinkName& link : change.links) {
+    if (const auto* owner = owner_of(link)) ids.insert(owner->object.id);
+    for (const auto* user : users_of(link)) ids.insert(user->object.id);
+  }
+  for (const ObjectUid& uid : change.uids) {
+    if (const auto* entry = find_uid(uid)) ids.insert(entry->object.id);
+  }
+  for (const std::string& netns : change.namespaces) {
+    for (const auto* entry : in_namespace(netns)) ids.insert(entry->object.id);
+  }
+  for (const std::string& network : change.switches) {
+    if (find({Kind::network, network}) != nullptr) ids.insert({Kind::network, network});
+    for (const ResourceId& attachment : attachments_of(network)) ids.insert(attachment);
+  }
+  return ids;
+}
+
+const DesiredObject* DesiredState::user_outside(const DesiredObject& object,
+                                                const std::set<ResourceId>& leaving) const {
+  const drivers::Resources resources = object.compile();
+  for (const LinkSpec& link : resources.links) {
+    if (!link.owned) continue;
+    for (const DesiredObject* user : users_of(link.where)) {
+      if (leaving.contains(user->object.id) || user->object.deleting) continue;
+      if (!user->object.implicit()) return user;
+      if (const DesiredObject* further = user_outside(*user, leaving)) return further;
+    }
+  }
+  return nullptr;
 }
 
 const DesiredObject* DesiredState::find(const ResourceId& id) const {

@@ -1,6 +1,5 @@
-// Everything that is wanted, compiled to links, with the indexes that tell whom a change concerns. A value:
-// cheap to copy (what did not change is shared), so that a request is tried on a copy and kept or thrown
-// away.
+// Everything that is desired, with the indexes that say whom a change concerns. Changed in place; changeset.h
+// puts a change back that cannot be kept. Pure; one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +15,7 @@
 #include "model/base/result.h"
 #include "model/desired.h"
 #include "model/link.h"
+#include "model/observed.h"
 #include "reconcilers/drivers/driver.h"
 
 namespace lanwright::desired {
@@ -61,11 +61,18 @@ class DesiredState {
   Result<void> check(const std::set<ResourceId>* changed = nullptr) const;
 
   const DesiredObject* find(const ResourceId& id) const;
+  // Stays as it is while somebody holds it, whatever is put in its place.
+  std::shared_ptr<const DesiredObject> share(const ResourceId& id) const;
   const DesiredObject* find_uid(const ObjectUid& uid) const;
   const std::map<ResourceId, std::shared_ptr<const DesiredObject>>& entries() const { return entries_; }
   // Whose link this is, by its wanted name. Of an object that is being deleted only when nobody else wants
   // it.
   const DesiredObject* owner_of(const LinkName& link) const;
+  // Objects that are to be compared anew: owners and users of what moved, and those whose tag it carries.
+  std::set<ResourceId> concerned_by(const ObservedChange& change) const;
+  // Somebody who stands on the links of this object and is not among those that leave. What is implicit does
+  // not count: it leaves with its last user.
+  const DesiredObject* user_outside(const DesiredObject& object, const std::set<ResourceId>& leaving) const;
   // VLAN links that networks name as their parent ("eth0.50") and that nobody declares, with their names.
   std::map<std::string, VlanSpec> implicit_vlans() const;
   // Objects that use this link without owning it: as uplink, master or parent.
@@ -77,7 +84,7 @@ class DesiredState {
   const std::set<std::string>& claims_of(const ObjectUid& uid) const;
 
  private:
-  // Entries are shared with copies of the desired state, each of which keeps alive what its indexes point to.
+  // What the indexes point to is kept alive by `entries_`.
   template <class Key>
   using Index = std::map<Key, std::set<const DesiredObject*>>;
   struct ByUid {
@@ -105,6 +112,7 @@ class DesiredState {
   Index<LinkName> users_;
   Index<std::string> by_namespace_;
   Index<std::string> by_network_;  // attachments
+  Index<std::string> by_parent_;   // networks whose parent is a NAME.VID
   std::map<ObjectUid, std::set<std::string>> claims_;
 };
 

@@ -24,8 +24,7 @@ class NetlinkBackend final : public LinkBackend {
   ObservedChange recheck(const std::string& path, Observed& observed) override {
     return observer_->recheck(path, observed);
   }
-  std::vector<Result<void>> execute(std::span<const Action* const> actions,
-                                    const Observed& observed) override {
+  std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) override {
     return executor_.execute(actions, observed);
   }
   std::uint64_t writes() const override { return executor_.writes(); }

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "model/observed.h"
-#include "reconcilers/backends/link_backend.h"
 #include "reconcilers/netlink/backend.h"
 #include "reconcilers/netlink/snapshot.h"
 #include "reconcilers/netlink/socket.h"

@@ -6,7 +6,6 @@
 
 #include "model/base/result.h"
 #include "model/observed.h"
-#include "reconcilers/backends/link_backend.h"
 #include "reconcilers/netlink/link_codec.h"
 #include "reconcilers/netlink/socket.h"
 

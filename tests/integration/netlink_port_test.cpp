@@ -916,7 +916,7 @@ TEST_F(NetlinkPort, FollowsANamespaceThatComesAndGoes) {
   EXPECT_EQ(touched.namespaces.count(r1), 1U);
   ASSERT_TRUE(observed.find(r1)->present);
   EXPECT_TRUE(known("lo", r1));
-  EXPECT_TRUE(port->recheck(r1, observed).empty()) << "nothing changed";
+  EXPECT_TRUE(port->recheck(r1, observed).namespaces.empty()) << "nothing changed";
 
   sandbox.ip("link add name a type veth peer name eth0 netns r1");
   port->drain(observed);

@@ -121,7 +121,7 @@ class MemoryKernel final : public LinkBackend {
     return drain(observed);
   }
   ObservedChange recheck(const std::string&, Observed& observed) override { return drain(observed); }
-  std::vector<Result<void>> execute(std::span<const Action* const> actions, const Observed&) override {
+  std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed&) override {
     std::vector<Result<void>> results;
     for (const Action* action : actions) {
       if (before_action) before_action(*action);
@@ -422,8 +422,7 @@ class BorrowedKernel final : public LinkBackend {
   ObservedChange recheck(const std::string& path, Observed& observed) override {
     return kernel_.recheck(path, observed);
   }
-  std::vector<Result<void>> execute(std::span<const Action* const> actions,
-                                    const Observed& observed) override {
+  std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) override {
     return kernel_.execute(actions, observed);
   }
   std::uint64_t writes() const override { return kernel_.writes(); }

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "agent/reconcile/on_loop.h"
+#include "agent/service/core.h"
 #include "tests/support/memory_firewall.h"
 #include "tests/support/memory_kernel.h"
 #include "tests/support/memory_switches.h"
@@ -113,15 +114,15 @@ class AgentDocker : public testing::Test {
 
   void open() {
     loop.emplace();
-    reconciler = std::make_unique<reconcile::Reconciler>(loop->io, must_open(directory.path()).store,
-                                                         std::make_unique<test::MemoryKernel>(),
-                                                         std::make_unique<test::MemorySwitches>(), "");
-    docker = must(docker_agent::DockerAgent::open(loop->io, *reconciler, forwards));
+    core = std::make_unique<service::Core>(
+        loop->io, must_open(directory.path()).store, std::make_unique<test::MemoryKernel>(),
+        std::make_unique<test::MemorySwitches>(), service::AgentService::Options{});
+    docker = must(docker_agent::DockerAgent::open(loop->io, core->reconciler(), core->store(), forwards));
   }
   void close() {
     loop->finish();  // nothing of it is under way then
     docker.reset();
-    reconciler.reset();
+    core.reset();
     loop.reset();
   }
   std::string pool(const std::string& cidr = "10.0.0.0/24", const std::string& range = "") const {
@@ -137,7 +138,7 @@ class AgentDocker : public testing::Test {
   Directory directory;
   std::optional<Loop> loop;
   test::MemoryFirewall forwards;
-  std::unique_ptr<reconcile::Reconciler> reconciler;
+  std::unique_ptr<service::Core> core;
   std::unique_ptr<docker_agent::DockerAgent> docker;
 };
 

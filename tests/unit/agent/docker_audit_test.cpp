@@ -56,7 +56,7 @@ class DockerOrphans : public DockerNetworks {
   std::map<std::string, std::set<std::string>> given() {
     return on_loop([this] {
       std::map<std::string, std::set<std::string>> all;
-      for (const AddressPool& pool : must(reconciler_->store().address_pools())) {
+      for (const AddressPool& pool : must(world_->store().address_pools())) {
         auto& addresses = all[pool.id];
         for (const IpAddress& address : pool.given) addresses.insert(address.text());
       }
@@ -82,20 +82,20 @@ class DockerOrphans : public DockerNetworks {
   std::string socket() const { return (directory_.path() / "docker.sock").string(); }
 
   bool orphaned(const std::string& name = kName) {
-    return must(reconciler_->describe({Kind::network, name}, soon())).object->status.orphaned;
+    return must(api().describe({Kind::network, name}, soon())).object->status.orphaned;
   }
   bool becomes_orphaned(bool expected = true) {
     const auto end = soon();
     std::uint64_t last = 0;
     while (orphaned() != expected) {  // each change of it is an event
-      const auto news = reconciler_->events_after(last, 1000, end);
+      const auto news = api().events_after(last, 1000, end);
       if (news.empty()) return false;
       last = news.back().id;
     }
     return true;
   }
   std::vector<Event> events(const std::string& type) {
-    auto all = reconciler_->recent_events(1000);
+    auto all = api().recent_events(1000);
     std::erase_if(all, [&](const Event& event) { return event.type != type; });
     return all;
   }
@@ -108,10 +108,10 @@ class DockerOrphans : public DockerNetworks {
   bool is_open() const { return docker_->question() == docker_agent::DockerAgent::Question::open; }
   bool has_none() const { return docker_->question() == docker_agent::DockerAgent::Question::none; }
   Result<ApplyOutcome> remove(const std::string& name = kName) {
-    return reconciler_->remove({ResourceId{Kind::network, name}, std::nullopt, std::nullopt, {}}, soon());
+    return api().remove({ResourceId{Kind::network, name}, std::nullopt, std::nullopt, {}}, soon());
   }
   std::size_t records() {
-    return on_loop([this] { return must(reconciler_->store().docker_networks()).size(); });
+    return on_loop([this] { return must(world_->store().docker_networks()).size(); });
   }
 };
 
@@ -198,7 +198,7 @@ TEST_F(DockerOrphans, ReasonsToAskAreHeard) {
 
 TEST_F(DockerOrphans, AViewIsTold) {
   ApplyRequest request = campus();
-  must(reconciler_->apply(request, soon()));
+  must(api().apply(request, soon()));
   const DockerNetwork view = view_of_lab();
   must(docker_->create_network(view, soon()));
   must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
@@ -215,7 +215,7 @@ TEST_F(DockerOrphans, AViewIsTold) {
   // With its last endpoint it is forgotten.
   DeleteRequest removal;
   removal.object = ResourceId{Kind::attachment, kEndpoint.substr(0, 12)};
-  must(reconciler_->remove(removal, soon()));
+  must(api().remove(removal, soon()));
   ASSERT_TRUE(is_asked_again(docker));
   EXPECT_EQ(records(), 0U);
   EXPECT_TRUE(forwards_.rules().empty());
@@ -335,7 +335,7 @@ TEST_F(DockerOrphans, AddressesStayWhileNobodyCanTell) {
   docker.has({kNetwork});
   docker.has_endpoints(kNetwork, {});
   must(remove());
-  EXPECT_TRUE(eventually([&] { return reconciler_->desired().entries().empty(); }));
+  EXPECT_TRUE(eventually([&] { return reconciler().desired().entries().empty(); }));
   give("10.0.1.0/24", {"10.0.1.3"});
   DockerNetwork of_another_ipam = network_of_ours();
   of_another_ipam.pools.front().space = "LocalDefault";
@@ -386,7 +386,7 @@ TEST_F(DockerOrphans, ANetworkTakesItsEndpointsAlong) {
   ASSERT_EQ(records(), 1U);
   EXPECT_EQ(must(remove()).objects.size(), 3U);
   EXPECT_EQ(records(), 0U) << "at once";
-  EXPECT_TRUE(eventually([this] { return reconciler_->desired().entries().empty(); }));
+  EXPECT_TRUE(eventually([this] { return reconciler().desired().entries().empty(); }));
   on_loop([this] { EXPECT_EQ(kernel_.real().namespaces.at("").links().size(), 2U) << "lo and eth0"; });
   must(docker_->create_network(network_of("macvlan"), soon()));  // of the same id, and another one
   must(docker_->delete_network(kNetwork, soon()));
@@ -400,8 +400,8 @@ TEST_F(DockerOrphans, NotFromUnderAContainer) {
   for (const std::string& word : {std::string("attachment eeeeeeeeeeee"), std::string(kSandbox),
                                   std::string("stop the container or disconnect it")})
     EXPECT_NE(refused.error().text().find(word), std::string::npos) << refused.error().text();
-  EXPECT_FALSE(reconciler_->remove(
-      {ResourceId{Kind::attachment, "eeeeeeeeeeee"}, std::nullopt, std::nullopt, {}}, soon()));
+  EXPECT_FALSE(
+      api().remove({ResourceId{Kind::attachment, "eeeeeeeeeeee"}, std::nullopt, std::nullopt, {}}, soon()));
   EXPECT_EQ(records(), 1U);
   on_loop([this] { EXPECT_NE(attachment(), nullptr); });
   kernel([](test::MemoryKernel& host) {  // its link, which comes back with its parent
@@ -409,7 +409,7 @@ TEST_F(DockerOrphans, NotFromUnderAContainer) {
     host.delete_link({"", "eth0"});
   });
   EXPECT_FALSE(remove());
-  EXPECT_FALSE(reconciler_->remove({std::nullopt, std::string(kDockerSet), std::nullopt, {}}, soon()));
+  EXPECT_FALSE(api().remove({std::nullopt, std::string(kDockerSet), std::nullopt, {}}, soon()));
   kernel([](test::MemoryKernel& host) { host.drop_namespace(kSandbox); });
   ASSERT_TRUE(eventually([this] { return attachment() == nullptr; }));
   must(remove());
@@ -423,7 +423,7 @@ TEST_F(DockerOrphans, NorOneThatSomebodyDeclaredOnto) {
   request.set.attachments["r1"].network = kName;
   request.set.attachments["r1"].netns = "r1";
   request.set.attachments["r1"].interface = "eth0";
-  must(reconciler_->apply(request, soon()));
+  must(api().apply(request, soon()));
   const auto refused = remove();
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().text().find("attachment r1"), std::string::npos) << refused.error().text();
@@ -432,7 +432,7 @@ TEST_F(DockerOrphans, NorOneThatSomebodyDeclaredOnto) {
 
 TEST_F(DockerOrphans, TheRecordsGoWithTheSet) {
   must(docker_->create_network(network_of("bridge"), soon()));
-  must(reconciler_->remove({std::nullopt, std::string(kDockerSet), std::nullopt, {}}, soon()));
+  must(api().remove({std::nullopt, std::string(kDockerSet), std::nullopt, {}}, soon()));
   EXPECT_EQ(records(), 0U);
 }
 

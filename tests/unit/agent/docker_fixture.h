@@ -4,19 +4,15 @@
 #include <gtest/gtest.h>
 #include <linux/rtnetlink.h>
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 #include <functional>
-#include <future>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 
 #include "agent/docker/docker_agent.h"
+#include "tests/support/agent_world.h"
 #include "tests/support/memory_firewall.h"
-#include "tests/support/memory_kernel.h"
-#include "tests/support/memory_switches.h"
 #include "tests/unit/state/fixture.h"
 
 namespace lanwright {
@@ -91,32 +87,26 @@ class DockerNetworks : public testing::Test {
 
   template <class Work>
   auto on_loop(Work work) {
-    std::packaged_task<decltype(work())()> task(std::move(work));
-    auto done = task.get_future();
-    boost::asio::post(*io_, [&] { task(); });
-    return done.get();
+    return world_->on_loop(std::move(work));
   }
 
   void open() {
-    io_ = std::make_unique<boost::asio::io_context>(1);
-    work_.emplace(io_->get_executor());
-    reconciler_ = std::make_unique<reconcile::Reconciler>(*io_, must_open(directory_.path()).store,
-                                                          std::make_unique<test::BorrowedKernel>(kernel_),
-                                                          std::make_unique<test::MemorySwitches>(), "");
-    ASSERT_TRUE(reconciler_->start());
-    docker_ = must(docker_agent::DockerAgent::open(*io_, *reconciler_, forwards_));
-    thread_ = std::thread([this] { io_->run(); });
+    world_ = std::make_unique<test::AgentWorld>(kernel_, directory_.path());
+    ASSERT_TRUE(reconciler().start());
+    docker_ = must(docker_agent::DockerAgent::open(world_->io(), reconciler(), world_->store(), forwards_));
+    world_->run();
   }
+  // Docker's part ends before what it looks at.
   void close() {
-    if (!io_) return;
-    on_loop([this] { reconciler_->stop(); });
-    io_->stop();
-    thread_.join();
-    docker_.reset();
-    reconciler_.reset();
-    work_.reset();
-    io_.reset();
+    if (!world_) return;
+    on_loop([this] {
+      reconciler().stop();
+      docker_.reset();
+    });
+    world_.reset();
   }
+  AgentApi& api() { return world_->api(); }
+  reconcile::Reconciler& reconciler() const { return world_->reconciler(); }
 
   void kernel(const std::function<void(test::MemoryKernel&)>& work) {
     on_loop([&] { work(kernel_); });
@@ -137,12 +127,12 @@ class DockerNetworks : public testing::Test {
     return link != nullptr && link->up && link->addresses.size() == 1 && link->group == kOwnGroup;
   }
   const AttachmentSpec* attachment(const std::string& id = kEndpoint) const {
-    const auto* entry = reconciler_->desired().find({Kind::attachment, id.substr(0, 12)});
+    const auto* entry = reconciler().desired().find({Kind::attachment, id.substr(0, 12)});
     if (entry == nullptr || entry->object.deleting) return nullptr;
     return std::get_if<AttachmentSpec>(entry->object.spec.get());
   }
   bool has_network(const std::string& name = kName) {
-    return on_loop([&] { return reconciler_->desired().find({Kind::network, name}) != nullptr; });
+    return on_loop([&] { return reconciler().desired().find({Kind::network, name}) != nullptr; });
   }
 
   // As Docker does it where the endpoint leads out.
@@ -171,11 +161,8 @@ class DockerNetworks : public testing::Test {
   Directory directory_;
   test::MemoryKernel kernel_;
   test::MemoryFirewall forwards_;
-  std::unique_ptr<boost::asio::io_context> io_;
-  std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
-  std::unique_ptr<reconcile::Reconciler> reconciler_;
+  std::unique_ptr<test::AgentWorld> world_;
   std::unique_ptr<docker_agent::DockerAgent> docker_;
-  std::thread thread_;
 };
 
 }  // namespace lanwright

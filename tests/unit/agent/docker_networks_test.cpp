@@ -107,7 +107,7 @@ TEST_P(DockerDrivers, WhatIsMadeAgainInPartIsFinished) {
       host.delete_link({kSandbox, "eth0"});
     });
     const auto phase = [this] {
-      const auto snapshot = must(reconciler_->snapshot(soon()));
+      const auto snapshot = must(api().snapshot(soon()));
       for (const auto& object : snapshot->objects)
         if (object->id.kind == Kind::attachment) return object->status.phase;
       return Phase::deleting;
@@ -139,7 +139,7 @@ TEST_P(DockerDrivers, WhatDockerChangesIsNotFought) {
       link.mac = MacAddress::parse("02:00:00:00:00:77");
     });
   });
-  EXPECT_EQ(must(reconciler_->difference("docker", soon())).actions.size(), 0U);
+  EXPECT_EQ(must(api().difference("docker", soon())).actions.size(), 0U);
   EXPECT_EQ(on_loop([this] { return kernel_.writes(); }), writes);
 }
 
@@ -152,10 +152,9 @@ TEST_F(DockerNetworks, NothingIsMadeOfALinkThatDockerHasInItsHands) {
   const DockerJoin join = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
   const auto writes = on_loop([this] { return kernel_.writes(); });
   kernel([&](test::MemoryKernel& host) { host.delete_link({"", join.interface}); });
-  EXPECT_EQ(must(reconciler_->difference("docker", soon())).actions.size(), 0U)
-      << "it may be between namespaces";
+  EXPECT_EQ(must(api().difference("docker", soon())).actions.size(), 0U) << "it may be between namespaces";
   must(docker_->leave(kNetwork, kEndpoint, soon()));
-  EXPECT_EQ(must(reconciler_->difference("docker", soon())).actions.size(), 0U);
+  EXPECT_EQ(must(api().difference("docker", soon())).actions.size(), 0U);
   EXPECT_EQ(on_loop([this] { return kernel_.writes(); }), writes);
   must(docker_->delete_endpoint(kNetwork, kEndpoint, soon()));
 }
@@ -173,9 +172,9 @@ TEST_F(DockerNetworks, ALinkThatIsSeenInBothPlacesWhileItMovesIsLeftAlone) {
     host.add_link(kSandbox, moved);
   });
   EXPECT_TRUE(eventually([&] {
-    return reconciler_->observed().find(LinkName{kSandbox, "eth0"}) != nullptr;
+    return reconciler().observed().find(LinkName{kSandbox, "eth0"}) != nullptr;
   }));
-  EXPECT_TRUE(must(reconciler_->difference(std::nullopt, soon())).empty());
+  EXPECT_TRUE(must(api().difference(std::nullopt, soon())).empty());
   on_loop([&] {
     EXPECT_NE(in(kSandbox, "eth0"), nullptr);
     EXPECT_NE(in("", join.interface), nullptr);
@@ -220,7 +219,7 @@ TEST_F(DockerNetworks, AreKnownAfterARestart) {
   const auto writes = on_loop([this] { return kernel_.writes(); });
   close();
   open();
-  EXPECT_EQ(must(reconciler_->difference("docker", soon())).actions.size(), 0U);
+  EXPECT_EQ(must(api().difference("docker", soon())).actions.size(), 0U);
   EXPECT_EQ(on_loop([this] { return kernel_.writes(); }), writes);
   must(docker_->create_endpoint(endpoint_with("10.0.0.3/24", kNewer), soon()));
   must(docker_->delete_endpoint(kNetwork, kEndpoint, soon()));
@@ -232,7 +231,7 @@ TEST_F(DockerNetworks, AnEndpointWhoseSandboxIsGoneIsCollected) {
   start_container("macvlan");
   kernel([](test::MemoryKernel& host) { host.drop_namespace(kSandbox); });
   EXPECT_TRUE(eventually([this] {
-    return reconciler_->desired().find({Kind::attachment, kEndpoint.substr(0, 12)}) == nullptr;
+    return reconciler().desired().find({Kind::attachment, kEndpoint.substr(0, 12)}) == nullptr;
   }));
   EXPECT_TRUE(has_network());
 }
@@ -270,7 +269,7 @@ TEST_F(DockerNetworks, AViewLeavesTheDeclaredNetworkAlone) {
   const DockerNetwork view = view_of_lab();
   EXPECT_EQ(docker_->create_network(view, soon()).error().kind, ErrorKind::not_found);
   ApplyRequest request = campus();
-  must(reconciler_->apply(request, soon()));
+  must(api().apply(request, soon()));
   must(docker_->create_network(view, soon()));
   must(docker_->create_endpoint(endpoint_with(""), soon()));
   on_loop([this] { EXPECT_EQ(attachment()->network, "lab"); });
@@ -283,7 +282,7 @@ TEST_F(DockerNetworks, AViewLeavesTheDeclaredNetworkAlone) {
 
 TEST_F(DockerNetworks, AViewIsMadeByAPluginOfItsDriver) {
   ApplyRequest request = campus();
-  must(reconciler_->apply(request, soon()));
+  must(api().apply(request, soon()));
   DockerNetwork view = view_of_lab();
   view.spec.driver = "macvlan";
   const auto refused = docker_->create_network(view, soon());
@@ -305,10 +304,10 @@ TEST_F(DockerNetworks, AViewGivesNobodysAddressAway) {
   host.network = "lab";
   host.netns = "r1";
   host.interface = "eth0";
-  must(reconciler_->apply(request, soon()));
+  must(api().apply(request, soon()));
   const auto allocations = [this] {
     return on_loop([this] {
-      return reconciler_->desired().find({Kind::attachment, "h1"})->object.allocations;
+      return reconciler().desired().find({Kind::attachment, "h1"})->object.allocations;
     });
   };
   const std::vector<IpPrefix> its{prefix("10.0.0.2/24")};
@@ -328,25 +327,25 @@ TEST_F(DockerNetworks, AViewGivesNobodysAddressAway) {
   EXPECT_EQ(allocations(), its);
   request.set.attachments["h2"] = host;
   request.set.attachments["h2"].interface = "eth1";
-  must(reconciler_->apply(request, soon()));
+  must(api().apply(request, soon()));
   EXPECT_EQ(allocations(), its);
   on_loop([this] {
-    EXPECT_EQ(reconciler_->desired().find({Kind::attachment, "h2"})->object.allocations,
+    EXPECT_EQ(reconciler().desired().find({Kind::attachment, "h2"})->object.allocations,
               std::vector<IpPrefix>{prefix("10.0.0.4/24")});
   });
 }
 
 TEST_F(DockerNetworks, AViewWhoseNetworkIsGoneSaysSo) {
   ApplyRequest request = campus();
-  must(reconciler_->apply(request, soon()));
+  must(api().apply(request, soon()));
   const DockerNetwork view = view_of_lab();
   must(docker_->create_network(view, soon()));
-  must(reconciler_->remove({std::nullopt, std::string("campus"), std::nullopt, {}}, soon()));
+  must(api().remove({std::nullopt, std::string("campus"), std::nullopt, {}}, soon()));
   const auto refused = docker_->create_endpoint(endpoint_with(""), soon());
   ASSERT_FALSE(refused);
   for (const char* word : {"network lab", "not declared any more", "lanwright apply"})
     EXPECT_NE(refused.error().text().find(word), std::string::npos) << refused.error().text();
-  must(reconciler_->apply(request, soon()));
+  must(api().apply(request, soon()));
   must(docker_->create_endpoint(endpoint_with(""), soon()));
 }
 
@@ -358,7 +357,7 @@ TEST_F(DockerNetworks, TheirBridgesAreLetThroughAsLongAsTheyAreDockers) {
   };
   using Names = std::set<std::string>;
   ApplyRequest request = campus();
-  must(reconciler_->apply(request, soon()));
+  must(api().apply(request, soon()));
   EXPECT_EQ(bridges(), Names{}) << "Docker has nothing to do with it";
   must(docker_->create_network(network_of("bridge"), soon()));
   const DockerNetwork view = view_of_lab(std::string(64, 'e'));
@@ -375,7 +374,7 @@ TEST_F(DockerNetworks, TheirBridgesAreLetThroughAsLongAsTheyAreDockers) {
   // Whoever removes it.
   DeleteRequest removal;
   removal.object = ResourceId{Kind::network, kName};
-  must(reconciler_->remove(removal, soon()));
+  must(api().remove(removal, soon()));
   EXPECT_EQ(bridges(), Names{});
   // What fails at the firewall has not been made.
   forwards_.fail(Error{ErrorKind::busy, "let through", {}, 0, "iptables: no", {}});
@@ -408,12 +407,12 @@ TEST_F(DockerNetworks, AParentThatCannotBeMadeIsTold) {
 TEST_F(DockerNetworks, NobodyElseDeclaresIntoTheirSet) {
   ApplyRequest request;
   request.set.name = kDockerSet;
-  EXPECT_EQ(reconciler_->apply(request, soon()).error().kind, ErrorKind::conflict);
+  EXPECT_EQ(api().apply(request, soon()).error().kind, ErrorKind::conflict);
 }
 
 TEST_F(DockerNetworks, AnAgentThatStopsHoldsNobodyUp) {
   must(docker_->create_network(network_of("bridge"), soon()));
-  on_loop([this] { reconciler_->stop(); });
+  on_loop([this] { reconciler().stop(); });
   EXPECT_EQ(docker_->create_endpoint(endpoint_with(""), soon()).error().kind, ErrorKind::busy);
   EXPECT_EQ(docker_->create_network(network_of("bridge"), soon()).error().kind, ErrorKind::busy);
 }
@@ -459,7 +458,7 @@ TEST_F(DockerNetworks, ParallelCallsDoNotDisturbEachOther) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(made, 8);
-  on_loop([this] { EXPECT_TRUE(reconciler_->desired().attachments_of(kName).empty()); });
+  on_loop([this] { EXPECT_TRUE(reconciler().desired().attachments_of(kName).empty()); });
 }
 
 }  // namespace

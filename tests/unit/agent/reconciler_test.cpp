@@ -1,4 +1,4 @@
-#include "agent/reconcile/reconciler.h"
+#include "tests/support/agent_world.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,6 @@
 #include <thread>
 
 #include "reconcilers/drivers/registry.h"
-#include "tests/support/memory_kernel.h"
-#include "tests/support/memory_switches.h"
 
 namespace lanwright {
 namespace {
@@ -23,56 +21,6 @@ using test::MemoryKernel;
 Deadline soon() {
   return std::chrono::steady_clock::now() + 20s;
 }
-
-// An agent without its sockets: the loop on a thread of its own, as in the daemon.
-class Agent {
- public:
-  Agent(MemoryKernel& kernel, const std::filesystem::path& directory)
-      : kernel_(kernel), work_(io_.get_executor()) {
-    auto opened = state::Store::open(directory);
-    EXPECT_TRUE(opened.ok()) << (opened ? "" : opened.error().text());
-    auto in_memory = std::make_unique<test::MemorySwitches>();
-    switches_ = in_memory.get();
-    reconciler = std::make_unique<reconcile::Reconciler>(io_, std::move(opened->store),
-                                                         std::make_unique<test::BorrowedKernel>(kernel),
-                                                         std::move(in_memory), "");
-    EXPECT_TRUE(reconciler->start().ok());
-    thread_ = std::thread([this] { io_.run(); });
-  }
-  ~Agent() {
-    on_loop([this] { reconciler->stop(); });
-    io_.stop();
-    thread_.join();
-    reconciler.reset();  // before the io_context that its timers belong to
-  }
-  Agent(const Agent&) = delete;
-  Agent& operator=(const Agent&) = delete;
-
-  // The kernel in memory belongs to the loop's thread.
-  void on_loop(const std::function<void()>& work) {
-    std::promise<void> done;
-    boost::asio::post(io_, [&] {
-      work();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
-  void kernel(const std::function<void(MemoryKernel&)>& work) {
-    on_loop([&] { work(kernel_); });
-  }
-  void switches(const std::function<void(test::MemorySwitches&)>& work) {
-    on_loop([&] { work(*switches_); });
-  }
-
-  std::unique_ptr<reconcile::Reconciler> reconciler;
-
- private:
-  MemoryKernel& kernel_;
-  test::MemorySwitches* switches_ = nullptr;  // the engine's
-  boost::asio::io_context io_{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  std::thread thread_;
-};
 
 SetSpec lan_with_hosts(int hosts, const std::string& set = "default", const std::string& network = "lan") {
   SetSpec spec;
@@ -86,14 +34,15 @@ SetSpec lan_with_hosts(int hosts, const std::string& set = "default", const std:
   return spec;
 }
 
-class ReconcilerTest : public ::testing::Test {
+class EngineTest : public ::testing::Test {
  protected:
   void SetUp() override {
     directory = std::filesystem::temp_directory_path() /
                 ("lanwright-engine-" + std::to_string(getpid()) + "-" +
                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::remove_all(directory);
-    agent = std::make_unique<Agent>(kernel, directory);
+    agent = std::make_unique<test::AgentWorld>(kernel, directory);
+    agent->start_and_run();
   }
   void TearDown() override {
     agent.reset();
@@ -103,18 +52,18 @@ class ReconcilerTest : public ::testing::Test {
     ApplyRequest request;
     request.set = set;
     request.dry_run = dry_run;
-    return agent->reconciler->apply(request, soon());
+    return agent->api().apply(request, soon());
   }
   void apply_and_wait(const SetSpec& set) {
     const auto outcome = apply(set);
     ASSERT_TRUE(outcome.ok()) << outcome.error().text();
-    ASSERT_TRUE(agent->reconciler->wait_converged(set.name, outcome->generation, soon()));
+    ASSERT_TRUE(agent->api().wait_converged(set.name, outcome->generation, soon()));
   }
   // Waits for the next event of this type about this object, from `after` on.
   Event await(const std::string& type, const ResourceId& id, std::uint64_t after = 0) {
     const Deadline deadline = soon();
     for (;;) {
-      const auto events = agent->reconciler->events_after(after, 100, deadline);
+      const auto events = agent->api().events_after(after, 100, deadline);
       if (events.empty()) {
         ADD_FAILURE() << "no " << type << " of " << id.text();
         return {};
@@ -126,7 +75,7 @@ class ReconcilerTest : public ::testing::Test {
     }
   }
   ObjectStatus status_of(const ResourceId& id) {
-    const auto snapshot = agent->reconciler->snapshot(soon());
+    const auto snapshot = agent->api().snapshot(soon());
     EXPECT_TRUE(snapshot.ok());
     for (const auto& object : (*snapshot)->objects) {
       if (object->id == id) return object->status;
@@ -144,18 +93,18 @@ class ReconcilerTest : public ::testing::Test {
   const ResourceId host{Kind::attachment, "lan-h1"};
   std::filesystem::path directory;
   MemoryKernel kernel;
-  std::unique_ptr<Agent> agent;
+  std::unique_ptr<test::AgentWorld> agent;
 };
 
-TEST_F(ReconcilerTest, AppliesAndSettles) {
+TEST_F(EngineTest, AppliesAndSettles) {
   apply_and_wait(lan_with_hosts(3));
   EXPECT_EQ(status_of(lan).phase, Phase::ready);
-  const auto difference = agent->reconciler->difference(std::nullopt, soon());
+  const auto difference = agent->api().difference(std::nullopt, soon());
   ASSERT_TRUE(difference.ok());
   EXPECT_TRUE(difference->empty());
 }
 
-TEST_F(ReconcilerTest, ASecondApplyWritesNothing) {
+TEST_F(EngineTest, ASecondApplyWritesNothing) {
   apply_and_wait(lan_with_hosts(3));
   const auto before = writes();
   const auto again = apply(lan_with_hosts(3));
@@ -165,15 +114,15 @@ TEST_F(ReconcilerTest, ASecondApplyWritesNothing) {
   EXPECT_EQ(writes(), before);
 }
 
-TEST_F(ReconcilerTest, DryRunShowsWhatApplyDoesAndChangesNothing) {
+TEST_F(EngineTest, DryRunShowsWhatApplyDoesAndChangesNothing) {
   const auto tried = apply(lan_with_hosts(2), true);
   ASSERT_TRUE(tried.ok());
   EXPECT_EQ(tried->plan.actions.size(), 3U);
   EXPECT_EQ(writes(), 0U);
-  EXPECT_TRUE((*agent->reconciler->snapshot(soon()))->objects.empty());
+  EXPECT_TRUE((*agent->api().snapshot(soon()))->objects.empty());
 }
 
-TEST_F(ReconcilerTest, RepairsDriftAndTellsBothEvents) {
+TEST_F(EngineTest, RepairsDriftAndTellsBothEvents) {
   apply_and_wait(lan_with_hosts(1));
   agent->kernel([](MemoryKernel& k) { k.delete_link({"", "lw-lan"}); });
   const Event seen = await("DriftSeen", lan);
@@ -187,7 +136,7 @@ TEST_F(ReconcilerTest, RepairsDriftAndTellsBothEvents) {
   });
 }
 
-TEST_F(ReconcilerTest, AFailingObjectIsRetriedAndHoldsUpOnlyItself) {
+TEST_F(EngineTest, AFailingObjectIsRetriedAndHoldsUpOnlyItself) {
   agent->kernel([](MemoryKernel& k) {
     k.fail_once("lw-lan-h1", error_from_errno(EOPNOTSUPP, "create link", "lw-lan-h1", "Unknown device type"));
   });
@@ -195,7 +144,7 @@ TEST_F(ReconcilerTest, AFailingObjectIsRetriedAndHoldsUpOnlyItself) {
   ASSERT_TRUE(outcome.ok());
   const Event failure = await("Failed", host);
   EXPECT_NE(failure.message.find("Unknown device type"), std::string::npos);
-  EXPECT_TRUE(agent->reconciler->wait_converged("default", outcome->generation, soon()));
+  EXPECT_TRUE(agent->api().wait_converged("default", outcome->generation, soon()));
   EXPECT_EQ(status_of(host).phase, Phase::ready);
   ASSERT_TRUE(status_of(host).last_error);
   EXPECT_EQ(status_of(host).last_error->kind, ErrorKind::unsupported);
@@ -208,7 +157,7 @@ MemoryKernel::Refusal counted_refusal(const std::string& link) {
   };
 }
 
-TEST_F(ReconcilerTest, TheTimeToTheNextTryDoublesFromFailureToFailure) {
+TEST_F(EngineTest, TheTimeToTheNextTryDoublesFromFailureToFailure) {
   agent->kernel([](MemoryKernel& k) { k.refuse("lw-lan-h1", counted_refusal("lw-lan-h1")); });
   const auto outcome = apply(lan_with_hosts(1));
   ASSERT_TRUE(outcome.ok());
@@ -228,12 +177,12 @@ TEST_F(ReconcilerTest, TheTimeToTheNextTryDoublesFromFailureToFailure) {
     EXPECT_GT(wait, longest / 4) << "after failure " << failure;  // half of it, less what telling takes
   }
   agent->kernel([](MemoryKernel& k) { k.refuse("lw-lan-h1", {}); });
-  EXPECT_TRUE(agent->reconciler->wait_converged("default", outcome->generation, soon()));
+  EXPECT_TRUE(agent->api().wait_converged("default", outcome->generation, soon()));
   EXPECT_EQ(status_of(host).phase, Phase::ready);
   EXPECT_FALSE(status_of(host).next_try);
 }
 
-TEST_F(ReconcilerTest, WhatFailsTogetherIsNotTriedAgainTogether) {
+TEST_F(EngineTest, WhatFailsTogetherIsNotTriedAgainTogether) {
   constexpr int kHosts = 20;
   agent->kernel([](MemoryKernel& k) {
     for (int i = 1; i <= kHosts; ++i) {
@@ -260,29 +209,29 @@ TEST_F(ReconcilerTest, WhatFailsTogetherIsNotTriedAgainTogether) {
   EXPECT_GT(third.back() - third.front(), first.back() - first.front() + 25ms);
 }
 
-TEST_F(ReconcilerTest, RemovesWhatASetNoLongerDeclares) {
+TEST_F(EngineTest, RemovesWhatASetNoLongerDeclares) {
   apply_and_wait(lan_with_hosts(3));
   apply_and_wait(lan_with_hosts(1));
   agent->kernel([](MemoryKernel& k) { EXPECT_EQ(k.real().find("")->links().size(), 3U); });
   DeleteRequest request;
   request.set = "default";
-  ASSERT_TRUE(agent->reconciler->remove(request, soon()).ok());
-  ASSERT_TRUE(agent->reconciler->wait_converged("default", 0, soon()));
+  ASSERT_TRUE(agent->api().remove(request, soon()).ok());
+  ASSERT_TRUE(agent->api().wait_converged("default", 0, soon()));
   agent->kernel([](MemoryKernel& k) { EXPECT_EQ(k.real().find("")->links().size(), 1U); });
-  EXPECT_TRUE((*agent->reconciler->snapshot(soon()))->objects.empty());
+  EXPECT_TRUE((*agent->api().snapshot(soon()))->objects.empty());
 }
 
-TEST_F(ReconcilerTest, WhatIsInUseIsNotDeleted) {
+TEST_F(EngineTest, WhatIsInUseIsNotDeleted) {
   apply_and_wait(lan_with_hosts(1));
   DeleteRequest request;
   request.object = lan;
-  const auto refused = agent->reconciler->remove(request, soon());
+  const auto refused = agent->api().remove(request, soon());
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
   EXPECT_NE(refused.error().text().find("attachment lan-h1"), std::string::npos);
 }
 
-TEST_F(ReconcilerTest, AnObjectOfAnotherSetIsNeverTouched) {
+TEST_F(EngineTest, AnObjectOfAnotherSetIsNeverTouched) {
   apply_and_wait(lan_with_hosts(1, "mine"));
   const auto refused = apply(lan_with_hosts(1, "yours"));
   ASSERT_FALSE(refused.ok());
@@ -290,41 +239,43 @@ TEST_F(ReconcilerTest, AnObjectOfAnotherSetIsNeverTouched) {
   EXPECT_NE(refused.error().text().find("set mine"), std::string::npos);
 }
 
-TEST_F(ReconcilerTest, AMovedGenerationIsAConflict) {
+TEST_F(EngineTest, AMovedGenerationIsAConflict) {
   apply_and_wait(lan_with_hosts(1));
   ApplyRequest request;
   request.set = lan_with_hosts(2);
   request.if_generation = 99;
-  const auto refused = agent->reconciler->apply(request, soon());
+  const auto refused = agent->api().apply(request, soon());
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
 }
 
-TEST_F(ReconcilerTest, ARestartFindsEverythingAndWritesNothing) {
+TEST_F(EngineTest, ARestartFindsEverythingAndWritesNothing) {
   apply_and_wait(lan_with_hosts(5));
   const auto before = writes();
   agent.reset();
-  agent = std::make_unique<Agent>(kernel, directory);
-  ASSERT_TRUE(agent->reconciler->wait_converged("default", 0, soon()));
+  agent = std::make_unique<test::AgentWorld>(kernel, directory);
+  agent->start_and_run();
+  ASSERT_TRUE(agent->api().wait_converged("default", 0, soon()));
   EXPECT_EQ(writes(), before);
-  EXPECT_EQ((*agent->reconciler->snapshot(soon()))->objects.size(), 6U);
+  EXPECT_EQ((*agent->api().snapshot(soon()))->objects.size(), 6U);
 }
 
-TEST_F(ReconcilerTest, WhatWasDeletedWhileTheAgentWasAwayIsRemovedOnReturn) {
+TEST_F(EngineTest, WhatWasDeletedWhileTheAgentWasAwayIsRemovedOnReturn) {
   apply_and_wait(lan_with_hosts(1));
   agent->kernel(
       [](MemoryKernel& k) { k.fail_once("lw-lan", error_from_errno(EBUSY, "remove link", "lw-lan")); });
   DeleteRequest request;
   request.set = "default";
-  ASSERT_TRUE(agent->reconciler->remove(request, soon()).ok());
+  ASSERT_TRUE(agent->api().remove(request, soon()).ok());
   await("Failed", lan);
   agent.reset();
-  agent = std::make_unique<Agent>(kernel, directory);
-  ASSERT_TRUE(agent->reconciler->wait_converged(std::nullopt, 0, soon()));
+  agent = std::make_unique<test::AgentWorld>(kernel, directory);
+  agent->start_and_run();
+  ASSERT_TRUE(agent->api().wait_converged(std::nullopt, 0, soon()));
   agent->kernel([](MemoryKernel& k) { EXPECT_EQ(k.real().find("")->links().size(), 1U); });
 }
 
-TEST_F(ReconcilerTest, TwoWritersFightingBecomeContested) {
+TEST_F(EngineTest, TwoWritersFightingBecomeContested) {
   apply_and_wait(lan_with_hosts(1));
   std::uint64_t after = 0;
   for (int i = 0; i < 5; ++i) {
@@ -342,7 +293,7 @@ TEST_F(ReconcilerTest, TwoWritersFightingBecomeContested) {
   await("Repaired", host, contested.id);
 }
 
-TEST_F(ReconcilerTest, ManyCallersAtOnce) {
+TEST_F(EngineTest, ManyCallersAtOnce) {
   std::atomic<int> failures = 0;
   std::vector<std::thread> callers;
   for (int i = 0; i < 4; ++i) {
@@ -351,19 +302,19 @@ TEST_F(ReconcilerTest, ManyCallersAtOnce) {
       for (int round = 0; round < 10; ++round) {
         const auto outcome = apply(lan_with_hosts(1 + round % 3, set, "net" + std::to_string(i)));
         if (!outcome) ++failures;
-        if (!agent->reconciler->snapshot(soon())) ++failures;
-        agent->reconciler->recent_events(10);
-        if (!agent->reconciler->wait_converged(set, 0, soon())) ++failures;
+        if (!agent->api().snapshot(soon())) ++failures;
+        agent->api().recent_events(10);
+        if (!agent->api().wait_converged(set, 0, soon())) ++failures;
       }
     });
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(failures, 0);
-  EXPECT_TRUE(agent->reconciler->wait_converged(std::nullopt, 0, soon()));
-  EXPECT_EQ((*agent->reconciler->snapshot(soon()))->objects.size(), 8U);
+  EXPECT_TRUE(agent->api().wait_converged(std::nullopt, 0, soon()));
+  EXPECT_EQ((*agent->api().snapshot(soon()))->objects.size(), 8U);
 }
 
-TEST_F(ReconcilerTest, StoppingEndsAWait) {
+TEST_F(EngineTest, StoppingEndsAWait) {
   agent->kernel([](MemoryKernel& k) {
     for (int i = 0; i < 1; ++i) k.fail_once("lw-lan", error_from_errno(EOPNOTSUPP, "create link", "lw-lan"));
   });
@@ -373,21 +324,21 @@ TEST_F(ReconcilerTest, StoppingEndsAWait) {
   absent.netns = "nowhere";
   absent.interface = "eth0";
   ASSERT_TRUE(apply(waiting).ok());
-  auto waiter = std::async(std::launch::async,
-                           [&] { return agent->reconciler->wait_converged("default", 0, soon() + 60s); });
+  auto waiter =
+      std::async(std::launch::async, [&] { return agent->api().wait_converged("default", 0, soon() + 60s); });
   await("Pending", {Kind::attachment, "absent"});
-  agent->on_loop([&] { agent->reconciler->stop(); });
+  agent->on_loop([&] { agent->reconciler().stop(); });
   EXPECT_FALSE(waiter.get());
 }
 
-TEST_F(ReconcilerTest, AChangedNetworkIsNoDriftOfItsAttachments) {
+TEST_F(EngineTest, AChangedNetworkIsNoDriftOfItsAttachments) {
   SetSpec set = lan_with_hosts(2);
   apply_and_wait(set);
   set.networks["lan"].settings["flooding"] = std::string("hub");
   apply_and_wait(set);
   EXPECT_EQ(status_of(host).phase, Phase::ready);
   EXPECT_EQ(status_of(host).repairs, 0U);
-  for (const Event& event : agent->reconciler->recent_events(1000))
+  for (const Event& event : agent->api().recent_events(1000))
     EXPECT_NE(event.type, "DriftSeen") << event.message;
 }
 
@@ -399,13 +350,13 @@ void use_up_the_turn() {
 }
 
 // A request of somebody who does not wait for the answer: it is the next that the loop looks at.
-void request_now(reconcile::Reconciler& reconciler, const SetSpec& set) {
+void request_now(AgentApi& api, const SetSpec& set) {
   ApplyRequest request;
   request.set = set;
-  EXPECT_FALSE(reconciler.apply(request, std::chrono::steady_clock::now()).ok());
+  EXPECT_FALSE(api.apply(request, std::chrono::steady_clock::now()).ok());
 }
 
-TEST_F(ReconcilerTest, WhatIsDeclaredAgainWhileItIsRemovedIsNotForgotten) {
+TEST_F(EngineTest, WhatIsDeclaredAgainWhileItIsRemovedIsNotForgotten) {
   SetSpec set = lan_with_hosts(1);
   set.networks["other"].driver = "bridge";
   apply_and_wait(set);
@@ -418,7 +369,7 @@ TEST_F(ReconcilerTest, WhatIsDeclaredAgainWhileItIsRemovedIsNotForgotten) {
         kernel.change({"", "lw-other"}, [](LinkFact& fact) { fact.mtu = 1300; });
       if (!std::holds_alternative<ChangeLink>(action.step) || requests.exchange(1) != 0) return;
       EXPECT_EQ(kernel.real().find(LinkName{"", "lw-lan-h1"}), nullptr) << "it is not removed yet";
-      request_now(*agent->reconciler, set);
+      request_now(agent->api(), set);
       use_up_the_turn();
     };
   });
@@ -428,24 +379,25 @@ TEST_F(ReconcilerTest, WhatIsDeclaredAgainWhileItIsRemovedIsNotForgotten) {
   await("Repaired", {Kind::network, "other"});
   ASSERT_EQ(requests, 1);
   const auto kept = [&] {
-    ASSERT_TRUE(agent->reconciler->wait_converged("default", 0, soon()));
+    ASSERT_TRUE(agent->api().wait_converged("default", 0, soon()));
     EXPECT_EQ(status_of(host).phase, Phase::ready);
     agent->kernel([](MemoryKernel& k) {
       k.before_action = {};
       EXPECT_NE(k.real().find(LinkName{"", "lw-lan-h1"}), nullptr);
     });
-    EXPECT_EQ((*agent->reconciler->snapshot(soon()))->orphans, 0U);
+    EXPECT_EQ((*agent->api().snapshot(soon()))->orphans, 0U);
   };
   kept();
-  for (const Event& event : agent->reconciler->recent_events(1000)) EXPECT_NE(event.type, "Removed");
+  for (const Event& event : agent->api().recent_events(1000)) EXPECT_NE(event.type, "Removed");
   const auto before = writes();
   agent.reset();
-  agent = std::make_unique<Agent>(kernel, directory);
+  agent = std::make_unique<test::AgentWorld>(kernel, directory);
+  agent->start_and_run();
   kept();
   EXPECT_EQ(writes(), before);
 }
 
-TEST_F(ReconcilerTest, WhatCameBackAndGoesAgainIsNotForgottenBeforeItIsGone) {
+TEST_F(EngineTest, WhatCameBackAndGoesAgainIsNotForgottenBeforeItIsGone) {
   SetSpec set = lan_with_hosts(1);
   set.networks["other"].driver = "bridge";
   apply_and_wait(set);
@@ -463,7 +415,7 @@ TEST_F(ReconcilerTest, WhatCameBackAndGoesAgainIsNotForgottenBeforeItIsGone) {
       }
       if (removals != 1) return;
       const bool is_back = std::holds_alternative<CreateLink>(action.step);
-      request_now(*agent->reconciler, is_back ? without : set);
+      request_now(agent->api(), is_back ? without : set);
       use_up_the_turn();
     };
   });
@@ -477,11 +429,11 @@ TEST_F(ReconcilerTest, WhatCameBackAndGoesAgainIsNotForgottenBeforeItIsGone) {
     EXPECT_EQ(k.real().find(LinkName{"", "lw-lan-h1"}), nullptr);
   });
   int told = 0;
-  for (const Event& event : agent->reconciler->recent_events(1000)) told += event.type == "Removed" ? 1 : 0;
+  for (const Event& event : agent->api().recent_events(1000)) told += event.type == "Removed" ? 1 : 0;
   EXPECT_EQ(told, 1);
 }
 
-TEST_F(ReconcilerTest, ManyRequestsInARowAreNoChangesThatDoNotHold) {
+TEST_F(EngineTest, ManyRequestsInARowAreNoChangesThatDoNotHold) {
   constexpr int kRequests = 20;
   std::atomic<int> requests = 0;
   // Each request interrupts the plan of the one before when the first of its links is made: the tap, which
@@ -491,14 +443,14 @@ TEST_F(ReconcilerTest, ManyRequestsInARowAreNoChangesThatDoNotHold) {
       if (!std::holds_alternative<CreateLink>(action.step) || action.object.kind != Kind::network) return;
       if (requests == kRequests) return;
       const std::string name = "n" + std::to_string(++requests);
-      request_now(*agent->reconciler, lan_with_hosts(0, name, name));
+      request_now(agent->api(), lan_with_hosts(0, name, name));
       use_up_the_turn();
     };
   });
   apply_and_wait(lan_with_hosts(1));
   EXPECT_EQ(requests, kRequests);
   EXPECT_EQ(status_of(host).phase, Phase::ready);
-  for (const Event& event : agent->reconciler->recent_events(1000))
+  for (const Event& event : agent->api().recent_events(1000))
     EXPECT_NE(event.type, "Failed") << event.message;
 }
 
@@ -522,7 +474,7 @@ SetSpec on_parent(const std::string& set, const std::string& network, const std:
   return spec;
 }
 
-class ParentReconcilerTest : public ReconcilerTest {
+class ParentEngineTest : public EngineTest {
  protected:
   void SetUp() override {
     LinkFact trunk;
@@ -531,7 +483,7 @@ class ParentReconcilerTest : public ReconcilerTest {
     trunk.mtu = 1500;
     kernel.add_link("", trunk);
     for (const char* netns : {"r1", "r2"}) kernel.add_namespace(std::string("/run/netns/") + netns);
-    ReconcilerTest::SetUp();
+    EngineTest::SetUp();
   }
   bool has_link(const LinkName& where) {
     bool found = false;
@@ -541,23 +493,24 @@ class ParentReconcilerTest : public ReconcilerTest {
   void remove_set(const std::string& name) {
     DeleteRequest request;
     request.set = name;
-    ASSERT_TRUE(agent->reconciler->remove(request, soon()).ok());
-    ASSERT_TRUE(agent->reconciler->wait_converged(std::nullopt, 0, soon()));
+    ASSERT_TRUE(agent->api().remove(request, soon()).ok());
+    ASSERT_TRUE(agent->api().wait_converged(std::nullopt, 0, soon()));
   }
   void restart() {
     agent.reset();
-    agent = std::make_unique<Agent>(kernel, directory);
-    ASSERT_TRUE(agent->reconciler->wait_converged(std::nullopt, 0, soon()));
+    agent = std::make_unique<test::AgentWorld>(kernel, directory);
+    agent->start_and_run();
+    ASSERT_TRUE(agent->api().wait_converged(std::nullopt, 0, soon()));
   }
   std::vector<IpPrefix> leases_of(const std::string& name) {
-    for (const auto& object : (*agent->reconciler->snapshot(soon()))->objects) {
+    for (const auto& object : (*agent->api().snapshot(soon()))->objects) {
       if (object->id == ResourceId{Kind::attachment, name}) return object->allocations;
     }
     return {};
   }
 };
 
-TEST_F(ParentReconcilerTest, AVlanLinkOnDemandIsSharedAndGoesWithTheLast) {
+TEST_F(ParentEngineTest, AVlanLinkOnDemandIsSharedAndGoesWithTheLast) {
   apply_and_wait(on_parent("one", "a", "eth0.50", {"r1"}));
   EXPECT_TRUE(has_link({"", "eth0.50"}));
   apply_and_wait(on_parent("two", "b", "eth0.50"));
@@ -569,10 +522,10 @@ TEST_F(ParentReconcilerTest, AVlanLinkOnDemandIsSharedAndGoesWithTheLast) {
   remove_set("two");
   EXPECT_FALSE(has_link({"", "eth0.50"}));
   EXPECT_TRUE(has_link({"", "eth0"}));
-  EXPECT_TRUE((*agent->reconciler->snapshot(soon()))->objects.empty());
+  EXPECT_TRUE((*agent->api().snapshot(soon()))->objects.empty());
 }
 
-TEST_F(ParentReconcilerTest, AVlanLinkOnDemandMayBeDeclaredAndTakenBackWithoutAFlap) {
+TEST_F(ParentEngineTest, AVlanLinkOnDemandMayBeDeclaredAndTakenBackWithoutAFlap) {
   apply_and_wait(on_parent("one", "a", "eth0.50"));
   const auto before = writes();
   SetSpec vlans;
@@ -587,7 +540,7 @@ TEST_F(ParentReconcilerTest, AVlanLinkOnDemandMayBeDeclaredAndTakenBackWithoutAF
   EXPECT_FALSE(has_link({"", "eth0.50"}));
 }
 
-TEST_F(ParentReconcilerTest, LeasesOutliveARestartAndTheComingOfOthers) {
+TEST_F(ParentEngineTest, LeasesOutliveARestartAndTheComingOfOthers) {
   apply_and_wait(on_parent("one", "a", "eth0", {"r2"}));
   const auto lease = leases_of("a-r2");
   ASSERT_EQ(lease.size(), 1U);
@@ -603,7 +556,7 @@ TEST_F(ParentReconcilerTest, LeasesOutliveARestartAndTheComingOfOthers) {
   });
 }
 
-TEST_F(ParentReconcilerTest, AnAttachmentThatMovesLeavesNothingBehindEvenOverARestart) {
+TEST_F(ParentEngineTest, AnAttachmentThatMovesLeavesNothingBehindEvenOverARestart) {
   SetSpec set = on_parent("one", "a", "eth0", {"r1"});
   apply_and_wait(set);
   agent->kernel([](MemoryKernel& k) { k.fail_once("eth0", error_from_errno(EBUSY, "remove link", "eth0")); });
@@ -614,7 +567,7 @@ TEST_F(ParentReconcilerTest, AnAttachmentThatMovesLeavesNothingBehindEvenOverARe
   EXPECT_TRUE(has_link({"/run/netns/r2", "eth0"}));
 }
 
-TEST_F(ParentReconcilerTest, WhatCannotShareAParentIsRefusedAndNothingIsMade) {
+TEST_F(ParentEngineTest, WhatCannotShareAParentIsRefusedAndNothingIsMade) {
   apply_and_wait(on_parent("one", "a", "eth0"));
   SetSpec other = on_parent("two", "b", "eth0", {"r1"});
   other.networks["b"].driver = "ipvlan";
@@ -622,7 +575,7 @@ TEST_F(ParentReconcilerTest, WhatCannotShareAParentIsRefusedAndNothingIsMade) {
   ASSERT_FALSE(refused.ok());
   EXPECT_NE(refused.error().text().find("network a"), std::string::npos) << refused.error().text();
   EXPECT_FALSE(has_link({"/run/netns/r1", "eth0"}));
-  EXPECT_EQ((*agent->reconciler->snapshot(soon()))->objects.size(), 1U);
+  EXPECT_EQ((*agent->api().snapshot(soon()))->objects.size(), 1U);
 }
 
 NetworkSpec bridge_on(const std::vector<std::string>& uplinks) {
@@ -632,7 +585,7 @@ NetworkSpec bridge_on(const std::vector<std::string>& uplinks) {
   return spec;
 }
 
-TEST_F(ParentReconcilerTest, AnUplinkMovesBetweenNetworksInOneRequest) {
+TEST_F(ParentEngineTest, AnUplinkMovesBetweenNetworksInOneRequest) {
   SetSpec set;
   set.name = "default";
   const auto master_is = [&](const std::string& network) {
@@ -648,7 +601,7 @@ TEST_F(ParentReconcilerTest, AnUplinkMovesBetweenNetworksInOneRequest) {
     const auto outcome = apply(set);
     ASSERT_TRUE(outcome.ok()) << outcome.error().text();
     for (const Blocked& block : outcome->plan.blocked) ADD_FAILURE() << block.why.text();
-    ASSERT_TRUE(agent->reconciler->wait_converged(set.name, outcome->generation, soon()));
+    ASSERT_TRUE(agent->api().wait_converged(set.name, outcome->generation, soon()));
     master_is(network);
   };
   plug_into("b");
@@ -658,20 +611,20 @@ TEST_F(ParentReconcilerTest, AnUplinkMovesBetweenNetworksInOneRequest) {
   plug_into("a");
   set.networks.erase("a");  // one that goes
   plug_into("c");
-  for (const Event& event : agent->reconciler->recent_events(1000)) {
+  for (const Event& event : agent->api().recent_events(1000)) {
     EXPECT_NE(event.type, "Conflict") << event.message;
     EXPECT_NE(event.type, "Failed") << event.message;
     EXPECT_NE(event.type, "DriftSeen") << event.message;
   }
 }
 
-TEST_F(ParentReconcilerTest, DescribeShowsTheUplinksOfANetwork) {
+TEST_F(ParentEngineTest, DescribeShowsTheUplinksOfANetwork) {
   SetSpec set;
   set.name = "default";
   set.networks["lan"] = bridge_on({"eth0", "absent"});
   ASSERT_TRUE(apply(set).ok());
   await("Pending", lan);
-  const auto told = agent->reconciler->describe(lan, soon());
+  const auto told = agent->api().describe(lan, soon());
   ASSERT_TRUE(told.ok());
   ASSERT_EQ(told->links.size(), 3U);
   const LinkReport& eth0 = told->links[1];
@@ -684,7 +637,7 @@ TEST_F(ParentReconcilerTest, DescribeShowsTheUplinksOfANetwork) {
 }
 
 // What the kernel tells of a link by one of its names concerns those who know it by another.
-TEST_F(ParentReconcilerTest, AnUplinkMayBeDeclaredByItsAlternativeName) {
+TEST_F(ParentEngineTest, AnUplinkMayBeDeclaredByItsAlternativeName) {
   agent->kernel([](MemoryKernel& k) {
     k.change({"", "eth0"}, [](LinkFact& fact) { fact.altnames = {"enp1s0"}; });
   });
@@ -705,7 +658,7 @@ TEST_F(ParentReconcilerTest, AnUplinkMayBeDeclaredByItsAlternativeName) {
   again.name = "eth7";
   again.altnames = {"enp1s0"};
   agent->kernel([&](MemoryKernel& k) { k.add_link("", again); });
-  ASSERT_TRUE(agent->reconciler->wait_converged("default", 0, soon()));
+  ASSERT_TRUE(agent->api().wait_converged("default", 0, soon()));
   set.networks["lan"].uplinks.clear();
   apply_and_wait(set);
   agent->kernel([](MemoryKernel& k) {
@@ -721,10 +674,10 @@ SetSpec switched_lan(int hosts) {
   return spec;
 }
 
-class SwitchEngineTest : public ReconcilerTest {
+class SwitchEngineTest : public EngineTest {
  protected:
   SwitchFact fact() {
-    const auto found = agent->reconciler->switches(soon());
+    const auto found = agent->api().switches(soon());
     EXPECT_TRUE(found.ok());
     SwitchFact fact;
     if (!found || found->empty()) return fact;
@@ -737,7 +690,7 @@ class SwitchEngineTest : public ReconcilerTest {
 TEST_F(SwitchEngineTest, RunsItAndPlugsIn) {
   apply_and_wait(switched_lan(2));
   EXPECT_NE(fact().pid, 0);
-  const auto difference = agent->reconciler->difference(std::nullopt, soon());
+  const auto difference = agent->api().difference(std::nullopt, soon());
   EXPECT_TRUE(difference->empty());
   const auto again = apply(switched_lan(2));
   EXPECT_TRUE(again->plan.empty());
@@ -763,7 +716,7 @@ TEST_F(SwitchEngineTest, WhatIsPluggedInWaitsForItsSwitch) {
   ASSERT_TRUE(outcome.ok()) << outcome.error().text();
   const Event failed = await("Failed", lan);
   EXPECT_NE(failed.message.find("not installed"), std::string::npos) << failed.message;
-  ASSERT_TRUE(agent->reconciler->wait_converged("default", outcome->generation, soon()));
+  ASSERT_TRUE(agent->api().wait_converged("default", outcome->generation, soon()));
   EXPECT_EQ(status_of(host).phase, Phase::ready);
 }
 
@@ -776,11 +729,10 @@ TEST_F(SwitchEngineTest, OneThatTakesItsTimeToStartHoldsUpNobodyElse) {
     EXPECT_NE(status_of(waiting).message.find("does not answer yet"), std::string::npos) << waiting.text();
   }
   agent->switches([](test::MemorySwitches& switches) { switches.come_up("lan"); });
-  EXPECT_TRUE(agent->reconciler->wait_converged(std::nullopt, 0, soon()));
+  EXPECT_TRUE(agent->api().wait_converged(std::nullopt, 0, soon()));
   EXPECT_EQ(status_of(lan).phase, Phase::ready);
   EXPECT_EQ(status_of(host).phase, Phase::ready);
-  for (const Event& event : agent->reconciler->recent_events(100))
-    EXPECT_NE(event.type, "Failed") << event.message;
+  for (const Event& event : agent->api().recent_events(100)) EXPECT_NE(event.type, "Failed") << event.message;
 }
 
 TEST_F(SwitchEngineTest, OtherSettingsStartItAnew) {
@@ -801,10 +753,10 @@ TEST_F(SwitchEngineTest, NothingIsLeftOfIt) {
   apply_and_wait(switched_lan(2));
   DeleteRequest request;
   request.set = "default";
-  const auto removed = agent->reconciler->remove(request, soon());
+  const auto removed = agent->api().remove(request, soon());
   ASSERT_TRUE(removed.ok()) << removed.error().text();
-  ASSERT_TRUE(agent->reconciler->wait_converged("default", removed->generation, soon()));
-  EXPECT_TRUE(agent->reconciler->switches(soon())->empty());
+  ASSERT_TRUE(agent->api().wait_converged("default", removed->generation, soon()));
+  EXPECT_TRUE(agent->api().switches(soon())->empty());
 }
 
 }  // namespace

@@ -74,7 +74,8 @@ class PlannerTest : public ::testing::Test {
   void carry_out(const Plan& todo) {
     for (const Action& action : todo.actions) {
       const Action* one[] = {&action};
-      const auto results = kernel.execute(one, look());
+      Observed observed = look();
+      const auto results = kernel.execute(one, observed);
       EXPECT_TRUE(results[0].ok()) << action.text() << ": " << (results[0] ? "" : results[0].error().text());
     }
   }
@@ -630,7 +631,7 @@ std::vector<const Action*> stage_of(const Plan& plan, int stage, const std::set<
 
 // Carries out a plan as the agent does: what failed is left at that for this time. Says what failed and
 // should not have.
-std::string failures_of(const Plan& plan, MemoryKernel& host, const Observed& observed,
+std::string failures_of(const Plan& plan, MemoryKernel& host, Observed observed,
                         std::set<ResourceId>& failed) {
   std::string text;
   std::set<int> stages;

@@ -117,7 +117,8 @@ class ParentsTest : public ::testing::Test {
       if (todo.empty()) return;
       for (const Action& action : todo.actions) {
         const Action* one[] = {&action};
-        EXPECT_TRUE(kernel.execute(one, look())[0].ok()) << action.text();
+        Observed observed = look();
+        EXPECT_TRUE(kernel.execute(one, observed)[0].ok()) << action.text();
       }
     }
     ADD_FAILURE() << "does not converge: " << plan_now().actions.front().text();

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include "model/format/set_reader.h"
-#include "reconcilers/backends/switch_backend.h"
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/plan/planner.h"
 #include "tests/support/memory_kernel.h"

@@ -1,0 +1,47 @@
+// What happened and how often: events for readers and streams, saved to the store soon after, and counters.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/reconcile/event_log.h"
+#include "reconcilers/os/timer.h"
+#include "state/store.h"
+
+namespace lanwright::reconcile {
+
+using state::Store;
+
+class Journal {
+ public:
+  // Goes on where the store's history ends. The store outlives it.
+  Journal(boost::asio::io_context& io, Store& store);
+
+  // --- loop thread only ---
+  // Told at once, saved within a second.
+  void record(Event event);
+  // Told; the store has it already, as part of a commit.
+  void record_committed(const std::vector<Event>& events);
+  // Saves what is not saved yet. Before each commit, so that the store's order is that of things.
+  void save();
+  // Ends all waiting of readers, for good, and saves. What is recorded later is not saved.
+  void close();
+  void count(const char* counter, std::uint64_t times = 1) { counters_[counter] += times; }
+  const std::map<std::string, std::uint64_t>& counters() const { return counters_; }
+
+  // --- any thread ---
+  EventLog& events() { return log_; }
+
+ private:
+  Store& store_;
+  EventLog log_;
+  std::vector<Event> unsaved_;
+  os::Timer save_timer_;
+  std::map<std::string, std::uint64_t> counters_;
+  bool closed_ = false;
+};
+
+}  // namespace lanwright::reconcile

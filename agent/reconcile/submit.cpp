@@ -1,0 +1,184 @@
+// How what is desired changes: made in place, checked, committed to the store, and only then kept.
+#include <sys/random.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/reconcile/clock.h"
+#include "agent/reconcile/reconciler.h"
+#include "model/format/json.h"
+#include "reconcilers/desired/allocations.h"
+#include "reconcilers/plan/planner.h"
+
+namespace lanwright::reconcile {
+namespace {
+
+Error belongs_to(const ResourceId& id, const std::string& set) {
+  return {ErrorKind::conflict,
+          "apply",
+          id.text(),
+          0,
+          "it belongs to set " + set,
+          "give it another name, or remove it there first"};
+}
+
+Declaration declaration_of(const ResourceId& id, const DesiredObject* known, const std::string& set,
+                           ChangeRequest::Wanted wanted) {
+  Declaration object;
+  object.id = id;
+  object.set = set;
+  object.uid = known != nullptr ? known->object.uid : new_uid();
+  object.generation = known != nullptr ? known->object.generation : 0;
+  if (known != nullptr) object.allocations = known->object.allocations;
+  object.adopt = wanted.adopt;
+  object.spec = std::make_shared<const ObjectSpec>(std::move(wanted.spec));
+  return object;
+}
+
+StoredObject stored_from(const Declaration& object) {
+  StoredObject stored;
+  stored.id = object.id;
+  stored.set = object.set;
+  stored.uid = object.uid;
+  stored.adopt = object.adopt;
+  stored.spec = to_json(*object.spec).dump();
+  stored.allocations = desired::text_of_allocations(object.allocations);
+  return stored;
+}
+
+// What of the request is not so already.
+Result<void> declare(ChangeRequest& request, const DesiredState& desired, Changeset& changes) {
+  bool changes_set = false;
+  for (auto& [id, wanted] : request.upsert) {
+    const DesiredObject* known = desired.find(id);
+    const bool implicit = known != nullptr && known->object.implicit();
+    if (known != nullptr && !implicit && known->object.set != request.set)
+      return belongs_to(id, known->object.set);
+    const bool same = known != nullptr && !implicit && !known->object.deleting && known->object.spec &&
+                      *known->object.spec == wanted.spec;
+    if (same && !wanted.adopt) continue;
+    changes.upsert(declaration_of(id, known, request.set, std::move(wanted)));
+    changes_set = true;
+  }
+  for (const ResourceId& id : request.remove) {
+    const DesiredObject* known = desired.find(id);
+    if (known == nullptr || known->object.deleting) continue;
+    changes.mark_deleting(id);
+    changes_set = true;
+  }
+  const auto& dropped = request.beside.drop_sets;
+  if (changes_set && std::find(dropped.begin(), dropped.end(), request.set) == dropped.end())
+    request.beside.put_sets.push_back(request.set);
+  return changes.complete();
+}
+
+StoreChange store_change_of(ChangeRequest& request, const DesiredState& desired, const Changeset& changes) {
+  StoreChange change = std::move(request.beside);
+  for (const ResourceId& id : changes.upserted())
+    change.put_objects.push_back(stored_from(desired.find(id)->object));
+  change.mark_deleting.assign(changes.deleted().begin(), changes.deleted().end());
+  for (const Changeset::LeftNamespace& left : changes.left_namespaces())
+    change.add_claims.push_back({left.uid, std::string(desired::kPlaceClaim) + left.path});
+  return change;
+}
+
+bool is_empty(const StoreChange& change) {
+  return change.put_sets.empty() && change.drop_sets.empty() && change.put_objects.empty() &&
+         change.mark_deleting.empty() && change.put_docker_networks.empty() &&
+         change.drop_docker_networks.empty();
+}
+
+// It needs to see the namespaces that are named for the first time.
+Plan plan_of(const Changeset& changes, const DesiredState& desired, Sources& sources) {
+  if (changes.moves_namespaces()) sources.watch_also(desired.namespaces());
+  return planning::plan(desired, sources.observed(), &changes.scope());
+}
+
+}  // namespace
+
+ObjectUid new_uid() {
+  std::uint64_t bits = 0;
+  while (getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits)) {
+  }
+  ObjectUid uid(16, '0');
+  for (std::size_t i = uid.size(); i-- > 0; bits >>= 4U) uid[i] = "0123456789abcdef"[bits & 0xfU];
+  return uid;
+}
+
+Result<Plan> Reconciler::preview(ChangeRequest request) {
+  auto planned = [&]() -> Result<Plan> {
+    Changeset changes(desired_, new_uid);
+    if (auto declared = declare(request, desired_, changes); !declared) return declared.error();
+    return plan_of(changes, desired_, sources_);
+  }();
+  sources_.watch(desired_.namespaces());
+  return planned;
+}
+
+Result<Reconciler::Committed> Reconciler::submit(ChangeRequest request, Answer answer) {
+  auto committed = commit(request, answer);
+  if (!committed) sources_.watch(desired_.namespaces());
+  for (const state::StoredSet& set : store_.sets()) {
+    if (committed && set.name == request.set) committed->generation = set.generation;
+  }
+  return committed;
+}
+
+Result<Reconciler::Committed> Reconciler::commit(ChangeRequest& request, Answer answer) {
+  if (const auto& stopped = waiters_.dismissed()) return *stopped;
+  Changeset changes(desired_, new_uid);
+  if (auto declared = declare(request, desired_, changes); !declared) return declared.error();
+  Committed committed;
+  if (answer == Answer::with_plan) committed.plan = plan_of(changes, desired_, sources_);
+  StoreChange change = store_change_of(request, desired_, changes);
+  if (is_empty(change)) return committed;
+
+  journal_.save();  // in the order in which things happened
+  const std::vector<Event> events = change.events;
+  const std::vector<Claim> claims = change.add_claims;
+  auto stored = store_.commit(std::move(change));
+  if (!stored) return stored.error();
+  changes.keep();
+  journal_.record_committed(events);
+  claims_.add(claims);
+  take_over(changes, *stored);
+  for (Controller* controller : controllers_) {
+    if (controller != request.author) controller->on_committed(changes.scope(), changes.deleted());
+  }
+  return committed;
+}
+
+void Reconciler::take_over(const Changeset& changes, const std::vector<StoredObject>& stored) {
+  abandon();  // the plan at hand was made for what was desired before
+  for (const StoredObject& each : stored) {
+    Declaration object = desired_.find(each.id)->object;
+    if (object.generation != each.generation) {
+      object.generation = each.generation;
+      desired_.put(std::move(object));
+    }
+    objects_.set_created(each.id, each.created);
+    update(each.id, silently(&ObjectState::declared));
+    queue_.add_now(each.id);
+  }
+  for (const ResourceId& id : changes.deleted()) {
+    update(id, silently([](ObjectState& state) { state.deleted(now()); }));
+    queue_.add_now(id);
+  }
+  for (const ResourceId& id : changes.scope()) {
+    const ObjectState* state = objects_.find(id);
+    const bool ready = state != nullptr && state->status().phase == Phase::ready;
+    if (ready && changes.alters(id)) update(id, silently([](ObjectState& its) { its.superseded(now()); }));
+    queue_.add(id);
+  }
+  if (changes.moves_namespaces()) sources_.watch(desired_.namespaces());
+  schedule();
+}
+
+Result<void> Reconciler::admit_deletion(std::set<ResourceId>& objects) const {
+  for (const Controller* controller : controllers_) {
+    if (auto admitted = controller->admit_deletion(objects); !admitted) return admitted;
+  }
+  return {};
+}
+
+}  // namespace lanwright::reconcile

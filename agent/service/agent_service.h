@@ -1,0 +1,59 @@
+// What the REST server asks of the agent: changes of what is desired, and looks at it. Each is carried out on
+// the loop's thread, on behalf of another one.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/reconcile/reconciler.h"
+#include "agent/service/queries.h"
+#include "api/rest/agent_api.h"
+
+namespace lanwright::service {
+
+// The methods of AgentApi may be called from any thread but the loop's.
+class AgentService final : public AgentApi {
+ public:
+  struct Options {
+    std::string store_notice;  // see Snapshot
+    // Without an answer for so long, the loop makes no progress.
+    std::chrono::steady_clock::duration stalled_after = std::chrono::seconds(10);
+  };
+  // What it looks at outlives it.
+  AgentService(boost::asio::io_context& io, const View& view, reconcile::Reconciler& reconciler,
+               Options options);
+
+  Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline deadline) override;
+  Result<ApplyOutcome> remove(const DeleteRequest& request, Deadline deadline) override;
+  Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline) override;
+  Result<Description> describe(const ResourceId& id, Deadline deadline) override;
+  Result<std::vector<SwitchView>> switches(Deadline deadline) override;
+  Result<std::shared_ptr<const Snapshot>> snapshot(Deadline deadline) override;
+  bool wait_converged(const std::optional<std::string>& set, std::uint64_t generation,
+                      Deadline deadline) override;
+  std::vector<Event> events_after(std::uint64_t after, std::size_t limit, Deadline deadline) override;
+  std::vector<Event> recent_events(std::size_t limit) override;
+
+ private:
+  using Published = std::shared_ptr<const Snapshot>;
+  Result<ApplyOutcome> do_apply(const ApplyRequest& request);
+  Result<ApplyOutcome> do_remove(const DeleteRequest& request);
+  Result<Published> last_published(const Error& why, Deadline asked);
+  std::uint64_t generation_of(const std::string& set) const;
+
+  boost::asio::io_context& io_;
+  View view_;
+  reconcile::Reconciler& reconciler_;
+  Options options_;
+  const WallTime started_;
+  std::mutex mutex_;                          // of what follows
+  Published published_;                       // the last one that anybody asked for
+  std::optional<Deadline> unanswered_since_;  // the loop was asked then, and has not answered since
+};
+
+}  // namespace lanwright::service

@@ -1,0 +1,27 @@
+#include "agent/service/core.h"
+
+#include <utility>
+#include <vector>
+
+namespace lanwright::service {
+namespace {
+
+std::vector<std::unique_ptr<Source>> only(std::unique_ptr<Source> source) {
+  std::vector<std::unique_ptr<Source>> sources;
+  sources.push_back(std::move(source));
+  return sources;
+}
+
+}  // namespace
+
+Core::Core(boost::asio::io_context& io, std::unique_ptr<state::Store> store,
+           std::unique_ptr<LinkBackend> links, std::unique_ptr<SwitchBackend> switches,
+           AgentService::Options options)
+    : store_(std::move(store)),
+      switches_(*switches),
+      sources_(io, std::move(links), only(std::move(switches))),
+      journal_(io, *store_),
+      reconciler_(io, *store_, sources_, journal_),
+      service_(io, View{*store_, journal_, sources_, switches_}, reconciler_, std::move(options)) {}
+
+}  // namespace lanwright::service

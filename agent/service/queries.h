@@ -1,0 +1,34 @@
+// Answers about what is desired and observed, put together for people. Loop thread only.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "agent/reconcile/reconciler.h"
+#include "api/rest/agent_api.h"
+#include "reconcilers/backends/switch_backend.h"
+
+namespace lanwright::service {
+
+using desired::DesiredObject;
+using desired::DesiredState;
+using drivers::Resources;
+using state::Store;
+using state::StoredSet;
+
+// What there is to look at.
+struct View {
+  Store& store;
+  reconcile::Journal& journal;
+  reconcile::Sources& sources;
+  SwitchBackend& switches;
+};
+
+Result<Plan> difference(reconcile::Reconciler& reconciler, const Store& store,
+                        const std::optional<std::string>& set);
+Result<Description> describe(reconcile::Reconciler& reconciler, const View& view, const ResourceId& id);
+std::vector<SwitchView> switches(const reconcile::Reconciler& reconciler, const View& view);
+// Without what is the server's own: the notice and the time of the start.
+Snapshot snapshot(reconcile::Reconciler& reconciler, const View& view);
+
+}  // namespace lanwright::service

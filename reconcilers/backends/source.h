@@ -1,0 +1,35 @@
+// Where observed facts come from and actions go to: the kernel's links (LinkBackend), switch processes
+// (SwitchBackend). The reconciler has a list of these and knows none by name. Loop thread only.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "model/base/result.h"
+#include "model/observed.h"
+#include "model/plan.h"
+
+namespace lanwright {
+
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  virtual int event_fd() const = 0;  // readable when drain() has something to do
+
+  // Takes in what happened since. Never blocks for long. On an overrun sets `overrun` and observed.complete
+  // to false; the caller then waits for quiet and calls resync().
+  virtual ObservedChange drain(Observed& observed) = 0;
+
+  // Reads everything anew. On failure what was known before stays as it was.
+  virtual Result<ObservedChange> resync(Observed& observed) = 0;
+
+  // Whether this step is carried out here; each is by exactly one source.
+  virtual bool carries_out(const Step& step) const = 0;
+
+  // Does actions of one stage, in order; answers one result each. Names are resolved against `observed`. May
+  // leave some undone so that the loop turns: ErrorKind::busy with number 0.
+  virtual std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) = 0;
+};
+
+}  // namespace lanwright
