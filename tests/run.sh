@@ -3,13 +3,14 @@
 #
 #   sudo tests/run.sh [PART...]
 #
-#   all          everything below but bench (default)
+#   all          everything below but nightly and bench (default)
 #   unit         without a kernel
 #   integration  on this machine's kernel, in network namespaces of their own
 #   docker       with a real dockerd, in namespaces of its own
 #   guest        on Debian's kernel in a virtual machine: VLANs, VLAN filtering
 #   sanitizers   unit and integration under ASan and UBSan, what has threads under TSan
 #   lint         clang-format, clang-tidy, shellcheck
+#   nightly      what takes long and rarely finds anything: before a release, so not part of all
 #   bench        the benchmarks, beside what `ip -batch` takes; no test, so not part of all
 #
 # The exit status is 0 only when every part ran at least one test and all passed. Logs: build/test-logs.
@@ -18,7 +19,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 
 logs=build/test-logs
-steps=()  # in the order of the summary
+steps=()            # in the order of the summary
+declare -A running  # steps beside the others: the process of each
 
 # --- one step: a command with a log, a result and a duration ---
 
@@ -32,17 +34,35 @@ step() {
   [[ $result == passed ]]
 }
 
-passed() { [[ -e $logs/$1.result && $(<"$logs/$1.result") == passed* ]]; }
+# beside NAME COMMAND...: a step that runs beside others and takes the processor time that they leave. Its output is in
+# its log only.
+beside() {
+  echo "== $1, beside what follows"
+  set -m  # a process group of its own, which ends with this script
+  {
+    renice -n 19 "$BASHPID" >/dev/null
+    step "$@" >/dev/null
+  } &
+  running[$1]=$!
+  set +m
+}
 
-# What failed first and passed then is told: it may be a bug that shows rarely.
-second_tries() {
-  local log
-  for log in "$logs"/*.log; do
-    [[ $log != */lint.log && $log != */build-*.log ]] || continue
-    { grep -E '\*\*\*(Failed|Timeout|Exception)' "$log" || true; } | sed -E 's/^.*Test +#[0-9]+: //; s/ \.\..*//' |
-      sort -u | sed "s|^|not at the first try ($(basename "$log" .log)): |"
+end_running() {
+  local process
+  for process in "${running[@]}"; do
+    kill -- "-$process" 2>/dev/null || true
   done
 }
+trap end_running EXIT
+
+# Waits for a step that runs beside others; false when it failed.
+finish() {
+  wait "${running[$1]}" && return
+  tail -n 50 "$logs/$1.log"
+  return 1
+}
+
+passed() { [[ -e $logs/$1.result && $(<"$logs/$1.result") == passed* ]]; }
 
 summary() {
   local name result seconds closing all_passed=true
@@ -53,7 +73,6 @@ summary() {
     closing=$(grep -E '^[0-9]+% tests passed' "$logs/$name.log" 2>/dev/null | tail -n 1 || true)
     printf '%-18s %-8s %5s s   %s\n' "$name" "$result" "$seconds" "$closing"
   done
-  second_tries
   if ! $all_passed; then
     echo "FAILED after $SECONDS s"
     return 1
@@ -69,10 +88,8 @@ build() {
 }
 
 # test_labelled PRESET EXPRESSION: the tests that carry a label matching the expression; that there are none is an error.
-# All namespaces share the kernel's one link lock, so that tests hold each other up: a second try tells that from a bug.
 test_labelled() {
-  ctest --test-dir "build/$1" -L "$2" --no-tests=error --output-on-failure --repeat until-pass:2 \
-    -j "$(nproc)"
+  ctest --test-dir "build/$1" -L "$2" --no-tests=error --output-on-failure -j "$(nproc)"
 }
 
 # The thread sanitizer wants the addresses where it expects them, which much randomness of the kernel's prevents.
@@ -83,8 +100,15 @@ test_threads() {
     -j "$(($(nproc) * 2))"
 }
 
+# The builds for the sanitizers, one after the other: each keeps all processors busy.
+build_sanitized() {
+  step build-asan build asan memory_tests || true
+  step build-tsan build tsan thread_tests
+}
+
 need_build() {
-  passed "build-$1" || step "build-$1" build "$1"
+  [[ -e $logs/build-$1.result ]] || step "build-$1" build "$1" || true
+  passed "build-$1"
 }
 
 # --- the parts ---
@@ -94,6 +118,7 @@ test_part() {
 }
 
 bench_part() {
+  [[ ! -v running[build-sanitized] ]] || finish build-sanitized || true
   need_build release && step bench build/release/bin/lanwright_bench
 }
 
@@ -101,14 +126,15 @@ lint_part() {
   cmake --preset release >/dev/null && step lint tests/lint.sh build/release
 }
 
-# Each part alone: all namespaces share the kernel's one link lock, and time limits do not like company.
+# Tests one after the other: all namespaces share the kernel's one link lock, and time limits do not like company.
 sanitizers_part() {
   export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
-  if step build-asan build asan; then
+  finish build-sanitized || true
+  if passed build-asan; then
     step unit-asan test_labelled asan '^unit' || true
-    step integration-asan test_labelled asan '^integration' || true
+    step integration-asan test_labelled asan '^integration([.]tsan)?$' || true
   fi
-  if step build-tsan build tsan thread_tests; then
+  if passed build-tsan; then
     step threads-tsan test_threads || true
   fi
 }
@@ -117,7 +143,7 @@ main() {
   local part
   [[ $# -gt 0 ]] || set -- all
   for part in "$@"; do
-    [[ $part =~ ^(all|unit|integration|docker|guest|sanitizers|lint|bench)$ ]] || { sed -n '4,15s/^# \?//p' "$0" >&2 && exit 2; }
+    [[ $part =~ ^(all|unit|integration|docker|guest|sanitizers|lint|nightly|bench)$ ]] || { sed -n '4,16s/^# \?//p' "$0" >&2 && exit 2; }
   done
   if [[ $EUID -ne 0 ]]; then
     echo "$0: the tests install packages and make network namespaces: run it as root (sudo $0 $*)" >&2
@@ -125,14 +151,18 @@ main() {
   fi
   [[ $* != all ]] || set -- unit integration docker guest sanitizers lint
   tests/packages.sh build test
-  [[ ! " $* " =~ \ docker\  ]] || tests/packages.sh docker
-  [[ ! " $* " =~ \ guest\  ]] || tests/packages.sh guest docker
+  [[ ! " $* " =~ \ (docker|nightly)\  ]] || tests/packages.sh docker
+  [[ ! " $* " =~ \ (guest|nightly)\  ]] || tests/packages.sh guest docker
   [[ ! " $* " =~ \ lint\  ]] || tests/packages.sh lint
   rm -rf "$logs"
   mkdir -p "$logs"
+  if [[ " $* " =~ \ (unit|integration|docker|guest|nightly|bench)\  ]]; then
+    steps+=(build-release) && need_build release || true
+  fi
+  [[ ! " $* " =~ \ sanitizers\  ]] || beside build-sanitized build_sanitized
   for part in "$@"; do
     case $part in
-      sanitizers) steps+=(build-asan unit-asan integration-asan build-tsan threads-tsan) && sanitizers_part ;;
+      sanitizers) steps+=(build-asan build-tsan unit-asan integration-asan threads-tsan) && sanitizers_part ;;
       lint | bench) steps+=("$part") && { "${part}_part" || true; } ;;
       *) steps+=("$part") && { test_part "$part" || true; } ;;
     esac

@@ -1,5 +1,6 @@
 // The kernel has one lock for all changes of links. Removing many links must not keep others from changing
 // theirs.
+// ctest label: timed
 #include <gtest/gtest.h>
 #include <net/if.h>
 #include <poll.h>
