@@ -435,6 +435,7 @@ int show_status(Session& session, Wait wait) {
     answer = get(session, "/v1/status",
                  wait ? client::Query{{"wait", "converged"}, {"timeout", std::to_string(turn.count()) + "ms"}}
                       : client::Query{});
+    if (wait && answer.error && ask_again(*answer.error, left)) continue;
     if (!answer) return fail(session, *answer.error);
     converged = text_at(answer.json, {"converged"}) == "true";
     if (!wait || converged || left <= kTurn) break;

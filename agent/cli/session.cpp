@@ -113,6 +113,13 @@ bool print_as_data(Session& session, const Json& value) {
   return true;
 }
 
+bool ask_again(const client::ClientError& error, milliseconds left) {
+  constexpr milliseconds kRetryAfter{1000};
+  if (left <= kRetryAfter) return false;
+  if (error.status == 503) std::this_thread::sleep_for(kRetryAfter);
+  return error.status == 503 || error.status == 504;
+}
+
 Waited wait_for_set(Session& session, const std::string& set, std::uint64_t generation, Moment deadline) {
   constexpr milliseconds kTurn{1000};
   Progress progress(session.io, set);
@@ -123,11 +130,7 @@ Waited wait_for_set(Session& session, const std::string& set, std::uint64_t gene
         get(session, path_of(Resource::set, set),
             {{"wait", std::to_string(turn.count()) + "ms"}, {"generation", std::to_string(generation)}});
     if (answer.error && answer.error->status == 404) return {.converged = true, .error = {}};
-    if (answer.error && answer.error->status == 504 && left > kTurn) continue;  // held up, and at it again
-    if (answer.error && answer.error->status == 503 && left > kTurn) {
-      std::this_thread::sleep_for(turn);  // its Retry-After: as many as it lets wait are waiting
-      continue;
-    }
+    if (answer.error && ask_again(*answer.error, left)) continue;
     if (answer.error) return {.converged = false, .error = answer.error};
     if (text_at(answer.json, {"converged"}) == "true") return {.converged = true, .error = {}};
     if (left <= kTurn) return {};

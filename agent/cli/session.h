@@ -54,6 +54,10 @@ struct Waited {
   std::optional<client::ClientError> error;
 };
 
+// Whether a wait with so much time `left` asks again after this error: the agent was held up (504), or as
+// many clients as it lets wait are waiting (503: its Retry-After has passed then).
+bool ask_again(const client::ClientError& error, std::chrono::milliseconds left);
+
 // Waits until all objects of the set are Ready, and deleted ones gone, at that generation of it or a later
 // one. Shows progress on standard error. A set that does not exist has converged.
 Waited wait_for_set(Session& session, const std::string& set, std::uint64_t generation, Moment deadline);

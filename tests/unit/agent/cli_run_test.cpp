@@ -566,6 +566,19 @@ TEST_F(Cli, StatusWaitsForConvergence) {
   EXPECT_NE(result.err.find("attachment r1: Pending"), std::string::npos) << result.err;
 }
 
+TEST_F(Cli, StatusOfABusyAgentIsAskedForAgainWhileThereIsTime) {
+  int asked = 0;
+  agent.on_get("/v1/status", [&](const httplib::Request&, httplib::Response& response) {
+    response.status = ++asked < 2 ? 504 : 200;
+    response.set_content(R"({"converged": true, "detail": "the agent is busy"})", "application/json");
+  });
+  EXPECT_EQ(run_with_agent({"status", "--wait", "converged=10s"}).status, cli::kDone);
+  EXPECT_EQ(asked, 2);
+  asked = 0;
+  EXPECT_EQ(run_with_agent({"status"}).status, cli::kFailed) << "nobody waits";
+  EXPECT_EQ(asked, 1);
+}
+
 // ---- standard output
 
 TEST_F(Cli, AFullDiskIsAFailure) {
