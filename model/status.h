@@ -50,8 +50,8 @@ struct Peer {
 struct Event {
   std::uint64_t id = 0;  // ascending
   WallTime time{};
-  std::string type;  // Applied, Deleted, DriftSeen, Repaired, Created, Removed, Failed, Pending, Conflict,
-                     // Contested, Resync, Started, Stopping, Adopted, Orphaned, Found
+  std::string type;  // Applied, Deleted, DriftSeen, Repaired, Ready, Removed, Failed, Pending, Conflict,
+                     // Contested, Resync, Started, Orphaned, Found
   std::optional<ResourceId> object;
   std::string set;
   std::string message;
