@@ -24,6 +24,7 @@ readonly failed=125
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../.." && pwd)
 cache=${LANWRIGHT_GUEST_CACHE:-$repository/build/guest}
+# shellcheck disable=SC2034  # used by uml.sh and qemu.sh
 memory=${LANWRIGHT_GUEST_MEMORY:-2048}
 limit=${LANWRIGHT_GUEST_TIMEOUT:-600}
 kernel=uml
@@ -48,7 +49,7 @@ root_from=       # what to give to `mount` for this machine's root file system
 # boot: starts the guest with $work/initrd.img, for $limit seconds at most, as the last one of the processes. It writes
 #       to the pipes $work/out, err and status what start writes to its channels, and to console what the kernel says.
 
-# shellcheck source-path=SCRIPTDIR source=uml.sh source=qemu.sh
+# shellcheck disable=SC1090  # either of two
 source "$here/$kernel.sh"
 
 prepare() {
