@@ -153,10 +153,10 @@ double time_endpoint(const PluginConnection& docker, const std::string& network,
   return time;
 }
 
-void measure_endpoints(const Options& options, Figures& figures) {
+void measure_endpoints(const Options& options, std::size_t other_networks, Figures& figures) {
   const Sandbox sandbox;
   Plant others;
-  others.networks = options.docker_networks;
+  others.networks = other_networks;
   const AgentProcess agent(sandbox, {.log_level = "info"});
   agent.apply(yaml_of(others));
   check_kernel(sandbox, others);
@@ -172,7 +172,7 @@ void measure_endpoints(const Options& options, Figures& figures) {
     docker.call("CreateNetwork", create_network(id, driver_options));
     wait_for_quiet_kernel();
     for (std::size_t number = 0; number < options.endpoints; ++number)
-      figures.endpoints[driver].add(time_endpoint(docker, id, number));
+      figures.endpoints[{other_networks, driver}].add(time_endpoint(docker, id, number));
     docker.call("DeleteNetwork", {{"NetworkID", id}});
   }
 }
@@ -256,7 +256,7 @@ bool docker_is_there() {
 }
 
 void measure_docker(const Options& options, Figures& figures) {
-  measure_endpoints(options, figures);
+  for (const std::size_t others : options.docker_networks) measure_endpoints(options, others, figures);
   measure_commands(options, figures);
   if (testing::Test::HasFailure()) throw HarnessError("Docker's processes do not end");
 }

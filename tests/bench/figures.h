@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/bench/report.h"
@@ -17,10 +18,11 @@ struct Options {
   std::size_t size = 1000;  // networks, and attachments of F1 to F3
   std::size_t plugs = 10;   // attachments per network of F6 and F7
   std::size_t runs = 3;
-  std::size_t repairs = 100;      // of F5
-  std::size_t idle_seconds = 20;  // of F7
+  std::size_t repairs = 100;                                // of F5
+  std::size_t idle_seconds = 20;                            // of F7
+  std::vector<std::size_t> change_sizes{100, 1000, 10000};  // attachments; of F10
   // Of F8.
-  std::size_t docker_networks = 100;  // others that are there
+  std::vector<std::size_t> docker_networks{100, 1000};  // others that are there
   std::size_t endpoints = 60;
   std::size_t container_runs = 20;
   std::size_t network_runs = 15;
@@ -60,8 +62,9 @@ struct Carried {
 
 // Everything that was measured. Times in seconds.
 struct Figures {
-  BySize create;          // F1, the client included
-  BySize create_by_post;  // F1, from sending the request until the agent says converged
+  std::map<std::size_t, Series> change;  // F10: one attachment more, by the number of those that are there
+  BySize create;                         // F1, the client included
+  BySize create_by_post;                 // F1, from sending the request until the agent says converged
   BySize create_taps;
   BySize create_macvlans;                      // F1 with macvlan links instead of veths
   BySize remove_macvlans;                      // F3
@@ -83,9 +86,10 @@ struct Figures {
   Series big_memory_after_apply;
   Series big_memory;  // after a start
   Series idle_switches;
-  Series idle_processor;                    // seconds
-  std::map<std::string, Series> endpoints;  // F8, by driver
-  Pair run_by_docker;                       // F8; the floor is Docker's own driver
+  Series idle_processor;  // seconds
+  // F8: create + join, by the number of other networks and the driver.
+  std::map<std::pair<std::size_t, std::string>, Series> endpoints;
+  Pair run_by_docker;  // F8; the floor is Docker's own driver
   Pair create_by_docker;
   Pair remove_by_docker;
   std::map<std::string, Carried> lans;        // F9
@@ -103,5 +107,8 @@ void measure_docker(const Options& options, Figures& figures);
 bool docker_is_there();
 
 void say(const std::string& what);  // progress
+
+// The time on the loop for one attachment more, on a host with so many.
+Series measure_change(std::size_t attachments);
 
 }  // namespace lanwright::bench

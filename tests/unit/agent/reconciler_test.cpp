@@ -674,6 +674,141 @@ SetSpec switched_lan(int hosts) {
   return spec;
 }
 
+// ---- adoption
+
+class AdoptionTest : public EngineTest {
+ protected:
+  static SetSpec with_uplink() {
+    SetSpec set;
+    set.name = "default";
+    set.networks["lan"].driver = "bridge";
+    set.networks["lan"].uplinks.emplace_back().interface = "up0";
+    return set;
+  }
+  void adopt(const SetSpec& set) {
+    ApplyRequest request;
+    request.set = set;
+    request.adopt = true;
+    const auto outcome = agent->api().apply(request, soon());
+    ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  }
+  void restart() {
+    agent.reset();
+    agent = std::make_unique<test::AgentWorld>(kernel, directory);
+    agent->start_and_run();
+  }
+  // A port of somebody else's bridge, under the name of the uplink.
+  void foreign_port_appears() {
+    agent->kernel([](MemoryKernel& k) {
+      LinkFact bridge;
+      bridge.name = "br-foreign";
+      bridge.kind = "bridge";
+      const int master = k.add_link("", bridge);
+      LinkFact port;
+      port.name = "up0";
+      port.up = port.lower_up = true;
+      port.mtu = 1500;
+      port.master = master;
+      k.add_link("", port);
+    });
+  }
+  bool may_adopt() {
+    return agent->on_loop([this] {
+      auto objects = agent->store().objects();
+      return std::any_of(objects->begin(), objects->end(), [](const auto& object) { return object.adopt; });
+    });
+  }
+};
+
+TEST_F(AdoptionTest, OutlivesARestartUntilThereIsWhatItTakesOver) {
+  std::uint64_t seen = 0;
+  for (const bool restarted : {false, true}) {
+    SCOPED_TRACE(restarted ? "restarted" : "not restarted");
+    adopt(with_uplink());
+    seen = await("Pending", lan, seen).id;
+    if (restarted) restart();
+    foreign_port_appears();
+    seen = await("Ready", lan, seen).id;
+    agent->kernel([](MemoryKernel& k) {
+      EXPECT_EQ(k.real().find(LinkName{"", "up0"})->master,
+                k.real().find(LinkName{"", "lw-lan"})->ifindex);
+    });
+    DeleteRequest request;
+    request.set = "default";
+    ASSERT_TRUE(agent->api().remove(request, soon()).ok());
+    ASSERT_TRUE(agent->api().wait_converged(std::nullopt, 0, soon()));
+    agent->kernel([](MemoryKernel& k) {
+      k.delete_link({"", "up0"});
+      k.delete_link({"", "br-foreign"});
+    });
+  }
+}
+
+TEST_F(AdoptionTest, IsOverOnceItHasHappened) {
+  foreign_port_appears();
+  adopt(with_uplink());
+  ASSERT_TRUE(agent->api().wait_converged("default", 0, soon()));
+  EXPECT_EQ(status_of(lan).phase, Phase::ready);
+  EXPECT_FALSE(may_adopt());
+  restart();
+  ASSERT_TRUE(agent->api().wait_converged("default", 0, soon()));
+  EXPECT_FALSE(may_adopt());
+}
+
+TEST_F(AdoptionTest, WithoutItTheForeignPortIsAConflict) {
+  ASSERT_TRUE(apply(with_uplink()).ok());
+  await("Pending", lan);
+  restart();
+  foreign_port_appears();
+  await("Conflict", lan);
+}
+
+// ---- who asks for what the loop does not answer
+
+TEST_F(EngineTest, ALoopThatMakesNoProgressIsNotAlive) {
+  agent.reset();
+  service::AgentService::Options options;
+  options.stalled_after = 10ms;
+  agent = std::make_unique<test::AgentWorld>(kernel, directory, options);
+  agent->start_and_run();
+  ASSERT_TRUE((*agent->api().snapshot(soon()))->live);
+  std::promise<void> end;
+  boost::asio::post(agent->io(), [&] { end.get_future().wait(); });
+  const auto held_up = agent->api().snapshot(std::chrono::steady_clock::now() + 50ms);
+  end.set_value();
+  ASSERT_TRUE(held_up.ok()) << held_up.error().text();
+  EXPECT_FALSE((*held_up)->live);
+  EXPECT_TRUE((*agent->api().snapshot(soon()))->live);
+}
+
+// A VLAN link that networks name is nobody's; who declares it while it is not ready yet waits for it alone.
+TEST_F(EngineTest, AnObjectThatComesToASetIsCountedThere) {
+  SetSpec networks;
+  networks.name = "networks";
+  networks.networks["office"].driver = "macvlan";
+  networks.networks["office"].parent = "eth7.50";
+  ASSERT_TRUE(apply(networks).ok());
+  const ResourceId vlan{Kind::vlan, "eth7.50"};
+  await("Pending", vlan);
+  SetSpec vlans;
+  vlans.name = "vlans";
+  vlans.vlans["eth7.50"].parent = "eth7";
+  vlans.vlans["eth7.50"].id = 50;
+  const auto outcome = apply(vlans);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_FALSE(
+      agent->api().wait_converged("vlans", outcome->generation, std::chrono::steady_clock::now() + 20ms));
+  agent->kernel([](MemoryKernel& k) {
+    LinkFact parent;
+    parent.name = "eth7";
+    parent.up = parent.lower_up = true;
+    parent.mtu = 1500;
+    k.add_link("", parent);
+  });
+  EXPECT_TRUE(agent->api().wait_converged("vlans", outcome->generation, soon()));
+  EXPECT_TRUE(agent->api().wait_converged("networks", 0, soon()));
+}
+
 class SwitchEngineTest : public EngineTest {
  protected:
   SwitchFact fact() {
