@@ -218,7 +218,7 @@ class Daemon {
     reconciler.on_converged = [this](bool converged) { systemd_.status(summary(converged)); };
     if (auto started = reconciler.start(); !started) die(started.error());
     auto docker = must(docker_agent::DockerAgent::open(io_, reconciler, core_.store(), *firewall_));
-    docker->ask_docker_at(options_.docker_api_socket);
+    docker->audit().open(options_.docker_api_socket);
     return docker;
   }
 
@@ -234,7 +234,7 @@ class Daemon {
       log::info("reloading");
       reread_configuration_();
       reread();
-      docker_->ask_docker();
+      docker_->audit().ask_now();
       systemd_.ready("reloaded");
       await_reload();
     });

@@ -1,11 +1,9 @@
-// What Docker forgot without telling: networks that it does not list are shown as orphaned, endpoints that
-// were never joined and that it does not list are removed. Docker is asked when there is a reason to, never
-// regularly, and nobody waits for its answer.
-#include <algorithm>
-#include <boost/asio/post.hpp>
+#include "agent/docker/audit.h"
 
-#include "agent/docker/docker_agent.h"
+#include "agent/docker/sandboxes.h"
 #include "agent/host/log.h"
+#include "model/base/text.h"
+#include "model/docker.h"
 
 namespace lanwright::docker_agent {
 namespace {
@@ -13,15 +11,13 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kAfterStart = 2s;      // Docker may be calling just now for what it lost with the last agent
-constexpr auto kAfterConnect = 3s;    // a dockerd that calls for the first time is mostly starting
-constexpr auto kAfterFailure = 2s;    // Docker is still at it when it is told of one
-constexpr std::size_t kShortId = 12;  // digits, as Docker shows them
+constexpr auto kAfterStart = 2s;    // Docker may be calling just now for what it lost with the last agent
+constexpr auto kAfterConnect = 3s;  // a dockerd that calls for the first time is mostly starting
+constexpr auto kAfterFailure = 2s;  // Docker is still at it when it is told of one
 
-const AttachmentSpec* endpoint_of(const desired::DesiredObject& entry, const std::string& network) {
-  const auto* spec = std::get_if<AttachmentSpec>(entry.object.spec.get());
-  const bool its = spec != nullptr && spec->endpoint && spec->endpoint->network == network;
-  return its && !entry.object.deleting ? spec : nullptr;
+const AttachmentSpec* endpoint_on(const desired::DesiredObject* object, const std::string& network) {
+  const AttachmentSpec* spec = endpoint_of(object);
+  return spec != nullptr && spec->endpoint->network == network ? spec : nullptr;
 }
 
 // Otherwise Docker may have taken it out again while nobody listened here.
@@ -42,101 +38,111 @@ std::string advice(const DockerRecord& record, const std::string& id, const std:
 
 }  // namespace
 
-void DockerAgent::ask_docker_at(const std::string& socket, std::chrono::seconds young) {
-  grace_period_ = young;
+Audit::Audit(boost::asio::io_context& io, reconcile::Reconciler& reconciler,
+             const reconcile::Controller& author, Records& records, Ipam& ipam, GracePeriods& grace,
+             std::function<void()> on_view_forgotten)
+    : io_(io),
+      reconciler_(reconciler),
+      author_(author),
+      records_(records),
+      ipam_(ipam),
+      grace_(grace),
+      on_view_forgotten_(std::move(on_view_forgotten)),
+      timer_(io, [this] { on_due(); }) {}
+
+void Audit::open(const std::string& socket, std::chrono::seconds grace) {
+  grace_.set_length(grace);
   if (socket.empty()) return;
-  inventory_client_ = std::make_unique<DockerInventoryClient>(io_, socket);
-  ask_docker_in(kAfterStart);
+  client_ = std::make_unique<DockerInventoryClient>(io_, socket);
+  ask_in(kAfterStart);
 }
 
-void DockerAgent::ask_docker() {
-  ask_docker_in(0s);
+void Audit::ask_now() {
+  ask_in(0s);
 }
 
-DockerAgent::Question DockerAgent::question() const {
-  if (inventory_client_ && inventory_client_->asking()) return Question::open;
+Audit::Question Audit::question() const {
+  if (client_ && client_->asking()) return Question::open;
   return due_.empty() ? Question::none : Question::due;
 }
 
-void DockerAgent::on_dockerd_connected() {
-  boost::asio::post(io_, [this] { ask_docker_in(kAfterConnect); });
+void Audit::on_dockerd_connected() {
+  ask_in(kAfterConnect);
 }
 
-void DockerAgent::on_call_failed() {
-  boost::asio::post(io_, [this] { ask_docker_in(kAfterFailure); });
+void Audit::on_call_failed() {
+  ask_in(kAfterFailure);
 }
 
 // Whole seconds, so that reasons of one moment are one question. Where nothing is Docker's, nothing is waited
 // for.
-void DockerAgent::ask_docker_in(std::chrono::seconds delay) {
-  if (!inventory_client_ || (records_.empty() && pools_.pools().empty())) return;
+void Audit::ask_in(std::chrono::seconds delay) {
+  if (!client_ || (records_.all().empty() && ipam_.is_empty())) return;
   due_.insert(std::chrono::ceil<std::chrono::seconds>(Clock::now() + delay));
-  arm_question();
+  arm();
 }
 
-void DockerAgent::arm_question() {
-  if (due_.empty()) return;
-  ask_timer_.expires_at(*due_.begin());
-  ask_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error) return;
-    due_.erase(due_.begin(), due_.upper_bound(Clock::now()));
-    if (inventory_client_->asking())
-      ask_docker_in(1s);
-    else
-      put_question();
-    arm_question();
-  });
+void Audit::arm() {
+  if (!due_.empty()) timer_.set_at(*due_.begin());
 }
 
-void DockerAgent::put_question() {
-  AuditQuery question = question_now();
+void Audit::on_due() {
+  due_.erase(due_.begin(), due_.upper_bound(Clock::now()));
+  if (client_->asking())
+    ask_in(1s);
+  else
+    ask();
+  arm();
+}
+
+void Audit::ask() {
+  AuditQuery question = query();
   if (question.networks.empty() && question.pools.empty()) {
-    if (question.too_young) ask_docker_in(grace_period_);
+    if (question.too_young) ask_in(grace_.length());
     return;
   }
-  inventory_client_->ask(question, [this, question](Result<DockerInventory> answer) {
+  client_->ask(question, [this, question](Result<DockerInventory> answer) {
     if (answer)
-      apply_audit(compare(question, *answer));
+      apply(compare(question, *answer));
     else
       log::debug("Docker does not say which networks it knows", {{"error", answer.error().text()}});
   });
 }
 
-AuditQuery DockerAgent::question_now() {
+AuditQuery Audit::query() const {
   AuditQuery question;
-  for (const auto& [id, record] : records_) {
-    if (!record.view && record_of(id) == nullptr) continue;  // it is being removed
-    question.networks.push_back({id, is_young(id)});
-    for (const ResourceId& attachment : reconciler_.desired().attachments_of(record.network)) {
+  for (const auto& [id, record] : records_.all()) {
+    if (!record.view && records_.find_declared(id) == nullptr) continue;  // it is being removed
+    question.networks.push_back({id, grace_.is_in(id)});
+    if (!reconciler_.observed().complete) continue;
+    for (const ResourceId& attachment : records_.endpoints_of(id)) {
       const auto* entry = reconciler_.desired().find(attachment);
-      const AttachmentSpec* spec = endpoint_of(*entry, id);
-      if (spec == nullptr || !reconciler_.observed().complete ||
-          is_in_sandbox(*entry, *spec, reconciler_.observed()))
-        continue;
-      if (is_young(spec->endpoint->endpoint))
+      const AttachmentSpec* spec = endpoint_of(entry);
+      if (is_in_sandbox(*entry, *spec, reconciler_.observed())) continue;
+      if (grace_.is_in(spec->endpoint->endpoint))
         question.too_young = true;
       else
         question.endpoints.push_back({id, spec->endpoint->endpoint, attachment, entry->object.generation});
     }
   }
-  for (const auto& [id, pool] : pools_.pools()) ask_for_pool(pool, question);
+  ipam_.ask_for_unused(question);
   return question;
 }
 
-void DockerAgent::apply_audit(const AuditResult& verdict) {
-  for (const std::string& id : verdict.known) docker_knows(id);
-  for (const std::string& id : verdict.orphaned) docker_forgot(id);
-  if (remove_forgotten(verdict.forgotten)) ask_docker_in(1s);  // for what they had
-  take_back_unused(verdict);
-  if (verdict.undecided) ask_docker_in(grace_period_);
+void Audit::apply(const AuditResult& verdict) {
+  for (const std::string& id : verdict.known) network_is_known(id);
+  for (const std::string& id : verdict.orphaned) network_is_forgotten(id);
+  if (remove_forgotten(verdict.forgotten)) ask_in(1s);  // for what they had
+  ipam_.take_back_unused(verdict);
+  if (verdict.undecided) ask_in(grace_.length());
 }
 
-void DockerAgent::docker_forgot(const std::string& id) {
-  const auto found = records_.find(id);
-  if (found == records_.end() || is_young(id)) return;
-  const DockerRecord& record = found->second;
+void Audit::network_is_forgotten(const std::string& id) {
+  const DockerRecord* found = records_.find(id);
+  if (found == nullptr || grace_.is_in(id)) return;
+  const DockerRecord& record = *found;
   const ResourceId network{Kind::network, record.network};
-  const std::string left = endpoints_of(id, record);
+  const std::string left = names_of_endpoints(id);
   const bool is_new = orphans_.insert(id).second;
   const std::string message = advice(record, id, left);
   if (record.view && left.empty()) return forget_view(id, message);
@@ -148,20 +154,16 @@ void DockerAgent::docker_forgot(const std::string& id) {
     reconciler_.set_orphaned(network, true, message);
 }
 
-// The names of their attachments.
-std::string DockerAgent::endpoints_of(const std::string& network, const DockerRecord& record) const {
-  std::string names;
-  for (const ResourceId& id : reconciler_.desired().attachments_of(record.network)) {
-    if (endpoint_of(*reconciler_.desired().find(id), network) == nullptr) continue;
-    names.append(names.empty() ? "" : ", ").append(id.name);
-  }
-  return names;
+std::string Audit::names_of_endpoints(const std::string& network) const {
+  std::vector<std::string> names;
+  for (const ResourceId& id : records_.endpoints_of(network)) names.push_back(id.name);
+  return join(names, ", ");
 }
 
 // Somebody else's network does not carry more of it than this record.
-void DockerAgent::forget_view(const std::string& id, const std::string& message) {
-  const std::string network = records_.at(id).network;
-  reconcile::ChangeRequest change = change_of(*this);
+void Audit::forget_view(const std::string& id, const std::string& message) {
+  const std::string network = records_.find(id)->network;
+  reconcile::ChangeRequest change = change_of(author_);
   change.beside.drop_docker_networks.push_back(id);
   if (auto dropped = reconciler_.submit(std::move(change)); !dropped) {
     log::warning("a view that Docker forgot is not forgotten yet", {{"error", dropped.error().text()}});
@@ -169,16 +171,16 @@ void DockerAgent::forget_view(const std::string& id, const std::string& message)
   }
   records_.erase(id);
   orphans_.erase(id);
-  sync_forward_rules();
+  on_view_forgotten_();
   log::info(message, {{"network", network}, {"docker network", id}});
   reconciler_.record("Orphaned", {Kind::network, network}, message);
-  ask_docker_in(1s);  // for its pool
+  ask_in(1s);  // for its pool
 }
 
-void DockerAgent::docker_knows(const std::string& id) {
-  const auto found = records_.find(id);
-  if (orphans_.erase(id) == 0 || found == records_.end()) return;
-  const DockerRecord& record = found->second;
+void Audit::network_is_known(const std::string& id) {
+  const DockerRecord* found = records_.find(id);
+  if (orphans_.erase(id) == 0 || found == nullptr) return;
+  const DockerRecord& record = *found;
   const ResourceId network{Kind::network, record.network};
   log::info("Docker knows the network again", {{"network", record.network}, {"docker network", id}});
   if (record.view)
@@ -188,12 +190,12 @@ void DockerAgent::docker_knows(const std::string& id) {
 }
 
 // What Docker did with one since it was asked, it knows. Whether any was removed.
-bool DockerAgent::remove_forgotten(const std::vector<AskedEndpoint>& endpoints) {
-  reconcile::ChangeRequest change = change_of(*this);
+bool Audit::remove_forgotten(const std::vector<AskedEndpoint>& endpoints) {
+  reconcile::ChangeRequest change = change_of(author_);
   for (const AskedEndpoint& endpoint : endpoints) {
     const auto* entry = reconciler_.desired().find(endpoint.attachment);
     if (entry == nullptr || entry->object.generation != endpoint.generation) continue;
-    if (endpoint_of(*entry, endpoint.network) == nullptr) continue;
+    if (endpoint_on(entry, endpoint.network) == nullptr) continue;
     change.remove.insert(endpoint.attachment);
     change.beside.events.push_back({0, reconcile::wall_now(), "Deleted", endpoint.attachment, kDockerSet,
                                     "no container has it, and Docker does not know it", std::nullopt});
@@ -203,20 +205,6 @@ bool DockerAgent::remove_forgotten(const std::vector<AskedEndpoint>& endpoints) 
   if (!changed)
     log::warning("endpoints that Docker forgot are not removed", {{"error", changed.error().text()}});
   return changed.ok();
-}
-
-// ---- ages
-
-// Absent: made long ago, or before this agent began.
-bool DockerAgent::is_young(const std::string& id) const {
-  const auto since = young_since_.find(id);
-  return since != young_since_.end() && Clock::now() - since->second < grace_period_;
-}
-
-void DockerAgent::start_grace(const std::string& id) {
-  std::erase_if(young_since_,
-                [this](const auto& each) { return Clock::now() - each.second >= grace_period_; });
-  young_since_[id] = Clock::now();
 }
 
 }  // namespace lanwright::docker_agent

@@ -1,10 +1,7 @@
 #include "agent/docker/docker_agent.h"
 
-#include <systemd/sd-id128.h>
-
 #include <algorithm>
-#include <array>
-#include <cstring>
+#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "agent/host/log.h"
@@ -25,24 +22,6 @@ std::string driver_names() {
   std::string names;
   for (const auto& driver : drivers::driver_grammar()) names += (names.empty() ? "" : ", ") + driver.name;
   return names;
-}
-
-// The same for every start on this machine, and not the machine's own id, which is to stay confidential
-// (machine-id(5)).
-std::array<std::uint8_t, 5> site_id() {
-  // Drawn once for this purpose.
-  constexpr sd_id128_t kPurpose =
-      SD_ID128_MAKE(3b, 8e, 51, c7, 0d, a2, 4f, 69, 9c, 14, e6, 72, 5a, 83, b0, 1f);
-  std::array<std::uint8_t, 5> site{};
-  sd_id128_t id{};
-  const int failed = sd_id128_get_machine_app_specific(kPurpose, &id);
-  if (failed < 0) {
-    log::warning("the machine has no id: its default IPv6 pools may be those of another",
-                 {{"error", strerrordesc_np(-failed)}});
-    id = kPurpose;
-  }
-  std::copy_n(std::begin(id.bytes), site.size(), site.begin());
-  return site;
 }
 
 }  // namespace
@@ -66,22 +45,15 @@ Result<std::map<std::string, std::string>> docker_sockets(const std::vector<std:
   return sockets;
 }
 
-reconcile::ChangeRequest change_of(const reconcile::Controller& author) {
-  reconcile::ChangeRequest change;
-  change.set = kDockerSet;
-  change.author = &author;
-  return change;
-}
-
 DockerAgent::DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& reconciler, state::Store& store,
                          FirewallBackend& forwards)
     : io_(io),
       reconciler_(reconciler),
       forwards_(forwards),
-      store_(store),
+      records_(reconciler),
+      ipam_(store, reconciler, records_, grace_),
       sandboxes_(io, reconciler, *this),
-      pools_(default_pools(site_id())),
-      ask_timer_(io) {
+      audit_(io, reconciler, *this, records_, ipam_, grace_, [this] { sync_forward_rules(); }) {
   reconciler_.add(*this);
 }
 
@@ -97,11 +69,11 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
   auto networks = store.docker_networks();
   if (!networks) return networks.error();
   std::unique_ptr<DockerAgent> agent(new DockerAgent(io, reconciler, store, forwards));
-  for (AddressPool& pool : *pools) agent->pools_.put(std::move(pool));
+  for (AddressPool& pool : *pools) agent->ipam_.load(std::move(pool));
   for (const state::StoredDockerNetwork& network : *networks) {
     auto record = docker_record_from(network.body);
     if (!record) return record.error();
-    agent->records_.emplace(network.id, *std::move(record));
+    agent->records_.put(network.id, *std::move(record));
   }
   if (auto dropped = agent->prune_records(); !dropped)  // harmless: nobody asks for them
     log::warning("what is kept of Docker's networks is not dropped yet", {{"error", dropped.error().text()}});
@@ -120,6 +92,26 @@ const reconcile::OwnSet& DockerAgent::own_set() const {
   return set;
 }
 
+void DockerAgent::sync_forward_rules(const std::set<ObjectUid>& networks) {
+  forwards_.want(records_.forward_rules(), networks);
+}
+
+Result<void> DockerAgent::prune_records() {
+  reconcile::ChangeRequest change = change_of(*this);
+  for (const auto& [id, record] : records_.all()) {
+    if (!record.view && records_.find_declared(id) == nullptr)
+      change.beside.drop_docker_networks.push_back(id);
+  }
+  const std::vector<std::string> idle = change.beside.drop_docker_networks;
+  if (idle.empty()) return {};
+  if (auto dropped = reconciler_.submit(std::move(change)); !dropped) return dropped.error();
+  for (const std::string& id : idle) {
+    records_.erase(id);
+    audit_.network_is_gone(id);
+  }
+  return {};
+}
+
 void DockerAgent::on_committed(const std::set<ResourceId>& concerned, const std::set<ResourceId>& deleted) {
   const auto is_network = [](const ResourceId& id) { return id.kind == Kind::network; };
   if (std::any_of(concerned.begin(), concerned.end(), is_network)) sync_forward_rules();
@@ -131,7 +123,45 @@ void DockerAgent::on_committed(const std::set<ResourceId>& concerned, const std:
   if (auto dropped = prune_records(); !dropped)
     log::warning("what is kept of Docker's networks is dropped with the next start",
                  {{"error", dropped.error().text()}});
-  ask_docker();  // for the pools of these networks
+  audit_.ask_now();  // for the pools of these networks
+}
+
+// ---- DockerApi: IPAM, and what Docker lets know
+
+Result<AddressPool> DockerAgent::request_pool(const PoolRequest& request, Deadline deadline) {
+  return reconcile::on_loop<AddressPool>(
+      io_, deadline, "make address pool", [this, request] { return ipam_.request_pool(request); },
+      reconcile::OnTimeout::never_runs);
+}
+
+Result<IpPrefix> DockerAgent::request_address(const std::string& pool, const std::optional<IpAddress>& wanted,
+                                              AddressUse use, Deadline deadline) {
+  return reconcile::on_loop<IpPrefix>(
+      io_, deadline, "give an address",
+      [this, pool, wanted, use] { return ipam_.request_address(pool, wanted, use); },
+      reconcile::OnTimeout::never_runs);
+}
+
+Result<void> DockerAgent::release_pool(const std::string& pool, Deadline deadline) {
+  return reconcile::on_loop<void>(
+      io_, deadline, "release address pool", [this, pool] { return ipam_.release_pool(pool); },
+      reconcile::OnTimeout::never_runs);
+}
+
+Result<void> DockerAgent::release_address(const std::string& pool, const IpAddress& address,
+                                          Deadline deadline) {
+  return reconcile::on_loop<void>(
+      io_, deadline, "release address",
+      [this, pool, address] { return ipam_.release_address(pool, address); },
+      reconcile::OnTimeout::never_runs);
+}
+
+void DockerAgent::on_dockerd_connected() {
+  boost::asio::post(io_, [this] { audit_.on_dockerd_connected(); });
+}
+
+void DockerAgent::on_call_failed() {
+  boost::asio::post(io_, [this] { audit_.on_call_failed(); });
 }
 
 }  // namespace lanwright::docker_agent

@@ -1,10 +1,12 @@
-// Docker's IPAM: pools and addresses, given and taken back as it asks; and what it gave up while nobody
-// listened here, found when it is asked what it has.
-#include <algorithm>
+#include "agent/docker/ipam.h"
 
-#include "agent/docker/docker_agent.h"
+#include <systemd/sd-id128.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
 #include "agent/host/log.h"
-#include "agent/reconcile/on_loop.h"
 
 namespace lanwright::docker_agent {
 namespace {
@@ -20,57 +22,56 @@ bool has_pool(const DockerRecord& record, const AddressPool& pool) {
   });
 }
 
+// The same for every start on this machine, and not the machine's own id, which is to stay confidential
+// (machine-id(5)).
+std::array<std::uint8_t, 5> site_id() {
+  // Drawn once for this purpose.
+  constexpr sd_id128_t kPurpose =
+      SD_ID128_MAKE(3b, 8e, 51, c7, 0d, a2, 4f, 69, 9c, 14, e6, 72, 5a, 83, b0, 1f);
+  std::array<std::uint8_t, 5> site{};
+  sd_id128_t id{};
+  const int failed = sd_id128_get_machine_app_specific(kPurpose, &id);
+  if (failed < 0) {
+    log::warning("the machine has no id: its default IPv6 pools may be those of another",
+                 {{"error", strerrordesc_np(-failed)}});
+    id = kPurpose;
+  }
+  std::copy_n(std::begin(id.bytes), site.size(), site.begin());
+  return site;
+}
+
 }  // namespace
 
-Result<AddressPool> DockerAgent::request_pool(const PoolRequest& request, Deadline deadline) {
-  return reconcile::on_loop<AddressPool>(
-      io_, deadline, "make address pool", [this, request] { return do_request_pool(request); },
-      reconcile::OnTimeout::never_runs);
-}
+Ipam::Ipam(state::Store& store, const reconcile::Reconciler& reconciler, const Records& records,
+           GracePeriods& grace)
+    : store_(store),
+      reconciler_(reconciler),
+      records_(records),
+      grace_(grace),
+      pools_(default_pools(site_id())) {}
 
-Result<IpPrefix> DockerAgent::request_address(const std::string& pool, const std::optional<IpAddress>& wanted,
-                                              AddressUse use, Deadline deadline) {
-  return reconcile::on_loop<IpPrefix>(
-      io_, deadline, "give an address",
-      [this, pool, wanted, use] { return do_request_address(pool, wanted, use); },
-      reconcile::OnTimeout::never_runs);
-}
-
-Result<void> DockerAgent::release_pool(const std::string& pool, Deadline deadline) {
-  return reconcile::on_loop<void>(
-      io_, deadline, "release address pool", [this, pool] { return do_release_pool(pool); },
-      reconcile::OnTimeout::never_runs);
-}
-
-Result<void> DockerAgent::release_address(const std::string& pool, const IpAddress& address,
-                                          Deadline deadline) {
-  return reconcile::on_loop<void>(
-      io_, deadline, "release address", [this, pool, address] { return do_release_address(pool, address); },
-      reconcile::OnTimeout::never_runs);
-}
-
-Result<AddressPool> DockerAgent::do_request_pool(const PoolRequest& request) {
+Result<AddressPool> Ipam::request_pool(const PoolRequest& request) {
   auto pool = pools_.choose_pool(request);
   if (!pool) return pool;
   if (auto stored = store_.add_address_pool(*pool); !stored) return stored.error();
   pools_.put(*pool);
-  start_grace(pool->id);
+  grace_.start(pool->id);
   log::info("address pool given to Docker", {{"pool", pool->id}});
   return pool;
 }
 
-Result<IpPrefix> DockerAgent::do_request_address(const std::string& pool,
-                                                 const std::optional<IpAddress>& wanted, AddressUse use) {
+Result<IpPrefix> Ipam::request_address(const std::string& pool, const std::optional<IpAddress>& wanted,
+                                       AddressUse use) {
   auto grant = pools_.choose_address(pool, wanted, use);
   if (!grant) return grant.error();
   if (auto stored = store_.give_address(pool, *grant); !stored) return stored.error();
   pools_.give(pool, *grant);
-  start_grace(age_key(pool, grant->address.address));
+  grace_.start(age_key(pool, grant->address.address));
   log::debug("address given to Docker", {{"pool", pool}, {"address", grant->address.text()}});
   return grant->address;
 }
 
-Result<void> DockerAgent::do_release_pool(const std::string& pool) {
+Result<void> Ipam::release_pool(const std::string& pool) {
   if (pools_.find(pool) == nullptr) return {};
   if (auto stored = store_.drop_address_pool(pool); !stored) return stored;
   pools_.drop(pool);
@@ -78,7 +79,7 @@ Result<void> DockerAgent::do_release_pool(const std::string& pool) {
   return {};
 }
 
-Result<void> DockerAgent::do_release_address(const std::string& pool, const IpAddress& address) {
+Result<void> Ipam::release_address(const std::string& pool, const IpAddress& address) {
   const AddressPool* found = pools_.find(pool);
   if (found == nullptr || !found->given.contains(address)) return {};
   if (auto stored = store_.take_address_back(pool, address); !stored) return stored;
@@ -90,7 +91,7 @@ Result<void> DockerAgent::do_release_address(const std::string& pool, const IpAd
 // ---- what Docker gave up unheard
 
 // Addresses of the pools of this network that somebody has, as far as the agent knows.
-void DockerAgent::add_addresses_in_use(const DockerRecord& record, std::set<IpAddress>& used) const {
+void Ipam::add_addresses_in_use(const DockerRecord& record, std::set<IpAddress>& used) const {
   for (const DockerPool& pool : record.pools) {
     if (pool.gateway) used.insert(pool.gateway->address);
     for (const auto& [name, address] : pool.auxiliary) used.insert(address.address);
@@ -104,16 +105,16 @@ void DockerAgent::add_addresses_in_use(const DockerRecord& record, std::set<IpAd
 }
 
 // Of a network that nobody here knows, which may be another driver's, addresses are Docker's business.
-void DockerAgent::ask_for_pool(const AddressPool& pool, AuditQuery& question) const {
+void Ipam::ask_for_pool(const AddressPool& pool, AuditQuery& question) const {
   AskedPool asked{pool.id, pool.cidr, {}, {}};
   std::set<IpAddress> used;
-  for (const auto& [id, record] : records_) {
+  for (const auto& [id, record] : records_.all()) {
     if (!has_pool(record, pool)) continue;
     asked.networks.push_back(id);
     add_addresses_in_use(record, used);
   }
   if (asked.networks.empty()) {
-    if (is_given_lately(pool.id))
+    if (grace_.may_be_in(pool.id))
       question.too_young = true;
     else
       question.pools.push_back(std::move(asked));
@@ -121,7 +122,7 @@ void DockerAgent::ask_for_pool(const AddressPool& pool, AuditQuery& question) co
   }
   for (const IpAddress& address : pool.given) {
     if (used.contains(address)) continue;
-    if (is_given_lately(age_key(pool.id, address)))
+    if (grace_.may_be_in(age_key(pool.id, address)))
       question.too_young = true;
     else
       asked.doubtful.insert(address);
@@ -130,9 +131,9 @@ void DockerAgent::ask_for_pool(const AddressPool& pool, AuditQuery& question) co
 }
 
 // What was asked for and given anew since Docker was asked is in doubt no more.
-void DockerAgent::take_back_unused(const AuditResult& verdict) {
+void Ipam::take_back_unused(const AuditResult& verdict) {
   AuditQuery now;
-  for (const auto& [id, pool] : pools_.pools()) ask_for_pool(pool, now);
+  ask_for_unused(now);
   const auto still = [&](const std::string& pool) {
     return std::find_if(now.pools.begin(), now.pools.end(),
                         [&](const AskedPool& asked) { return asked.id == pool; });
@@ -142,22 +143,21 @@ void DockerAgent::take_back_unused(const AuditResult& verdict) {
     const auto asked = still(id);
     if (asked == now.pools.end() || !asked->networks.empty()) continue;
     log::info("no network of Docker's has the address pool", {{"pool", id}});
-    results.push_back(do_release_pool(id));
+    results.push_back(release_pool(id));
   }
   for (const auto& [id, address] : verdict.free_addresses) {
     const auto asked = still(id);
     if (asked == now.pools.end() || !asked->doubtful.contains(address)) continue;
     log::info("no endpoint of Docker's has the address", {{"pool", id}, {"address", address.text()}});
-    results.push_back(do_release_address(id, address));
+    results.push_back(release_address(id, address));
   }
   for (const auto& result : results)
     if (!result)
       log::warning("what Docker does not use is not taken back yet", {{"error", result.error().text()}});
 }
 
-// What was given before this agent began may have been given a moment before.
-bool DockerAgent::is_given_lately(const std::string& key) const {
-  return is_young(key) || std::chrono::steady_clock::now() - opened_ < grace_period_;
+void Ipam::ask_for_unused(AuditQuery& query) const {
+  for (const auto& [id, pool] : pools_.pools()) ask_for_pool(pool, query);
 }
 
 }  // namespace lanwright::docker_agent

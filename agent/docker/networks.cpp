@@ -15,23 +15,7 @@
 namespace lanwright::docker_agent {
 namespace {
 
-constexpr std::size_t kShortId = 12;            // digits, as Docker shows them
 constexpr std::size_t kLongestObjectName = 63;  // see model/base/names.h
-
-ResourceId network_id(const std::string& name) {
-  return {Kind::network, name};
-}
-
-Error unknown_network(const std::string& id) {
-  return {
-      ErrorKind::not_found,
-      "find",
-      "Docker's network " + id.substr(0, kShortId),
-      0,
-      "the agent does not know it",
-      "it was made with another database, or removed by `lanwright delete`: remove it with `docker network "
-      "rm`, and create it again"};
-}
 
 Error unknown_endpoint(const std::string& id) {
   return {ErrorKind::not_found,
@@ -90,70 +74,6 @@ bool share_an_address(const std::vector<IpPrefix>& a, const std::vector<IpPrefix
 }  // namespace
 
 // ---- the loop's side
-
-Error DockerAgent::missing_network(const std::string& id) const {
-  const auto known = records_.find(id);
-  if (known == records_.end() || !known->second.view) return unknown_network(id);
-  return {ErrorKind::not_found,
-          "find",
-          "network " + known->second.network,
-          0,
-          "it is not declared any more, and Docker's network " + id.substr(0, kShortId) + " is a view of it",
-          "declare it again: lanwright apply -f FILE"};
-}
-
-const DockerRecord* DockerAgent::record_of(const std::string& network) const {
-  const auto found = records_.find(network);
-  if (found == records_.end()) return nullptr;
-  const auto* object = reconciler_.desired().find(network_id(found->second.network));
-  return object != nullptr && !object->object.deleting ? &found->second : nullptr;
-}
-
-std::optional<ForwardRule> DockerAgent::bridge_of(const DockerRecord& record) const {
-  const auto* entry = reconciler_.desired().find(network_id(record.network));
-  if (entry == nullptr || entry->object.deleting) return std::nullopt;
-  const drivers::Resources resources = entry->compile();
-  for (const LinkSpec& link : resources.links) {
-    if (link.kind == "bridge") return ForwardRule{link.where.name, entry->object.uid};
-  }
-  return std::nullopt;
-}
-
-void DockerAgent::sync_forward_rules(const std::set<ObjectUid>& networks) {
-  std::set<ForwardRule> rules;
-  for (const auto& [id, record] : records_) {
-    if (auto rule = bridge_of(record)) rules.insert(*std::move(rule));
-  }
-  forwards_.want(std::move(rules), networks);
-}
-
-Result<void> DockerAgent::prune_records() {
-  reconcile::ChangeRequest change = change_of(*this);
-  for (const auto& [id, record] : records_) {
-    if (!record.view && record_of(id) == nullptr) change.beside.drop_docker_networks.push_back(id);
-  }
-  const std::vector<std::string> idle = change.beside.drop_docker_networks;
-  if (idle.empty()) return {};
-  if (auto dropped = reconciler_.submit(std::move(change)); !dropped) return dropped.error();
-  for (const std::string& id : idle) {
-    records_.erase(id);
-    orphans_.erase(id);
-  }
-  return {};
-}
-
-const desired::DesiredObject* DockerAgent::find_endpoint(const std::string& network,
-                                                         const std::string& endpoint) const {
-  const auto record = records_.find(network);
-  if (record == records_.end()) return nullptr;
-  for (const ResourceId& id : reconciler_.desired().attachments_of(record->second.network)) {
-    const desired::DesiredObject* entry = reconciler_.desired().find(id);
-    const AttachmentSpec* spec = endpoint_of(entry);
-    if (spec != nullptr && spec->endpoint->network == network && spec->endpoint->endpoint == endpoint)
-      return entry;
-  }
-  return nullptr;
-}
 
 // Short as Docker shows it, longer where somebody else has that name.
 std::string DockerAgent::free_name(Kind kind, const std::string& id) const {
@@ -220,13 +140,12 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
                        " only",
                    "use the plugin lanwright or lanwright-" + driver};
   }
-  const auto known = records_.find(network.id);
-  if (!record.view)
-    record.network = known != records_.end() ? known->second.network : free_name(Kind::network, network.id);
+  const DockerRecord* known = records_.find(network.id);
+  if (!record.view) record.network = known != nullptr ? known->network : free_name(Kind::network, network.id);
   const auto* object = record.view ? nullptr : reconciler_.desired().find(network_id(record.network));
   const bool is_another = object != nullptr && !object->object.deleting && object->object.spec &&
                           *object->object.spec != ObjectSpec(network.spec);
-  if (known != records_.end() && (known->second != record || is_another))
+  if (known != nullptr && (*known != record || is_another))
     return Error{ErrorKind::conflict,
                  "make",
                  "Docker's network " + network.id.substr(0, kShortId),
@@ -238,31 +157,28 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
   if (!record.view)
     change.upsert.emplace(network_id(record.network), reconcile::ChangeRequest::Wanted{network.spec});
   const std::set<ResourceId> waited{network_id(record.network)};
-  const bool known_and_there = record_of(network.id) != nullptr;
+  const bool known_and_there = records_.find_declared(network.id) != nullptr;
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   is_new = !known_and_there;
-  records_[network.id] = record;
-  if (is_new) start_grace(network.id);
-  docker_knows(network.id);
+  records_.put(network.id, record);
+  if (is_new) grace_.start(network.id);
+  audit_.network_is_known(network.id);
   // A declared network need not be whole: containers wait for it as others do.
   return record.view ? std::set<ResourceId>{} : waited;
 }
 
 Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& network) {
-  const auto record = records_.find(network);
-  if (record == records_.end()) return std::set<ResourceId>{};
+  const DockerRecord* record = records_.find(network);
+  if (record == nullptr) return std::set<ResourceId>{};
   reconcile::ChangeRequest change = change_of(*this);
   change.beside.drop_docker_networks.push_back(network);
-  if (!record->second.view) change.remove.insert(network_id(record->second.network));
-  for (const ResourceId& id : reconciler_.desired().attachments_of(record->second.network)) {
-    const AttachmentSpec* spec = endpoint_of(reconciler_.desired().find(id));
-    if (spec != nullptr && spec->endpoint->network == network) change.remove.insert(id);
-  }
+  if (!record->view) change.remove.insert(network_id(record->network));
+  for (const ResourceId& id : records_.endpoints_of(network)) change.remove.insert(id);
   std::set<ResourceId> waited = change.remove;
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   records_.erase(network);
   sync_forward_rules();
-  orphans_.erase(network);
+  audit_.network_is_gone(network);
   return waited;
 }
 
@@ -281,12 +197,12 @@ std::set<ResourceId> DockerAgent::stale_beside(const DockerEndpoint& endpoint,
 
 Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& endpoint,
                                                          BegunEndpoint& begun) {
-  const DockerRecord* record = record_of(endpoint.network);
-  if (record == nullptr) return missing_network(endpoint.network);
-  docker_knows(endpoint.network);
+  const DockerRecord* record = records_.find_declared(endpoint.network);
+  if (record == nullptr) return records_.missing(endpoint.network);
+  audit_.network_is_known(endpoint.network);
   const auto* network = reconciler_.desired().find(network_id(record->network));
   const auto& carrier = std::get<NetworkSpec>(*network->object.spec);
-  if (const auto* known = find_endpoint(endpoint.network, endpoint.id)) {
+  if (const auto* known = records_.find_endpoint(endpoint.network, endpoint.id)) {
     const AttachmentSpec* spec = endpoint_of(known);
     if (spec->addresses != endpoint.addresses || (endpoint.mac && spec->mac != endpoint.mac))
       return Error{ErrorKind::conflict,
@@ -319,13 +235,13 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   change.upsert.emplace(*waited.begin(), reconcile::ChangeRequest::Wanted{std::move(spec)});
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   begun.is_new = true;
-  young_since_[endpoint.id] = SteadyTime::max();  // until it is answered
+  grace_.hold(endpoint.id);  // until it is answered
   return waited;
 }
 
 Result<std::set<ResourceId>> DockerAgent::remove_endpoint(const std::string& network,
                                                           const std::string& endpoint) {
-  const auto* known = find_endpoint(network, endpoint);
+  const auto* known = records_.find_endpoint(network, endpoint);
   if (known == nullptr) return std::set<ResourceId>{};
   reconcile::ChangeRequest change = change_of_endpoints(*this);
   change.remove.insert(known->object.id);
@@ -363,9 +279,9 @@ std::vector<RouteSpec> DockerAgent::default_routes_for(const AttachmentSpec& end
 
 Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network, const std::string& endpoint,
                                                      const std::string& sandbox, DockerJoin& answer) {
-  const DockerRecord* record = record_of(network);
-  if (record == nullptr) return missing_network(network);
-  const auto* known = find_endpoint(network, endpoint);
+  const DockerRecord* record = records_.find_declared(network);
+  if (record == nullptr) return records_.missing(network);
+  const auto* known = records_.find_endpoint(network, endpoint);
   if (known == nullptr) return unknown_endpoint(endpoint);
   AttachmentSpec spec = *endpoint_of(known);
   spec.endpoint = DelegatedEnd{network, endpoint, sandbox};
@@ -389,13 +305,13 @@ Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network,
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   const drivers::Resources resources = reconciler_.desired().find(id)->compile();
   if (const LinkSpec* handed = delegated_link(resources)) answer.interface = handed->where.name;
-  start_grace(endpoint);
+  grace_.start(endpoint);
   return std::set<ResourceId>{id};
 }
 
 Result<std::set<ResourceId>> DockerAgent::begin_leave(const std::string& network,
                                                       const std::string& endpoint) {
-  const auto* known = find_endpoint(network, endpoint);
+  const auto* known = records_.find_endpoint(network, endpoint);
   if (known == nullptr) return std::set<ResourceId>{};
   AttachmentSpec spec = *endpoint_of(known);
   spec.endpoint->left = true;
@@ -412,8 +328,8 @@ Result<void> DockerAgent::open_bridge(const std::string& network, Deadline deadl
   using Rule = std::optional<ForwardRule>;
   auto rule = reconcile::on_loop<Rule>(io_, deadline, "find the bridge", [this, network]() -> Result<Rule> {
     sync_forward_rules();
-    const DockerRecord* record = record_of(network);
-    return record != nullptr ? bridge_of(*record) : std::nullopt;
+    const DockerRecord* record = records_.find_declared(network);
+    return record != nullptr ? records_.bridge_of(*record) : std::nullopt;
   });
   if (!rule) return rule.error();
   return *rule ? forwards_.wait(**rule, deadline) : Result<void>();
@@ -437,7 +353,7 @@ Result<DockerEndpointAnswer> DockerAgent::create_endpoint(const DockerEndpoint& 
   auto begun = std::make_shared<BegunEndpoint>();
   auto made = make_it_so(
       "create endpoint", [=, this] { return begin_endpoint(endpoint, *begun); }, deadline);
-  boost::asio::post(io_, [this, id = endpoint.id] { start_grace(id); });
+  boost::asio::post(io_, [this, id = endpoint.id] { grace_.start(id); });
   if (made) return begun->answer;
   if (begun->is_new) undo([this, endpoint] { return remove_endpoint(endpoint.network, endpoint.id); });
   return made.error();
@@ -469,7 +385,7 @@ Result<std::map<std::string, std::string>> DockerAgent::endpoint_info(const std:
   using Info = std::map<std::string, std::string>;
   return reconcile::on_loop<Info>(
       io_, deadline, "describe endpoint", [this, network, endpoint]() -> Result<Info> {
-        const auto* known = find_endpoint(network, endpoint);
+        const auto* known = records_.find_endpoint(network, endpoint);
         if (known == nullptr) return unknown_endpoint(endpoint);
         const AttachmentSpec* spec = endpoint_of(known);
         Info info{{"lanwright.attachment", known->object.id.name}, {"lanwright.network", spec->network}};

@@ -19,6 +19,13 @@ const AttachmentSpec* endpoint_of(const desired::DesiredObject* object) {
   return spec != nullptr && spec->endpoint && !object->object.deleting ? spec : nullptr;
 }
 
+reconcile::ChangeRequest change_of(const reconcile::Controller& author) {
+  reconcile::ChangeRequest change;
+  change.set = kDockerSet;
+  change.author = &author;
+  return change;
+}
+
 Sandboxes::Sandboxes(boost::asio::io_context& io, reconcile::Reconciler& reconciler,
                      const reconcile::Controller& author)
     : reconciler_(reconciler), author_(author), retry_timer_(io, [this] { declare(); }) {}
@@ -86,9 +93,7 @@ void Sandboxes::declare(const std::map<ResourceId, Seen>& seen, const std::set<R
 
 // A sandbox never comes back: Docker gives each a path of its own.
 Result<void> Sandboxes::submit(const std::map<ResourceId, Seen>& seen, const std::set<ResourceId>& gone) {
-  reconcile::ChangeRequest found;
-  found.set = kDockerSet;
-  found.author = &author_;
+  reconcile::ChangeRequest found = change_of(author_);
   found.beside.until_boot = true;
   for (const auto& [id, now] : seen) {
     const AttachmentSpec* spec = endpoint_of(reconciler_.desired().find(id));

@@ -17,6 +17,9 @@ namespace lanwright::docker_agent {
 // Of an attachment that is a Docker endpoint, and is not being deleted; otherwise nullptr.
 const AttachmentSpec* endpoint_of(const desired::DesiredObject* object);
 
+// A change of the set `docker` by this author, with nothing in it yet.
+reconcile::ChangeRequest change_of(const reconcile::Controller& author);
+
 class Sandboxes {
  public:
   // Declares as `author`. Both outlive it.

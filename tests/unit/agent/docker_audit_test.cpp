@@ -49,7 +49,7 @@ class DockerOrphans : public DockerNetworks {
   void restart(std::chrono::seconds young = 30s) {
     close();
     open();
-    on_loop([&] { docker_->ask_docker_at(socket(), young); });
+    on_loop([&] { docker_->audit().open(socket(), young); });
     ask();
   }
   // What is given of the agent's pools.
@@ -77,7 +77,7 @@ class DockerOrphans : public DockerNetworks {
     return network;
   }
   void ask() {
-    on_loop([this] { docker_->ask_docker(); });
+    on_loop([this] { docker_->audit().ask_now(); });
   }
   std::string socket() const { return (directory_.path() / "docker.sock").string(); }
 
@@ -105,8 +105,8 @@ class DockerOrphans : public DockerNetworks {
     ask();
     return eventually([&] { return docker.asked() > before && !is_open(); });
   }
-  bool is_open() const { return docker_->question() == docker_agent::DockerAgent::Question::open; }
-  bool has_none() const { return docker_->question() == docker_agent::DockerAgent::Question::none; }
+  bool is_open() const { return docker_->audit().question() == docker_agent::Audit::Question::open; }
+  bool has_none() const { return docker_->audit().question() == docker_agent::Audit::Question::none; }
   Result<ApplyOutcome> remove(const std::string& name = kName) {
     return api().remove({ResourceId{Kind::network, name}, std::nullopt, std::nullopt, {}}, soon());
   }
@@ -181,7 +181,7 @@ TEST_F(DockerOrphans, ReasonsToAskAreHeard) {
   docker.has({kNetwork});
   close();
   open();
-  on_loop([this] { docker_->ask_docker_at(""); });
+  on_loop([this] { docker_->audit().open(""); });
   docker_->on_dockerd_connected();
   ask();
   on_loop([this] { EXPECT_TRUE(has_none()) << "there is nobody to ask"; });
@@ -190,7 +190,7 @@ TEST_F(DockerOrphans, ReasonsToAskAreHeard) {
     reason();
     return eventually([&] { return has_none() && docker.asked() > before; });
   };
-  EXPECT_TRUE(is_asked([this] { on_loop([this] { docker_->ask_docker_at(socket()); }); })) << "it has begun";
+  EXPECT_TRUE(is_asked([this] { on_loop([this] { docker_->audit().open(socket()); }); })) << "it has begun";
   EXPECT_TRUE(is_asked([this] { docker_->on_dockerd_connected(); }));
   EXPECT_TRUE(is_asked([this] { docker_->on_call_failed(); }));
   EXPECT_TRUE(is_asked([this] { ask(); }));
@@ -355,7 +355,7 @@ TEST_F(DockerOrphans, PoolsThatNoNetworkHasAreTakenBack) {
   docker.says(R"([{"Id":"x","IPAM":{"Config":[{"Subnet":"10.0.1.0/24"}]}}])");  // another driver's network
   restart();
   ASSERT_TRUE(eventually(
-      [this] { return has_none() || docker_->question() == docker_agent::DockerAgent::Question::due; }));
+      [this] { return has_none() || docker_->audit().question() == docker_agent::Audit::Question::due; }));
   EXPECT_EQ(given().size(), 2U) << "Docker may be about to make a network of it";
   restart(0s);
   ASSERT_TRUE(is_asked_again(docker));

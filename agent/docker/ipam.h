@@ -1,0 +1,49 @@
+// Docker's IPAM: pools and addresses, given and taken back as it asks, stored before it is answered; and what
+// it gave up while nobody listened here, found when it is asked what it has. Loop thread only.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "agent/docker/grace.h"
+#include "agent/docker/inventory.h"
+#include "agent/docker/records.h"
+#include "api/docker/docker_api.h"
+#include "model/address_pools.h"
+#include "state/store.h"
+
+namespace lanwright::docker_agent {
+
+class Ipam {
+ public:
+  // What it is given outlives it.
+  Ipam(state::Store& store, const reconcile::Reconciler& reconciler, const Records& records,
+       GracePeriods& grace);
+
+  void load(AddressPool pool) { pools_.put(std::move(pool)); }
+  bool is_empty() const { return pools_.pools().empty(); }
+
+  // See DockerApi.
+  Result<AddressPool> request_pool(const PoolRequest& request);
+  Result<IpPrefix> request_address(const std::string& pool, const std::optional<IpAddress>& wanted,
+                                   AddressUse use);
+  Result<void> release_pool(const std::string& pool);
+  Result<void> release_address(const std::string& pool, const IpAddress& address);
+
+  // Adds the pools and addresses that nobody here is known to have.
+  void ask_for_unused(AuditQuery& query) const;
+  void take_back_unused(const AuditResult& result);
+
+ private:
+  void ask_for_pool(const AddressPool& pool, AuditQuery& query) const;
+  void add_addresses_in_use(const DockerRecord& record, std::set<IpAddress>& used) const;
+
+  state::Store& store_;
+  const reconcile::Reconciler& reconciler_;
+  const Records& records_;
+  GracePeriods& grace_;
+  AddressPools pools_;  // as the store has them
+};
+
+}  // namespace lanwright::docker_agent
