@@ -5,6 +5,7 @@
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <netinet/ether.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -347,15 +348,15 @@ Wire::Wire(const std::string& netns, const std::string& interface)
   want_told(socket_);
 }
 
-std::set<Tag> Wire::tags() const {
+std::set<Tag> Wire::tags(const std::string& sender) const {
   std::set<Tag> seen;
   for (pollfd ready{socket_.get(), POLLIN, 0}; poll(&ready, 1, 0) == 1;) {
-    if (const auto tag = receive()) seen.insert(*tag);
+    if (const auto tag = receive(sender)) seen.insert(*tag);
   }
   return seen;
 }
 
-std::optional<Tag> Wire::receive() const {
+std::optional<Tag> Wire::receive(const std::string& sender) const {
   std::array<std::uint8_t, 2048> frame{};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(tpacket_auxdata))> control{};
   sockaddr_ll from{};
@@ -363,6 +364,11 @@ std::optional<Tag> Wire::receive() const {
   msghdr message{&from, sizeof from, &data, 1, control.data(), control.size(), 0};
   if (recvmsg(socket_.get(), &message, 0) < ETH_HLEN) fail_errno("receive a frame");
   if (from.sll_pkttype == PACKET_OUTGOING) return std::nullopt;
+  ether_addr source{};
+  std::memcpy(&source, frame.data() + ETH_ALEN, sizeof source);
+  const ether_addr* wanted = sender.empty() ? &source : ether_aton(sender.c_str());
+  if (wanted == nullptr) throw HarnessError("no MAC address: " + sender);
+  if (std::memcmp(&source, wanted, sizeof source) != 0) return std::nullopt;
   Tag tag;
   tag.inner_protocol = frame[12] << 8 | frame[13];
   const auto beside = told_beside(message);

@@ -120,11 +120,11 @@ class Wire {
   Wire(const std::string& netns, const std::string& interface);
 
   // The tags of the traffic that came in since the last call. IPv6 is left out: neighbours talk whenever they
-  // like.
-  std::set<Tag> tags() const;
+  // like. With the MAC address of a sender: of its frames alone.
+  std::set<Tag> tags(const std::string& sender = "") const;
 
  private:
-  std::optional<Tag> receive() const;
+  std::optional<Tag> receive(const std::string& sender) const;
 
   Fd socket_;
 };
