@@ -1,8 +1,10 @@
 #include "tests/docker/pid_namespace.h"
 
+#include <linux/magic.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,11 +79,20 @@ OtherProcess process_at(const fs::path& directory) {
 
 // --- cgroups ---
 
+// Beside the hierarchies of the first version there may be directories that are none.
+bool is_of_cgroups(const fs::path& directory) {
+  struct statfs about {};
+  return statfs(directory.c_str(), &about) == 0 &&
+         (about.f_type == CGROUP_SUPER_MAGIC || about.f_type == CGROUP2_SUPER_MAGIC);
+}
+
 std::vector<fs::path> hierarchies() {
-  std::vector<fs::path> result{kCgroups};
+  std::vector<fs::path> result;
+  if (is_of_cgroups(kCgroups)) result.emplace_back(kCgroups);
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(kCgroups, none)) {
-    if (entry.is_directory() && !entry.is_symlink()) result.push_back(entry.path());
+    if (entry.is_directory() && !entry.is_symlink() && is_of_cgroups(entry.path()))
+      result.push_back(entry.path());
   }
   return result;
 }
