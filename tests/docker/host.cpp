@@ -7,6 +7,7 @@
 
 #include "tests/docker/pid_namespace.h"
 #include "tests/integration/kernel_facts.h"
+#include "tests/integration/product.h"
 #include "tests/integration/traffic.h"
 
 namespace lanwright::test {
@@ -44,23 +45,6 @@ Words kinds() {
   return tests_dockers_own() ? Words{"macvlan"} : Words{"bridge", "macvlan", "vde"};
 }
 
-std::string lacking_kind(const Sandbox& sandbox) {
-  std::string lacking;
-  for (const std::string kind : {"dummy", "vlan id 7", "ipvlan"}) {
-    sandbox.ip("link add try0 type veth peer name try1");
-    const std::string under = kind == "dummy" ? "" : "link try0 ";
-    if (!sandbox.try_ip("link add " + under + "name try2 type " + kind)) lacking = kind;
-    for (const char* name : {"try0", "try2"}) sandbox.try_ip(std::string("link del ") + name);
-    if (!lacking.empty()) break;
-  }
-  return lacking;
-}
-
-std::string short_id(const std::string& id) {
-  constexpr std::size_t kDigits = 12;
-  return id.substr(0, kDigits);
-}
-
 DockerHost::DockerHost(const DockerdOptions& options)
     : agent_(std::in_place, sandbox_, agent_of_docker(sandbox_)), docker_(sandbox_, options) {
   docker_.import_busybox();
@@ -89,12 +73,7 @@ void DockerHost::restart_agent_without_database() {
 
 void DockerHost::add_parent(const std::string& link, const std::string& neighbour,
                             const Words& addresses) const {
-  if (!std::filesystem::exists("/run/netns/" + neighbour)) sandbox_.add_netns(neighbour);
-  sandbox_.ip("link add " + link + " type veth peer name eth0 netns " + neighbour);
-  for (const auto& address : addresses)
-    sandbox_.ip("-n " + neighbour + " addr add " + address + " dev eth0 nodad");
-  sandbox_.ip("-n " + neighbour + " link set eth0 up");
-  sandbox_.ip("link set " + link + " up");
+  lay_cable(sandbox_, link, neighbour, addresses);
 }
 
 void DockerHost::create(const std::string& kind, const std::string& name, const Words& options) const {
@@ -216,13 +195,7 @@ testing::AssertionResult DockerHost::reach_each_other(const std::string& one, co
 }
 
 Json DockerHost::inventory() const {
-  Json now;
-  now["links"] = sandbox_.links();
-  for (const char* kinds : {"networks", "vlans", "attachments"}) {
-    Json& names = now[kinds] = Json::array();
-    for (const Json& object : agent_->get_json(std::string("/v1/") + kinds))
-      names.push_back(object.at("name"));
-  }
+  Json now = inventory_of(sandbox_, *agent_);
   now["processes"] = helpers();
   return now;
 }

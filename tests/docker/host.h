@@ -10,10 +10,10 @@
 
 #include "tests/docker/dockerd.h"
 #include "tests/integration/agent_process.h"
+#include "tests/integration/cable.h"
+#include "tests/integration/libnetwork.h"
 
 namespace lanwright::test {
-
-using Words = std::vector<std::string>;
 
 // The driver of ours for networks of this kind ("macvlan"). With LANWRIGHT_TEST_DRIVERS=docker in the
 // environment Docker's own of that name: what both do, the tests must not find wrong there.
@@ -21,12 +21,6 @@ std::string driver(const std::string& kind);
 bool tests_dockers_own();
 // Kinds that every kernel has and that make the same of the same options.
 Words kinds();
-
-// The first kind of VLAN, ipvlan and dummy links that this kernel has not; "" when it has them all.
-std::string lacking_kind(const Sandbox& sandbox);
-
-// Its digits that name a network, or an endpoint's attachment, at the agent.
-std::string short_id(const std::string& id);
 
 class DockerHost {
  public:

@@ -1,7 +1,6 @@
 // Docker's protocol of network drivers with the real agent and real links: the test says what dockerd says,
 // and does with the links what dockerd does.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <functional>
@@ -12,13 +11,11 @@
 
 #include "tests/integration/harness.h"
 #include "tests/integration/kernel_facts.h"
+#include "tests/integration/libnetwork.h"
 #include "tests/integration/product.h"
 
 namespace lanwright::test {
 namespace {
-
-using Texts = std::map<std::string, std::string>;
-using Words = std::vector<std::string>;
 
 const std::string kLan(64, 'a');
 const std::string kOtherLan(64, 'b');
@@ -26,18 +23,12 @@ const std::string kUnknown(64, 'd');
 const std::string kFirst(64, 'e');
 const std::string kSecond(64, 'f');
 
-std::string short_id(const std::string& id) {
-  return id.substr(0, 12);
-}
 // An id that differs from others in the digits that Docker shows.
 std::string id_of(char kind, std::size_t number) {
   const std::string digits = std::to_string(number);
   return std::string(12 - digits.size(), kind) + digits + std::string(52, kind);
 }
 
-Json options_of(const Texts& options) {
-  return {{"com.docker.network.generic", options}};
-}
 Json about(const std::string& network, const std::string& endpoint, const Json& more = Json::object()) {
   Json body{{"NetworkID", network}, {"EndpointID", endpoint}};
   body.update(more);
@@ -68,8 +59,7 @@ class NetworkDriver : public testing::Test {
   // ---- Docker's side of the socket
 
   HttpAnswer send(const std::string& call, const std::string& body) const {
-    return http(agent_->docker_socket("lanwright-" + kind_), "POST", "/NetworkDriver." + call, body,
-                {"Accept: application/vnd.docker.plugins.v1.2+json"});
+    return send_call(agent_->docker_socket("lanwright-" + kind_), call, body);
   }
   Json say(const std::string& call, const Json& body) const {
     const HttpAnswer answer = send(call, body.dump());
@@ -101,7 +91,7 @@ class NetworkDriver : public testing::Test {
   Json lan(const Texts& options = {{"parent", "p0"}}) const {
     const Json pool{{"AddressSpace", "LocalDefault"}, {"Pool", "10.5.0.0/24"}, {"Gateway", "10.5.0.1/24"}};
     const Json pool6{{"AddressSpace", "LocalDefault"}, {"Pool", "fd05::/64"}, {"Gateway", "fd05::1/64"}};
-    Json all = options_of(options);
+    Json all = generic_options(options);
     all["com.docker.network.enable_ipv6"] = true;
     return {{"NetworkID", kLan}, {"Options", all}, {"IPv4Data", {pool}}, {"IPv6Data", {pool6}}};
   }
@@ -111,7 +101,7 @@ class NetworkDriver : public testing::Test {
     const Json pool{
         {"AddressSpace", "LocalDefault"}, {"Pool", subnet + "0/24"}, {"Gateway", subnet + "1/24"}};
     return {{"NetworkID", id},
-            {"Options", options_of(kind_ == "macvlan" ? Texts{{"parent", "p0"}} : Texts{})},
+            {"Options", generic_options(kind_ == "macvlan" ? Texts{{"parent", "p0"}} : Texts{})},
             {"IPv4Data", {pool}},
             {"IPv6Data", Json::array()}};
   }
@@ -119,23 +109,7 @@ class NetworkDriver : public testing::Test {
     return about(network, endpoint, {{"SandboxKey", "/run/netns/" + netns}, {"Options", Json::object()}});
   }
 
-  // ---- Docker's hands: what it does with the link that a Join names
-
-  void take_in(const std::string& link, const std::string& netns, const Words& addresses) const {
-    const std::string there = "-n " + netns + " ";
-    sandbox_.ip("link set " + link + " netns " + netns);
-    sandbox_.ip(there + "link set " + link + " down");
-    sandbox_.ip(there + "link set " + link + " name eth0");
-    for (const std::string& address : addresses)
-      sandbox_.ip(there + "addr add " + address + " dev eth0 nodad");
-    sandbox_.ip(there + "link set eth0 up");
-  }
-  void give_back(const std::string& link, const std::string& netns) const {
-    const std::string there = "-n " + netns + " ";
-    sandbox_.ip(there + "link set eth0 down");
-    sandbox_.ip(there + "link set eth0 name " + link);
-    sandbox_.ip(there + "link set " + link + " netns " + std::to_string(getpid()));
-  }
+  // ---- what Docker does with the link that a Join names
 
   // A container with 10.5.0.HOST and fd05::HOST, from its creation to its first packet. Answers the name of
   // its link.
@@ -152,14 +126,14 @@ class NetworkDriver : public testing::Test {
     EXPECT_EQ(joined.at("GatewayIPv6"), "fd05::1");
     expect_handed(link, created.at("Interface").at("MacAddress"));
     sandbox_.add_netns(netns);  // as Docker 20.10 does, after the Join
-    take_in(link, netns, addresses);
+    take_link_in(sandbox_, link, netns, "eth0", addresses);
     done("ProgramExternalConnectivity", about(kLan, endpoint, {{"Options", Json::object()}}));
     return link;
   }
   void stop_container(const std::string& netns, const std::string& endpoint, const std::string& link) const {
     EXPECT_EQ(say_twice("RevokeExternalConnectivity", about(kLan, endpoint)), Json::object());
     EXPECT_EQ(say_twice("Leave", about(kLan, endpoint)), Json::object());
-    give_back(link, netns);
+    give_link_back(sandbox_, link, netns, "eth0");
     EXPECT_EQ(say_twice("DeleteEndpoint", about(kLan, endpoint)), Json::object());
     EXPECT_FALSE(sandbox_.link(link));
     sandbox_.delete_netns(netns);
@@ -244,7 +218,7 @@ class EachDriver : public NetworkDriver, public testing::WithParamInterface<cons
 TEST_P(EachDriver, MakesALanOfTwoContainersAndALanOutside) {
   EXPECT_EQ(say_twice("GetCapabilities", Json::object()),
             (Json{{"Scope", "local"}, {"ConnectivityScope", "local"}, {"GwAllocChecker", true}}));
-  EXPECT_EQ(say_twice("GwAllocCheck", {{"Options", options_of({{"parent", "p0"}})}}),
+  EXPECT_EQ(say_twice("GwAllocCheck", {{"Options", generic_options({{"parent", "p0"}})}}),
             (Json{{"SkipIPv4", true}, {"SkipIPv6", true}}));
   EXPECT_EQ(say_twice("CreateNetwork", lan()), Json::object());
   EXPECT_EQ(phase_of(*agent_, "networks", short_id(kLan)), "Ready") << "when Docker is answered";
@@ -315,7 +289,7 @@ TEST_P(EachDriver, WhatWasAnsweredHoldsOverAKill) {
   EXPECT_EQ(say("Join", joining(kLan, kFirst, "c1")), joined);
   EXPECT_EQ(index_of(link), index) << "it is another link";
   sandbox_.add_netns("c1");
-  take_in(link, "c1", {"10.5.0.11/24", "fd05::11/64"});
+  take_link_in(sandbox_, link, "c1", "eth0", {"10.5.0.11/24", "fd05::11/64"});
   EXPECT_TRUE(reach_each_other("c1", "11", "router", "1"));
   stop_container("c1", kFirst, link);
   done("DeleteNetwork", {{"NetworkID", kLan}});
@@ -574,7 +548,7 @@ TEST_P(EachDriver, ServesOneNetworkFromSeveralSides) {
   for (const std::size_t i : {0U, 7U}) {
     const std::string netns = "c" + std::to_string(i);
     sandbox_.add_netns(netns);
-    take_in(links[i], netns, {"10.5.0." + std::to_string(20 + i) + "/24"});
+    take_link_in(sandbox_, links[i], netns, "eth0", {"10.5.0." + std::to_string(20 + i) + "/24"});
   }
   EXPECT_TRUE(ping("c0", "10.5.0.27"));
   EXPECT_TRUE(ping("c7", "10.5.0.1"));

@@ -41,6 +41,16 @@ testing::AssertionResult converges(const AgentProcess& agent, const std::string&
   return testing::AssertionFailure() << waited.text();
 }
 
+Json inventory_of(const Sandbox& sandbox, const AgentProcess& agent) {
+  Json now;
+  now["links"] = sandbox.links();
+  for (const char* kinds : {"networks", "vlans", "attachments"}) {
+    Json& names = now[kinds] = Json::array();
+    for (const Json& object : agent.get_json(std::string("/v1/") + kinds)) names.push_back(object.at("name"));
+  }
+  return now;
+}
+
 Milliseconds processor_time(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string text;

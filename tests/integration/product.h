@@ -27,6 +27,9 @@ testing::AssertionResult reaches(const AgentProcess& agent, const std::string& k
 // Waits until nothing is left to do for the agent (`lanwright status --wait`).
 testing::AssertionResult converges(const AgentProcess& agent, const std::string& limit = "30s");
 
+// Names of the host's links and of the agent's objects, to compare with those of later.
+Json inventory_of(const Sandbox& sandbox, const AgentProcess& agent);
+
 // Time that the process has spent on a processor.
 Milliseconds processor_time(pid_t pid);
 // The same of several, within the next time that is given: nothing is done meanwhile.
