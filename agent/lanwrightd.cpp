@@ -33,6 +33,7 @@
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/netfilter/iptables_backend.h"
 #include "reconcilers/netlink/backend.h"
+#include "reconcilers/os/on_loop.h"
 #include "reconcilers/vde/backend.h"
 #include "state/store.h"
 
@@ -183,7 +184,7 @@ class Daemon {
       : Daemon(options, std::move(reread_configuration), must(state::Store::open(options.state_dir)),
                open_backends(options)) {}
 
-  void run() {
+  void run() LANWRIGHT_ON_LOOP {
     await_reload();
     await_stop();
     audit();
@@ -213,22 +214,23 @@ class Daemon {
     if (!server_->notice().empty()) log::warning(server_->notice());
   }
 
-  std::unique_ptr<docker_agent::DockerAgent> start_docker() {
+  std::unique_ptr<docker_agent::DockerAgent> start_docker() LANWRIGHT_ON_LOOP {
     reconcile::Reconciler& reconciler = core_.reconciler();
-    reconciler.on_converged = [this](bool converged) { systemd_.status(summary(converged)); };
+    reconciler.on_converged = [this](bool converged)
+                                  LANWRIGHT_ON_LOOP { systemd_.status(summary(converged)); };
     if (auto started = reconciler.start(); !started) die(started.error());
     auto docker = must(docker_agent::DockerAgent::open(io_, reconciler, core_.store(), *firewall_));
     docker->audit().open(options_.docker_api_socket);
     return docker;
   }
 
-  void reread() {
+  void reread() LANWRIGHT_ON_LOOP {
     core_.reconciler().resync();
     firewall_->look_again();
   }
 
-  void await_reload() {
-    reload_signal_.async_wait([this](const boost::system::error_code& error, int) {
+  void await_reload() LANWRIGHT_ON_LOOP {
+    reload_signal_.async_wait([this](const boost::system::error_code& error, int) LANWRIGHT_ON_LOOP {
       if (error) return;
       systemd_.reloading();
       log::info("reloading");
@@ -240,8 +242,8 @@ class Daemon {
     });
   }
 
-  void await_stop() {
-    stop_signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+  void await_stop() LANWRIGHT_ON_LOOP {
+    stop_signals_.async_wait([this](const boost::system::error_code& error, int signal) LANWRIGHT_ON_LOOP {
       if (error) return;
       log::info("stopping; the data path stays as it is", {{"signal", strsignal(signal)}});
       systemd_.stopping();
@@ -257,14 +259,15 @@ class Daemon {
   }
 
   // With the watchdog's beat, which saves a timer.
-  void audit() {
+  void audit() LANWRIGHT_ON_LOOP {
     const std::chrono::minutes interval(options_.audit_minutes);
-    systemd_.keep_alive(interval, [this, interval, last = std::chrono::steady_clock::now()]() mutable {
-      const auto now = std::chrono::steady_clock::now();
-      if (interval.count() == 0 || now - last < interval) return;
-      last = now;
-      reread();
-    });
+    systemd_.keep_alive(
+        interval, [this, interval, last = std::chrono::steady_clock::now()]() LANWRIGHT_ON_LOOP mutable {
+          const auto now = std::chrono::steady_clock::now();
+          if (interval.count() == 0 || now - last < interval) return;
+          last = now;
+          reread();
+        });
   }
 
   const Options& options_;
@@ -292,6 +295,7 @@ int serve(const Options& options, int argc, char** argv) {
   std::error_code failed;
   std::filesystem::create_directories(options.run_dir, failed);
   if (failed) die(error_from_errno(failed.value(), "create directory", options.run_dir));
+  os::claim_loop_thread();
   Daemon daemon(options, [&options, argc, argv] { reload(argc, argv, options); });
   daemon.run();
   return 0;

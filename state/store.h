@@ -14,6 +14,7 @@
 
 #include "model/address_pools.h"
 #include "model/base/ids.h"
+#include "model/base/loop_thread.h"
 #include "model/base/result.h"
 #include "model/desired.h"
 #include "model/status.h"
@@ -93,40 +94,42 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  std::uint64_t generation() const;
-  std::vector<StoredSet> sets() const;
-  Result<std::vector<StoredObject>> objects() const;  // ascending by id
-  Result<std::vector<Claim>> claims() const;
+  std::uint64_t generation() const LANWRIGHT_ON_LOOP;
+  std::vector<StoredSet> sets() const LANWRIGHT_ON_LOOP;
+  Result<std::vector<StoredObject>> objects() const LANWRIGHT_ON_LOOP;  // ascending by id
+  Result<std::vector<Claim>> claims() const LANWRIGHT_ON_LOOP;
 
   // Returns the objects of `put_objects` as they are stored now (uid and generation filled in).
-  Result<std::vector<StoredObject>> commit(StoreChange change);
+  Result<std::vector<StoredObject>> commit(StoreChange change) LANWRIGHT_ON_LOOP;
   // Deleting objects of which nothing is left. One that is wanted again meanwhile stays. After the machine's
   // sudden end they may be there again, as deleting ones, and are forgotten again.
-  Result<void> forget(const std::vector<ResourceId>& objects);
+  Result<void> forget(const std::vector<ResourceId>& objects) LANWRIGHT_ON_LOOP;
   // From now on these may not take over foreign links; their generation stays. Unknown ones are ignored.
-  Result<void> end_adoption(const std::set<ResourceId>& objects);
-  Result<void> add_claims(const std::vector<Claim>& claims);
-  Result<void> drop_claims(const std::vector<Claim>& claims);
+  Result<void> end_adoption(const std::set<ResourceId>& objects) LANWRIGHT_ON_LOOP;
+  Result<void> add_claims(const std::vector<Claim>& claims) LANWRIGHT_ON_LOOP;
+  Result<void> drop_claims(const std::vector<Claim>& claims) LANWRIGHT_ON_LOOP;
 
-  Result<std::vector<StoredDockerNetwork>> docker_networks() const;  // ascending by id
+  Result<std::vector<StoredDockerNetwork>> docker_networks() const LANWRIGHT_ON_LOOP;  // ascending by id
 
   // Ascending by id, each with what was given of it.
-  Result<std::vector<AddressPool>> address_pools() const;
+  Result<std::vector<AddressPool>> address_pools() const LANWRIGHT_ON_LOOP;
   // A new one, of which nothing is given; an error when there is one of its id.
-  Result<void> add_address_pool(const AddressPool& pool);
-  Result<void> drop_address_pool(const std::string& pool);  // with what was given of it; unknown ones ignored
+  Result<void> add_address_pool(const AddressPool& pool) LANWRIGHT_ON_LOOP;
+  Result<void> drop_address_pool(const std::string& pool)
+      LANWRIGHT_ON_LOOP;  // with what was given of it; unknown ones ignored
   // An error when the pool is unknown, and when the address was given already of any pool of its space and
   // cidr.
-  Result<void> give_address(const std::string& pool, const AddressGrant& grant);
-  Result<void> take_address_back(const std::string& pool, const IpAddress& address);  // unknown ones ignored
+  Result<void> give_address(const std::string& pool, const AddressGrant& grant) LANWRIGHT_ON_LOOP;
+  Result<void> take_address_back(const std::string& pool,
+                                 const IpAddress& address) LANWRIGHT_ON_LOOP;  // unknown ones ignored
 
   // History that may lose its last second in a power failure (drift, repairs). The newest 10,000 are kept.
   // Here and in commit() the store gives the ids, one after the other, so that the last one is
   // last_event_id() afterwards, and now as the time of an event that has none.
-  Result<void> record(const std::vector<Event>& events);
+  Result<void> record(const std::vector<Event>& events) LANWRIGHT_ON_LOOP;
   Result<std::vector<Event>> history(std::optional<ResourceId> object,
-                                     std::size_t limit) const;  // newest first
-  std::uint64_t last_event_id() const;                          // 0 when there is none
+                                     std::size_t limit) const LANWRIGHT_ON_LOOP;  // newest first
+  std::uint64_t last_event_id() const LANWRIGHT_ON_LOOP;                          // 0 when there is none
 
  private:
   struct Impl;

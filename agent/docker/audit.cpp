@@ -48,7 +48,7 @@ Audit::Audit(boost::asio::io_context& io, reconcile::Reconciler& reconciler,
       ipam_(ipam),
       grace_(grace),
       on_view_forgotten_(std::move(on_view_forgotten)),
-      timer_(io, [this] { on_due(); }) {}
+      timer_(io, [this]() LANWRIGHT_ON_LOOP { on_due(); }) {}
 
 void Audit::open(const std::string& socket, std::chrono::seconds grace) {
   grace_.set_length(grace);
@@ -101,7 +101,7 @@ void Audit::ask() {
     if (question.too_young) ask_in(grace_.length());
     return;
   }
-  client_->ask(question, [this, question](Result<DockerInventory> answer) {
+  client_->ask(question, [this, question](Result<DockerInventory> answer) LANWRIGHT_ON_LOOP {
     if (answer)
       apply(compare(question, *answer));
     else

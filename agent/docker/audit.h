@@ -17,6 +17,7 @@
 #include "agent/docker/ipam.h"
 #include "agent/docker/records.h"
 #include "agent/reconcile/reconciler.h"
+#include "model/base/loop_thread.h"
 #include "reconcilers/os/timer.h"
 
 namespace lanwright::docker_agent {
@@ -30,29 +31,29 @@ class Audit {
 
   // From now on Docker is asked at this Unix socket ("": never): soon, and when one of the following says so.
   // What was made less than `grace` ago it may not list yet.
-  void open(const std::string& socket, std::chrono::seconds grace = GracePeriods::kDefault);
-  void ask_now();
-  void on_dockerd_connected();  // a dockerd calls for the first time
-  void on_call_failed();        // a call of Docker's for a network failed
+  void open(const std::string& socket, std::chrono::seconds grace = GracePeriods::kDefault) LANWRIGHT_ON_LOOP;
+  void ask_now() LANWRIGHT_ON_LOOP;
+  void on_dockerd_connected() LANWRIGHT_ON_LOOP;  // a dockerd calls for the first time
+  void on_call_failed() LANWRIGHT_ON_LOOP;        // a call of Docker's for a network failed
 
   enum class Question { none, due, open };
-  Question question() const;  // the one at hand
+  Question question() const LANWRIGHT_ON_LOOP;  // the one at hand
 
   // Docker has this network, which it may not have listed.
-  void network_is_known(const std::string& network);
-  void network_is_gone(const std::string& network) { orphans_.erase(network); }
+  void network_is_known(const std::string& network) LANWRIGHT_ON_LOOP;
+  void network_is_gone(const std::string& network) LANWRIGHT_ON_LOOP { orphans_.erase(network); }
 
  private:
-  void ask_in(std::chrono::seconds delay);
-  void arm();
-  void on_due();
-  void ask();
-  AuditQuery query() const;
-  void apply(const AuditResult& result);
-  void network_is_forgotten(const std::string& network);
-  void forget_view(const std::string& network, const std::string& message);
-  bool remove_forgotten(const std::vector<AskedEndpoint>& endpoints);
-  std::string names_of_endpoints(const std::string& network) const;
+  void ask_in(std::chrono::seconds delay) LANWRIGHT_ON_LOOP;
+  void arm() LANWRIGHT_ON_LOOP;
+  void on_due() LANWRIGHT_ON_LOOP;
+  void ask() LANWRIGHT_ON_LOOP;
+  AuditQuery query() const LANWRIGHT_ON_LOOP;
+  void apply(const AuditResult& result) LANWRIGHT_ON_LOOP;
+  void network_is_forgotten(const std::string& network) LANWRIGHT_ON_LOOP;
+  void forget_view(const std::string& network, const std::string& message) LANWRIGHT_ON_LOOP;
+  bool remove_forgotten(const std::vector<AskedEndpoint>& endpoints) LANWRIGHT_ON_LOOP;
+  std::string names_of_endpoints(const std::string& network) const LANWRIGHT_ON_LOOP;
 
   boost::asio::io_context& io_;
   reconcile::Reconciler& reconciler_;

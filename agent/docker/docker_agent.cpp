@@ -8,6 +8,7 @@
 #include "agent/reconcile/on_loop.h"
 #include "model/base/names.h"
 #include "reconcilers/drivers/registry.h"
+#include "reconcilers/os/on_loop.h"
 
 namespace lanwright::docker_agent {
 namespace {
@@ -53,7 +54,8 @@ DockerAgent::DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& rec
       records_(reconciler),
       ipam_(store, reconciler, records_, grace_),
       sandboxes_(io, reconciler, *this),
-      audit_(io, reconciler, *this, records_, ipam_, grace_, [this] { sync_forward_rules(); }) {
+      audit_(io, reconciler, *this, records_, ipam_, grace_,
+             [this]() LANWRIGHT_ON_LOOP { sync_forward_rules(); }) {
   reconciler_.add(*this);
 }
 
@@ -115,10 +117,11 @@ Result<void> DockerAgent::prune_records() {
 void DockerAgent::on_committed(const std::set<ResourceId>& concerned, const std::set<ResourceId>& deleted) {
   const auto is_network = [](const ResourceId& id) { return id.kind == Kind::network; };
   if (std::any_of(concerned.begin(), concerned.end(), is_network)) sync_forward_rules();
-  const bool ours = std::any_of(deleted.begin(), deleted.end(), [this](const ResourceId& id) {
-    const desired::DesiredObject* object = reconciler_.desired().find(id);
-    return object != nullptr && object->object.set == kDockerSet;
-  });
+  const bool ours =
+      std::any_of(deleted.begin(), deleted.end(), [this](const ResourceId& id) LANWRIGHT_ON_LOOP {
+        const desired::DesiredObject* object = reconciler_.desired().find(id);
+        return object != nullptr && object->object.set == kDockerSet;
+      });
   if (!ours) return;
   if (auto dropped = prune_records(); !dropped)
     log::warning("what is kept of Docker's networks is dropped with the next start",
@@ -130,7 +133,8 @@ void DockerAgent::on_committed(const std::set<ResourceId>& concerned, const std:
 
 Result<AddressPool> DockerAgent::request_pool(const PoolRequest& request, Deadline deadline) {
   return reconcile::on_loop<AddressPool>(
-      io_, deadline, "make address pool", [this, request] { return ipam_.request_pool(request); },
+      io_, deadline, "make address pool",
+      [this, request]() LANWRIGHT_ON_LOOP { return ipam_.request_pool(request); },
       reconcile::OnTimeout::never_runs);
 }
 
@@ -138,13 +142,14 @@ Result<IpPrefix> DockerAgent::request_address(const std::string& pool, const std
                                               AddressUse use, Deadline deadline) {
   return reconcile::on_loop<IpPrefix>(
       io_, deadline, "give an address",
-      [this, pool, wanted, use] { return ipam_.request_address(pool, wanted, use); },
+      [this, pool, wanted, use]() LANWRIGHT_ON_LOOP { return ipam_.request_address(pool, wanted, use); },
       reconcile::OnTimeout::never_runs);
 }
 
 Result<void> DockerAgent::release_pool(const std::string& pool, Deadline deadline) {
   return reconcile::on_loop<void>(
-      io_, deadline, "release address pool", [this, pool] { return ipam_.release_pool(pool); },
+      io_, deadline, "release address pool",
+      [this, pool]() LANWRIGHT_ON_LOOP { return ipam_.release_pool(pool); },
       reconcile::OnTimeout::never_runs);
 }
 
@@ -152,16 +157,22 @@ Result<void> DockerAgent::release_address(const std::string& pool, const IpAddre
                                           Deadline deadline) {
   return reconcile::on_loop<void>(
       io_, deadline, "release address",
-      [this, pool, address] { return ipam_.release_address(pool, address); },
+      [this, pool, address]() LANWRIGHT_ON_LOOP { return ipam_.release_address(pool, address); },
       reconcile::OnTimeout::never_runs);
 }
 
 void DockerAgent::on_dockerd_connected() {
-  boost::asio::post(io_, [this] { audit_.on_dockerd_connected(); });
+  boost::asio::post(io_, [this] {
+    os::assert_on_loop(io_);
+    audit_.on_dockerd_connected();
+  });
 }
 
 void DockerAgent::on_call_failed() {
-  boost::asio::post(io_, [this] { audit_.on_call_failed(); });
+  boost::asio::post(io_, [this] {
+    os::assert_on_loop(io_);
+    audit_.on_call_failed();
+  });
 }
 
 }  // namespace lanwright::docker_agent

@@ -17,6 +17,7 @@
 #include "agent/docker/sandboxes.h"
 #include "agent/reconcile/reconciler.h"
 #include "api/docker/docker_api.h"
+#include "model/base/loop_thread.h"
 #include "reconcilers/backends/firewall_backend.h"
 #include "state/store.h"
 
@@ -32,21 +33,24 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
   // Loads what was given earlier. Before the loop turns. What it is given outlives it.
   static Result<std::unique_ptr<DockerAgent>> open(boost::asio::io_context& io,
                                                    reconcile::Reconciler& reconciler, state::Store& store,
-                                                   FirewallBackend& forwards);
+                                                   FirewallBackend& forwards) LANWRIGHT_ON_LOOP;
   ~DockerAgent() override;
   DockerAgent(const DockerAgent&) = delete;
   DockerAgent& operator=(const DockerAgent&) = delete;
 
   // Finds out what Docker does not know any more. Loop thread.
-  Audit& audit() { return audit_; }
+  Audit& audit() LANWRIGHT_ON_LOOP { return audit_; }
 
   // Controller: the loop's thread.
-  const reconcile::OwnSet& own_set() const override;
-  void on_compared(const std::set<ResourceId>& objects) override { sandboxes_.look_at(objects); }
-  Result<void> admit_deletion(std::set<ResourceId>& objects) const override {
+  const reconcile::OwnSet& own_set() const override LANWRIGHT_ON_LOOP;
+  void on_compared(const std::set<ResourceId>& objects) override LANWRIGHT_ON_LOOP {
+    sandboxes_.look_at(objects);
+  }
+  Result<void> admit_deletion(std::set<ResourceId>& objects) const override LANWRIGHT_ON_LOOP {
     return sandboxes_.admit_deletion(objects);
   }
-  void on_committed(const std::set<ResourceId>& concerned, const std::set<ResourceId>& deleted) override;
+  void on_committed(const std::set<ResourceId>& concerned, const std::set<ResourceId>& deleted) override
+      LANWRIGHT_ON_LOOP;
 
   // DockerApi: from any thread but the loop's.
   Result<AddressPool> request_pool(const PoolRequest& request, Deadline deadline) override;
@@ -82,20 +86,25 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
   void undo(const Begin& removal);
 
   Result<void> open_bridge(const std::string& network, Deadline deadline);
-  Result<std::set<ResourceId>> begin_network(const DockerNetwork& network, bool& is_new);
-  Result<std::set<ResourceId>> remove_network(const std::string& network);
-  Result<std::set<ResourceId>> begin_endpoint(const DockerEndpoint& endpoint, BegunEndpoint& begun);
-  Result<std::set<ResourceId>> remove_endpoint(const std::string& network, const std::string& endpoint);
+  Result<std::set<ResourceId>> begin_network(const DockerNetwork& network, bool& is_new) LANWRIGHT_ON_LOOP;
+  Result<std::set<ResourceId>> remove_network(const std::string& network) LANWRIGHT_ON_LOOP;
+  Result<std::set<ResourceId>> begin_endpoint(const DockerEndpoint& endpoint, BegunEndpoint& begun)
+      LANWRIGHT_ON_LOOP;
+  Result<std::set<ResourceId>> remove_endpoint(const std::string& network, const std::string& endpoint)
+      LANWRIGHT_ON_LOOP;
   Result<std::set<ResourceId>> begin_join(const std::string& network, const std::string& endpoint,
-                                          const std::string& sandbox, DockerJoin& answer);
-  Result<std::set<ResourceId>> begin_leave(const std::string& network, const std::string& endpoint);
+                                          const std::string& sandbox, DockerJoin& answer) LANWRIGHT_ON_LOOP;
+  Result<std::set<ResourceId>> begin_leave(const std::string& network, const std::string& endpoint)
+      LANWRIGHT_ON_LOOP;
   // What the bridges of Docker's networks forward is let through.
-  void sync_forward_rules(const std::set<ObjectUid>& networks = {});
+  void sync_forward_rules(const std::set<ObjectUid>& networks = {}) LANWRIGHT_ON_LOOP;
   // Of networks whose object somebody else removed.
-  Result<void> prune_records();
-  std::string free_name(Kind kind, const std::string& id) const;
-  std::set<ResourceId> stale_beside(const DockerEndpoint& endpoint, const DockerRecord& record) const;
-  std::vector<RouteSpec> default_routes_for(const AttachmentSpec& endpoint, const DockerRecord& record) const;
+  Result<void> prune_records() LANWRIGHT_ON_LOOP;
+  std::string free_name(Kind kind, const std::string& id) const LANWRIGHT_ON_LOOP;
+  std::set<ResourceId> stale_beside(const DockerEndpoint& endpoint, const DockerRecord& record) const
+      LANWRIGHT_ON_LOOP;
+  std::vector<RouteSpec> default_routes_for(const AttachmentSpec& endpoint, const DockerRecord& record) const
+      LANWRIGHT_ON_LOOP;
 
   boost::asio::io_context& io_;
   reconcile::Reconciler& reconciler_;

@@ -16,6 +16,7 @@
 
 #include "model/base/addresses.h"
 #include "model/base/ids.h"
+#include "model/base/loop_thread.h"
 #include "model/base/result.h"
 
 namespace lanwright::docker_agent {
@@ -85,10 +86,10 @@ class DockerInventoryClient {
   DockerInventoryClient(const DockerInventoryClient&) = delete;
   DockerInventoryClient& operator=(const DockerInventoryClient&) = delete;
 
-  bool asking() const { return asking_ != nullptr; }
+  bool asking() const LANWRIGHT_ON_LOOP { return asking_ != nullptr; }
   // Not while asking(). Calls `done` on the thread that runs `io`, later. Asked once: any error, such as
   // nobody at the socket or silence for some seconds, means that nothing is known.
-  void ask(const AuditQuery& question, const Done& done);
+  void ask(const AuditQuery& question, const Done& done) LANWRIGHT_ON_LOOP;
 
  private:
   struct Asking;

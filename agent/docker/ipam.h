@@ -11,6 +11,7 @@
 #include "agent/docker/records.h"
 #include "api/docker/docker_api.h"
 #include "model/address_pools.h"
+#include "model/base/loop_thread.h"
 #include "state/store.h"
 
 namespace lanwright::docker_agent {
@@ -21,23 +22,23 @@ class Ipam {
   Ipam(state::Store& store, const reconcile::Reconciler& reconciler, const Records& records,
        GracePeriods& grace);
 
-  void load(AddressPool pool) { pools_.put(std::move(pool)); }
-  bool is_empty() const { return pools_.pools().empty(); }
+  void load(AddressPool pool) LANWRIGHT_ON_LOOP { pools_.put(std::move(pool)); }
+  bool is_empty() const LANWRIGHT_ON_LOOP { return pools_.pools().empty(); }
 
   // See DockerApi.
-  Result<AddressPool> request_pool(const PoolRequest& request);
+  Result<AddressPool> request_pool(const PoolRequest& request) LANWRIGHT_ON_LOOP;
   Result<IpPrefix> request_address(const std::string& pool, const std::optional<IpAddress>& wanted,
-                                   AddressUse use);
-  Result<void> release_pool(const std::string& pool);
-  Result<void> release_address(const std::string& pool, const IpAddress& address);
+                                   AddressUse use) LANWRIGHT_ON_LOOP;
+  Result<void> release_pool(const std::string& pool) LANWRIGHT_ON_LOOP;
+  Result<void> release_address(const std::string& pool, const IpAddress& address) LANWRIGHT_ON_LOOP;
 
   // Adds the pools and addresses that nobody here is known to have.
-  void ask_for_unused(AuditQuery& query) const;
-  void take_back_unused(const AuditResult& result);
+  void ask_for_unused(AuditQuery& query) const LANWRIGHT_ON_LOOP;
+  void take_back_unused(const AuditResult& result) LANWRIGHT_ON_LOOP;
 
  private:
-  void ask_for_pool(const AddressPool& pool, AuditQuery& query) const;
-  void add_addresses_in_use(const DockerRecord& record, std::set<IpAddress>& used) const;
+  void ask_for_pool(const AddressPool& pool, AuditQuery& query) const LANWRIGHT_ON_LOOP;
+  void add_addresses_in_use(const DockerRecord& record, std::set<IpAddress>& used) const LANWRIGHT_ON_LOOP;
 
   state::Store& store_;
   const reconcile::Reconciler& reconciler_;

@@ -11,6 +11,7 @@
 #include "agent/reconcile/on_loop.h"
 #include "model/base/names.h"
 #include "reconcilers/drivers/registry.h"
+#include "reconcilers/os/on_loop.h"
 
 namespace lanwright::docker_agent {
 namespace {
@@ -90,7 +91,7 @@ Result<void> DockerAgent::make_it_so(const char* what, const Begin& begin, Deadl
   };
   auto answer = std::make_shared<Answer>();
   auto result = answer->result.get_future();
-  const auto start = [this, answer, begin]() -> Result<void> {
+  const auto start = [this, answer, begin]() LANWRIGHT_ON_LOOP -> Result<void> {
     auto objects = begin();
     if (!objects) return objects.error();
     answer->ticket = reconciler_.wait_for(
@@ -101,7 +102,10 @@ Result<void> DockerAgent::make_it_so(const char* what, const Begin& begin, Deadl
       !begun)
     return begun;
   if (result.wait_until(deadline) == std::future_status::ready) return result.get();
-  boost::asio::post(io_, [this, answer] { reconciler_.cancel(answer->ticket); });
+  boost::asio::post(io_, [this, answer] {
+    os::assert_on_loop(io_);
+    reconciler_.cancel(answer->ticket);
+  });
   return Error{ErrorKind::timeout, what, {}, 0, "it took too long", "see `lanwright get networks`"};
 }
 
@@ -326,11 +330,12 @@ Result<std::set<ResourceId>> DockerAgent::begin_leave(const std::string& network
 // The bridge is there by now: other agents of the host take a rule whose bridge is missing for a leftover.
 Result<void> DockerAgent::open_bridge(const std::string& network, Deadline deadline) {
   using Rule = std::optional<ForwardRule>;
-  auto rule = reconcile::on_loop<Rule>(io_, deadline, "find the bridge", [this, network]() -> Result<Rule> {
-    sync_forward_rules();
-    const DockerRecord* record = records_.find_declared(network);
-    return record != nullptr ? records_.bridge_of(*record) : std::nullopt;
-  });
+  auto rule = reconcile::on_loop<Rule>(
+      io_, deadline, "find the bridge", [this, network]() LANWRIGHT_ON_LOOP -> Result<Rule> {
+        sync_forward_rules();
+        const DockerRecord* record = records_.find_declared(network);
+        return record != nullptr ? records_.bridge_of(*record) : std::nullopt;
+      });
   if (!rule) return rule.error();
   return *rule ? forwards_.wait(**rule, deadline) : Result<void>();
 }
@@ -338,45 +343,53 @@ Result<void> DockerAgent::open_bridge(const std::string& network, Deadline deadl
 Result<void> DockerAgent::create_network(const DockerNetwork& network, Deadline deadline) {
   auto is_new = std::make_shared<bool>(false);
   auto made = make_it_so(
-      "create network", [=, this] { return begin_network(network, *is_new); }, deadline);
+      "create network", [=, this]() LANWRIGHT_ON_LOOP { return begin_network(network, *is_new); }, deadline);
   if (made) made = open_bridge(network.id, deadline);
-  if (!made && *is_new) undo([this, network] { return remove_network(network.id); });
+  if (!made && *is_new) undo([this, network]() LANWRIGHT_ON_LOOP { return remove_network(network.id); });
   return made;
 }
 
 Result<void> DockerAgent::delete_network(const std::string& network, Deadline deadline) {
   return make_it_so(
-      "delete network", [this, network] { return remove_network(network); }, deadline);
+      "delete network", [this, network]() LANWRIGHT_ON_LOOP { return remove_network(network); }, deadline);
 }
 
 Result<DockerEndpointAnswer> DockerAgent::create_endpoint(const DockerEndpoint& endpoint, Deadline deadline) {
   auto begun = std::make_shared<BegunEndpoint>();
   auto made = make_it_so(
-      "create endpoint", [=, this] { return begin_endpoint(endpoint, *begun); }, deadline);
-  boost::asio::post(io_, [this, id = endpoint.id] { grace_.start(id); });
+      "create endpoint", [=, this]() LANWRIGHT_ON_LOOP { return begin_endpoint(endpoint, *begun); },
+      deadline);
+  boost::asio::post(io_, [this, id = endpoint.id] {
+    os::assert_on_loop(io_);
+    grace_.start(id);
+  });
   if (made) return begun->answer;
-  if (begun->is_new) undo([this, endpoint] { return remove_endpoint(endpoint.network, endpoint.id); });
+  if (begun->is_new)
+    undo([this, endpoint]() LANWRIGHT_ON_LOOP { return remove_endpoint(endpoint.network, endpoint.id); });
   return made.error();
 }
 
 Result<void> DockerAgent::delete_endpoint(const std::string& network, const std::string& endpoint,
                                           Deadline deadline) {
   return make_it_so(
-      "delete endpoint", [this, network, endpoint] { return remove_endpoint(network, endpoint); }, deadline);
+      "delete endpoint",
+      [this, network, endpoint]() LANWRIGHT_ON_LOOP { return remove_endpoint(network, endpoint); }, deadline);
 }
 
 Result<DockerJoin> DockerAgent::join(const std::string& network, const std::string& endpoint,
                                      const std::string& sandbox, Deadline deadline) {
   auto answer = std::make_shared<DockerJoin>();
   auto made = make_it_so(
-      "join", [=, this] { return begin_join(network, endpoint, sandbox, *answer); }, deadline);
+      "join", [=, this]() LANWRIGHT_ON_LOOP { return begin_join(network, endpoint, sandbox, *answer); },
+      deadline);
   if (!made) return made.error();
   return *answer;
 }
 
 Result<void> DockerAgent::leave(const std::string& network, const std::string& endpoint, Deadline deadline) {
   return make_it_so(
-      "leave", [this, network, endpoint] { return begin_leave(network, endpoint); }, deadline);
+      "leave", [this, network, endpoint]() LANWRIGHT_ON_LOOP { return begin_leave(network, endpoint); },
+      deadline);
 }
 
 Result<std::map<std::string, std::string>> DockerAgent::endpoint_info(const std::string& network,
@@ -384,7 +397,7 @@ Result<std::map<std::string, std::string>> DockerAgent::endpoint_info(const std:
                                                                       Deadline deadline) {
   using Info = std::map<std::string, std::string>;
   return reconcile::on_loop<Info>(
-      io_, deadline, "describe endpoint", [this, network, endpoint]() -> Result<Info> {
+      io_, deadline, "describe endpoint", [this, network, endpoint]() LANWRIGHT_ON_LOOP -> Result<Info> {
         const auto* known = records_.find_endpoint(network, endpoint);
         if (known == nullptr) return unknown_endpoint(endpoint);
         const AttachmentSpec* spec = endpoint_of(known);

@@ -9,6 +9,7 @@
 
 #include "agent/docker/record.h"
 #include "agent/reconcile/reconciler.h"
+#include "model/base/loop_thread.h"
 #include "reconcilers/backends/firewall_backend.h"
 
 namespace lanwright::docker_agent {
@@ -21,20 +22,24 @@ class Records {
  public:
   explicit Records(const reconcile::Reconciler& reconciler) : reconciler_(reconciler) {}
 
-  void put(const std::string& network, DockerRecord record) { records_[network] = std::move(record); }
-  void erase(const std::string& network) { records_.erase(network); }
-  const std::map<std::string, DockerRecord>& all() const { return records_; }
-  const DockerRecord* find(const std::string& network) const;
+  void put(const std::string& network, DockerRecord record) LANWRIGHT_ON_LOOP {
+    records_[network] = std::move(record);
+  }
+  void erase(const std::string& network) LANWRIGHT_ON_LOOP { records_.erase(network); }
+  const std::map<std::string, DockerRecord>& all() const LANWRIGHT_ON_LOOP { return records_; }
+  const DockerRecord* find(const std::string& network) const LANWRIGHT_ON_LOOP;
   // Whose network is declared, and is not being deleted.
-  const DockerRecord* find_declared(const std::string& network) const;
-  Error missing(const std::string& network) const;  // when there is no find_declared() it
+  const DockerRecord* find_declared(const std::string& network) const LANWRIGHT_ON_LOOP;
+  Error missing(const std::string& network) const LANWRIGHT_ON_LOOP;  // when there is no find_declared() it
 
   // Attachments that are endpoints of this network of Docker's.
-  std::vector<ResourceId> endpoints_of(const std::string& network) const;
-  const desired::DesiredObject* find_endpoint(const std::string& network, const std::string& endpoint) const;
+  std::vector<ResourceId> endpoints_of(const std::string& network) const LANWRIGHT_ON_LOOP;
+  const desired::DesiredObject* find_endpoint(const std::string& network, const std::string& endpoint) const
+      LANWRIGHT_ON_LOOP;
   // Of the bridges that carry these networks.
-  std::set<ForwardRule> forward_rules() const;
-  std::optional<ForwardRule> bridge_of(const DockerRecord& record) const;  // when one carries it
+  std::set<ForwardRule> forward_rules() const LANWRIGHT_ON_LOOP;
+  std::optional<ForwardRule> bridge_of(const DockerRecord& record) const
+      LANWRIGHT_ON_LOOP;  // when one carries it
 
  private:
   const reconcile::Reconciler& reconciler_;

@@ -28,7 +28,7 @@ reconcile::ChangeRequest change_of(const reconcile::Controller& author) {
 
 Sandboxes::Sandboxes(boost::asio::io_context& io, reconcile::Reconciler& reconciler,
                      const reconcile::Controller& author)
-    : reconciler_(reconciler), author_(author), retry_timer_(io, [this] { declare(); }) {}
+    : reconciler_(reconciler), author_(author), retry_timer_(io, [this]() LANWRIGHT_ON_LOOP { declare(); }) {}
 
 void Sandboxes::look_at(const std::set<ResourceId>& objects) {
   for (const ResourceId& id : objects) look_at(id);

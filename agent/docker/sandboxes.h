@@ -9,6 +9,7 @@
 #include <string>
 
 #include "agent/reconcile/reconciler.h"
+#include "model/base/loop_thread.h"
 #include "model/desired.h"
 #include "reconcilers/os/timer.h"
 
@@ -27,10 +28,10 @@ class Sandboxes {
             const reconcile::Controller& author);
 
   // These were compared with what is observed: declares what has become of them.
-  void look_at(const std::set<ResourceId>& objects);
+  void look_at(const std::set<ResourceId>& objects) LANWRIGHT_ON_LOOP;
   // With Docker's network go its endpoints: who made them may not be there any more to take them away. Not
   // from under a container.
-  Result<void> admit_deletion(std::set<ResourceId>& objects) const;
+  Result<void> admit_deletion(std::set<ResourceId>& objects) const LANWRIGHT_ON_LOOP;
 
  private:
   struct Seen {
@@ -40,12 +41,13 @@ class Sandboxes {
     bool operator==(const Seen&) const = default;
   };
   static Seen seen_of(const AttachmentSpec& spec, const LinkFact& fact);
-  void look_at(const ResourceId& id);
-  void declare();
-  void declare(const std::map<ResourceId, Seen>& seen, const std::set<ResourceId>& gone);
-  Result<void> submit(const std::map<ResourceId, Seen>& seen, const std::set<ResourceId>& gone);
-  std::string sandbox_in_use(const desired::DesiredObject& endpoint) const;
-  Result<void> check_unused(const ResourceId& what, const ResourceId& attachment) const;
+  void look_at(const ResourceId& id) LANWRIGHT_ON_LOOP;
+  void declare() LANWRIGHT_ON_LOOP;
+  void declare(const std::map<ResourceId, Seen>& seen, const std::set<ResourceId>& gone) LANWRIGHT_ON_LOOP;
+  Result<void> submit(const std::map<ResourceId, Seen>& seen, const std::set<ResourceId>& gone)
+      LANWRIGHT_ON_LOOP;
+  std::string sandbox_in_use(const desired::DesiredObject& endpoint) const LANWRIGHT_ON_LOOP;
+  Result<void> check_unused(const ResourceId& what, const ResourceId& attachment) const LANWRIGHT_ON_LOOP;
 
   reconcile::Reconciler& reconciler_;
   const reconcile::Controller& author_;

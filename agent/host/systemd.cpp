@@ -67,7 +67,7 @@ void Service::beat(std::chrono::microseconds interval) {
   if (interval_) tell(ready_ ? "READY=1\nWATCHDOG=1" : "WATCHDOG=1");
   each_time_();
   timer_.expires_after(interval);
-  timer_.async_wait([this, interval](const boost::system::error_code& error) {
+  timer_.async_wait([this, interval](const boost::system::error_code& error) LANWRIGHT_ON_LOOP {
     if (!error) beat(interval);
   });
 }

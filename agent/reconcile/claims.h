@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "model/base/loop_thread.h"
 #include "model/plan.h"
 #include "reconcilers/desired/desired_state.h"
 #include "state/store.h"
@@ -21,9 +22,9 @@ class Claims {
  public:
   Claims(Store& store, DesiredState& desired) : store_(store), desired_(desired) {}
 
-  Result<void> load();  // once the desired state is there
+  Result<void> load() LANWRIGHT_ON_LOOP;  // once the desired state is there
   // Takes in what was committed already.
-  void add(const std::vector<Claim>& claims);
+  void add(const std::vector<Claim>& claims) LANWRIGHT_ON_LOOP;
   // Before a host's link is made a port by this plan, that it will be is written down: it is given back even
   // if the declaration is gone by then, and repaired if somebody else takes it. On failure, whose actions
   // must not be carried out.
@@ -31,11 +32,11 @@ class Claims {
     Error error;
     std::set<ResourceId> objects;
   };
-  std::optional<Refused> claim_uplinks(const Plan& plan);
+  std::optional<Refused> claim_uplinks(const Plan& plan) LANWRIGHT_ON_LOOP;
   // Forgets what this object no longer declares and the kernel no longer has.
-  void drop_settled(const DesiredObject& object, const Observed& observed);
+  void drop_settled(const DesiredObject& object, const Observed& observed) LANWRIGHT_ON_LOOP;
   // What these objects were to take over is theirs: from now on a foreign link is a conflict again.
-  void end_adoption(const std::set<ResourceId>& objects);
+  void end_adoption(const std::set<ResourceId>& objects) LANWRIGHT_ON_LOOP;
 
  private:
   Store& store_;

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 constexpr auto kSaveDelay = 1s;
 constexpr std::size_t kEventsRemembered = 1000;
 
-std::vector<Event> history_of(const Store& store) {
+LANWRIGHT_ON_LOOP std::vector<Event> history_of(const Store& store) {
   auto history = store.history(std::nullopt, kEventsRemembered);
   if (!history) {
     log::warning("history is not read", {{"error", history.error().text()}});
@@ -26,7 +26,9 @@ std::vector<Event> history_of(const Store& store) {
 }  // namespace
 
 Journal::Journal(boost::asio::io_context& io, Store& store)
-    : store_(store), log_(store.last_event_id(), history_of(store)), save_timer_(io, [this] { save(); }) {
+    : store_(store),
+      log_(store.last_event_id(), history_of(store)),
+      save_timer_(io, [this]() LANWRIGHT_ON_LOOP { save(); }) {
   // A counter that is not there yet cannot be told from one that is gone.
   for (const char* name : {"actions_total", "action_failures_total", "events_total", "netlink_messages_total",
                            "netlink_overruns_total", "plans_total", "repairs_total", "resyncs_total"})

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/reconcile/event_log.h"
+#include "model/base/loop_thread.h"
 #include "reconcilers/os/timer.h"
 #include "state/store.h"
 
@@ -22,15 +23,15 @@ class Journal {
 
   // --- loop thread only ---
   // Told at once, saved within a second.
-  void record(Event event);
+  void record(Event event) LANWRIGHT_ON_LOOP;
   // Told; the store has it already, as part of a commit.
-  void record_committed(const std::vector<Event>& events);
+  void record_committed(const std::vector<Event>& events) LANWRIGHT_ON_LOOP;
   // Saves what is not saved yet. Before each commit, so that the store's order is that of things.
-  void save();
+  void save() LANWRIGHT_ON_LOOP;
   // Ends all waiting of readers, for good, and saves. What is recorded later is not saved.
-  void close();
-  void count(const char* counter, std::uint64_t times = 1) { counters_[counter] += times; }
-  const std::map<std::string, std::uint64_t>& counters() const { return counters_; }
+  void close() LANWRIGHT_ON_LOOP;
+  void count(const char* counter, std::uint64_t times = 1) LANWRIGHT_ON_LOOP { counters_[counter] += times; }
+  const std::map<std::string, std::uint64_t>& counters() const LANWRIGHT_ON_LOOP { return counters_; }
 
   // --- any thread ---
   EventLog& events() { return log_; }

@@ -11,6 +11,7 @@
 
 #include "api/rest/agent_api.h"
 #include "model/base/result.h"
+#include "reconcilers/os/on_loop.h"
 
 namespace lanwright::reconcile {
 
@@ -30,7 +31,8 @@ Result<T> on_loop(boost::asio::io_context& io, Deadline deadline, const char* wh
   auto task = std::make_shared<Task>();
   task->work = std::packaged_task<Result<T>()>(std::move(work));
   auto answer = task->work.get_future();
-  boost::asio::post(io, [task] {
+  boost::asio::post(io, [&io, task] {
+    os::assert_on_loop(io);
     if (!task->taken.exchange(true)) task->work();
   });
   if (answer.wait_until(deadline) == std::future_status::ready) return answer.get();

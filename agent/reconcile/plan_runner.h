@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/reconcile/sources.h"
+#include "model/base/loop_thread.h"
 #include "model/plan.h"
 
 namespace lanwright::reconcile {
@@ -24,14 +25,14 @@ class PlanRunner {
   explicit PlanRunner(Sources& sources) : sources_(sources) {}
 
   // Takes the place of the plan before, which is done or abandoned.
-  const Plan& begin(Plan plan);
+  const Plan& begin(Plan plan) LANWRIGHT_ON_LOOP;
   // Actions of this object that were not begun are left out.
-  void withhold(const ResourceId& object) { withheld_.insert(object); }
-  bool is_done() const { return next_ >= plan_.actions.size(); }
+  void withhold(const ResourceId& object) LANWRIGHT_ON_LOOP { withheld_.insert(object); }
+  bool is_done() const LANWRIGHT_ON_LOOP { return next_ >= plan_.actions.size(); }
   // The next actions of one stage. Not when done.
-  Batch run_batch();
+  Batch run_batch() LANWRIGHT_ON_LOOP;
   // Forgets the rest; returns the objects whose actions were not all tried, without those withheld.
-  std::set<ResourceId> abandon();
+  std::set<ResourceId> abandon() LANWRIGHT_ON_LOOP;
 
  private:
   Plan plan_;

@@ -12,6 +12,7 @@
 #include "model/format/json.h"
 #include "reconcilers/desired/allocations.h"
 #include "reconcilers/drivers/registry.h"
+#include "reconcilers/os/on_loop.h"
 #include "reconcilers/plan/planner.h"
 
 namespace lanwright::reconcile {
@@ -57,11 +58,13 @@ Reconciler::Reconciler(boost::asio::io_context& io, Store& store, Sources& sourc
       journal_(journal),
       claims_(store, desired_),
       runner_(sources),
-      wake_timer_(io, [this] { reconcile(); }) {}
+      wake_timer_(io, [this]() LANWRIGHT_ON_LOOP { reconcile(); }) {}
 
 Result<void> Reconciler::start() {
   if (auto loaded = load(); !loaded) return loaded;
-  if (auto read = sources_.open([this](const ObservedChange& change) { on_observed(change); }); !read)
+  if (auto read =
+          sources_.open([this](const ObservedChange& change) LANWRIGHT_ON_LOOP { on_observed(change); });
+      !read)
     return read;
   sources_.watch(desired_.namespaces());  // after the first look, which would read them all a second time
   found_.actions = desired_.entries().size();
@@ -134,6 +137,7 @@ void Reconciler::schedule() {
   if (run_ != Run::idle) return;
   run_ = Run::scheduled;
   boost::asio::post(io_, [this] {
+    os::assert_on_loop(io_);
     if (run_ == Run::scheduled) reconcile();
   });
 }
@@ -316,7 +320,7 @@ bool Reconciler::is_converged(const std::optional<std::string>& set, std::uint64
 Waiters::Ticket Reconciler::wait_converged(std::optional<std::string> set, std::uint64_t generation,
                                            Waiters::Done done) {
   return waiters_.wait_for(
-      [this, set = std::move(set), generation]() -> std::optional<Result<void>> {
+      [this, set = std::move(set), generation]() LANWRIGHT_ON_LOOP -> std::optional<Result<void>> {
         if (!is_converged(set, generation)) return std::nullopt;
         return Result<void>();
       },
@@ -325,7 +329,7 @@ Waiters::Ticket Reconciler::wait_converged(std::optional<std::string> set, std::
 
 Waiters::Ticket Reconciler::wait_for(std::set<ResourceId> objects, Waiters::Done done) {
   return waiters_.wait_for(
-      [this, objects = std::move(objects)]() -> std::optional<Result<void>> {
+      [this, objects = std::move(objects)]() LANWRIGHT_ON_LOOP -> std::optional<Result<void>> {
         if (!observed().complete) return std::nullopt;
         return outcome_of(objects, desired_, objects_);
       },

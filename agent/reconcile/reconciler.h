@@ -18,6 +18,7 @@
 #include "agent/reconcile/sources.h"
 #include "agent/reconcile/waiters.h"
 #include "agent/reconcile/work_queue.h"
+#include "model/base/loop_thread.h"
 #include "model/plan.h"
 #include "reconcilers/desired/changeset.h"
 #include "reconcilers/desired/desired_state.h"
@@ -58,43 +59,44 @@ class Reconciler {
   Reconciler(boost::asio::io_context& io, Store& store, Sources& sources, Journal& journal);
 
   // Loads the store, reads the kernel for the first time and begins. Fails when either cannot be read.
-  Result<void> start();
+  Result<void> start() LANWRIGHT_ON_LOOP;
   // Dismisses all who wait, and saves history. The data path is left as it is.
-  void stop();
+  void stop() LANWRIGHT_ON_LOOP;
   // Reads everything anew and compares everything (SIGHUP, the slow audit).
-  void resync();
+  void resync() LANWRIGHT_ON_LOOP;
 
-  Result<Committed> submit(ChangeRequest request, Answer answer = Answer::without_plan);
-  Result<Plan> preview(ChangeRequest request);  // what submit() would begin; changes nothing
+  Result<Committed> submit(ChangeRequest request, Answer answer = Answer::without_plan) LANWRIGHT_ON_LOOP;
+  Result<Plan> preview(ChangeRequest request)
+      LANWRIGHT_ON_LOOP;  // what submit() would begin; changes nothing
   // For who deletes on people's behalf: what goes along, or why not.
-  Result<void> admit_deletion(std::set<ResourceId>& objects) const;
+  Result<void> admit_deletion(std::set<ResourceId>& objects) const LANWRIGHT_ON_LOOP;
 
   // `done` is called once each of these is as declared, or gone where it was to go; or with the reason why
   // one of them is not, when it waits for something, belongs to somebody else, or has failed several times.
-  Waiters::Ticket wait_for(std::set<ResourceId> objects, Waiters::Done done);
+  Waiters::Ticket wait_for(std::set<ResourceId> objects, Waiters::Done done) LANWRIGHT_ON_LOOP;
   // `done` is called once is_converged().
-  Waiters::Ticket wait_converged(std::optional<std::string> set, std::uint64_t generation,
-                                 Waiters::Done done);
-  void cancel(Waiters::Ticket ticket) { waiters_.cancel(ticket); }
+  Waiters::Ticket wait_converged(std::optional<std::string> set, std::uint64_t generation, Waiters::Done done)
+      LANWRIGHT_ON_LOOP;
+  void cancel(Waiters::Ticket ticket) LANWRIGHT_ON_LOOP { waiters_.cancel(ticket); }
 
   // Every object of the set, at this generation or later, is ready or gone; without a set: every object is
   // ready, or waits for something outside.
-  bool is_converged(const std::optional<std::string>& set, std::uint64_t generation) const;
+  bool is_converged(const std::optional<std::string>& set, std::uint64_t generation) const LANWRIGHT_ON_LOOP;
   // The system for which this object was made does not know it any more, or does again: its status and an
   // event say so, nothing else. Idempotent.
-  void set_orphaned(const ResourceId& id, bool orphaned, const std::string& message);
-  void record(const std::string& type, const ResourceId& id, const std::string& message);
+  void set_orphaned(const ResourceId& id, bool orphaned, const std::string& message) LANWRIGHT_ON_LOOP;
+  void record(const std::string& type, const ResourceId& id, const std::string& message) LANWRIGHT_ON_LOOP;
 
-  void add(Controller& controller) { controllers_.push_back(&controller); }
-  void remove(Controller& controller) { std::erase(controllers_, &controller); }
-  const std::vector<Controller*>& controllers() const { return controllers_; }
+  void add(Controller& controller) LANWRIGHT_ON_LOOP { controllers_.push_back(&controller); }
+  void remove(Controller& controller) LANWRIGHT_ON_LOOP { std::erase(controllers_, &controller); }
+  const std::vector<Controller*>& controllers() const LANWRIGHT_ON_LOOP { return controllers_; }
   // Called with the first answer and whenever it changes.
   std::function<void(bool converged)> on_converged;
 
-  const DesiredState& desired() const { return desired_; }
-  const Observed& observed() const { return sources_.observed(); }
-  const ObjectTable& objects() const { return objects_; }
-  ObjectTable& objects() { return objects_; }
+  const DesiredState& desired() const LANWRIGHT_ON_LOOP { return desired_; }
+  const Observed& observed() const LANWRIGHT_ON_LOOP { return sources_.observed(); }
+  const ObjectTable& objects() const LANWRIGHT_ON_LOOP { return objects_; }
+  ObjectTable& objects() LANWRIGHT_ON_LOOP { return objects_; }
 
  private:
   // Of the rounds since all was last dealt with together.
@@ -108,22 +110,22 @@ class Reconciler {
   };
   enum class Run : std::uint8_t { idle, scheduled, looping, stopped };
 
-  Result<void> load();
-  void on_observed(const ObservedChange& change);
-  void schedule();
-  void reconcile();
-  bool reconcile_once();
-  bool reread_before_claiming_unmarked(const Plan& plan);
-  void begin(Plan next, const std::set<ResourceId>& scope);
+  Result<void> load() LANWRIGHT_ON_LOOP;
+  void on_observed(const ObservedChange& change) LANWRIGHT_ON_LOOP;
+  void schedule() LANWRIGHT_ON_LOOP;
+  void reconcile() LANWRIGHT_ON_LOOP;
+  bool reconcile_once() LANWRIGHT_ON_LOOP;
+  bool reread_before_claiming_unmarked(const Plan& plan) LANWRIGHT_ON_LOOP;
+  void begin(Plan next, const std::set<ResourceId>& scope) LANWRIGHT_ON_LOOP;
   void compared(const DesiredObject& object, const std::vector<const Action*>& actions, const Error* block,
-                bool open);
-  void update(const ResourceId& id, const ObjectTable::Input& input);
-  void run_batch();
-  void abandon();
-  void finish();
-  void forget_removed();
-  Result<Committed> commit(ChangeRequest& request, Answer answer);
-  void take_over(const Changeset& changes, const std::vector<StoredObject>& stored);
+                bool open) LANWRIGHT_ON_LOOP;
+  void update(const ResourceId& id, const ObjectTable::Input& input) LANWRIGHT_ON_LOOP;
+  void run_batch() LANWRIGHT_ON_LOOP;
+  void abandon() LANWRIGHT_ON_LOOP;
+  void finish() LANWRIGHT_ON_LOOP;
+  void forget_removed() LANWRIGHT_ON_LOOP;
+  Result<Committed> commit(ChangeRequest& request, Answer answer) LANWRIGHT_ON_LOOP;
+  void take_over(const Changeset& changes, const std::vector<StoredObject>& stored) LANWRIGHT_ON_LOOP;
 
   boost::asio::io_context& io_;
   Store& store_;

@@ -29,8 +29,8 @@ Sources::Sources(boost::asio::io_context& io, std::unique_ptr<LinkBackend> links
     : links_(std::move(links)),
       others_(std::move(others)),
       mounts_(io),
-      reread_timer_(io, [this] { reread(); }),
-      poll_timer_(io, [this] { recheck_namespaces(true); }) {
+      reread_timer_(io, [this]() LANWRIGHT_ON_LOOP { reread(); }),
+      poll_timer_(io, [this]() LANWRIGHT_ON_LOOP { recheck_namespaces(true); }) {
   all_.push_back(links_.get());
   for (const auto& source : others_) all_.push_back(source.get());
   for (std::size_t i = 0; i < all_.size(); ++i) events_.emplace_back(io);
@@ -69,21 +69,23 @@ void Sources::stop() {
 }
 
 void Sources::wait_for_events(std::size_t number) {
-  events_[number].async_wait(Descriptor::wait_read, [this, number](const boost::system::error_code& error) {
-    if (error) return;
-    report(all_[number]->drain(observed_));
-    wait_for_events(number);
-  });
+  events_[number].async_wait(Descriptor::wait_read,
+                             [this, number](const boost::system::error_code& error) LANWRIGHT_ON_LOOP {
+                               if (error) return;
+                               report(all_[number]->drain(observed_));
+                               wait_for_events(number);
+                             });
 }
 
 // `ip netns add`, Docker and others make a namespace visible by a mount: /proc/self/mountinfo polls as an
 // exceptional condition whenever the mounts change (proc_pid_mountinfo(5)).
 void Sources::wait_for_mounts() {
-  mounts_.async_wait(Descriptor::wait_error, [this](const boost::system::error_code& error) {
-    if (error) return;
-    recheck_namespaces(false);
-    wait_for_mounts();
-  });
+  mounts_.async_wait(Descriptor::wait_error,
+                     [this](const boost::system::error_code& error) LANWRIGHT_ON_LOOP {
+                       if (error) return;
+                       recheck_namespaces(false);
+                       wait_for_mounts();
+                     });
 }
 
 void Sources::recheck_namespaces(bool only_absent) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "model/base/loop_thread.h"
 #include "model/observed.h"
 #include "model/plan.h"
 #include "reconcilers/backends/link_backend.h"
@@ -30,31 +31,31 @@ class Sources {
 
   // Reads everything for the first time, and from then on calls `on_change` whenever anything moved, during
   // the methods below too. Events are heard once listen() was called.
-  Result<void> open(std::function<void(const ObservedChange&)> on_change);
-  void listen();
-  void stop();
+  Result<void> open(std::function<void(const ObservedChange&)> on_change) LANWRIGHT_ON_LOOP;
+  void listen() LANWRIGHT_ON_LOOP;
+  void stop() LANWRIGHT_ON_LOOP;
 
-  const Observed& observed() const { return observed_; }
+  const Observed& observed() const LANWRIGHT_ON_LOOP { return observed_; }
   // Incomplete until everything is read anew, now or, when that fails, soon.
-  void reread();
+  void reread() LANWRIGHT_ON_LOOP;
   // The same of links alone, without calling what is known incomplete meanwhile.
-  void reread_links();
-  bool is_reread_pending() const { return reread_timer_.is_set(); }
+  void reread_links() LANWRIGHT_ON_LOOP;
+  bool is_reread_pending() const LANWRIGHT_ON_LOOP { return reread_timer_.is_set(); }
   // Exactly these network namespaces matter, by path, and the managed one.
-  void watch(std::set<std::string> namespaces);
-  void watch_also(std::set<std::string> namespaces);
+  void watch(std::set<std::string> namespaces) LANWRIGHT_ON_LOOP;
+  void watch_also(std::set<std::string> namespaces) LANWRIGHT_ON_LOOP;
   // The actions of one batch, which are of one stage: one result each.
-  std::vector<Result<void>> execute(const std::vector<const Action*>& batch);
-  std::uint64_t writes() const { return links_->writes(); }  // see LinkBackend
+  std::vector<Result<void>> execute(const std::vector<const Action*>& batch) LANWRIGHT_ON_LOOP;
+  std::uint64_t writes() const LANWRIGHT_ON_LOOP { return links_->writes(); }  // see LinkBackend
 
  private:
   using Descriptor = boost::asio::posix::stream_descriptor;
-  void wait_for_events(std::size_t number);
-  void wait_for_mounts();
-  void recheck_namespaces(bool only_absent);
-  void poll_proc_paths();
-  Result<ObservedChange> read_all();
-  void report(const ObservedChange& change);
+  void wait_for_events(std::size_t number) LANWRIGHT_ON_LOOP;
+  void wait_for_mounts() LANWRIGHT_ON_LOOP;
+  void recheck_namespaces(bool only_absent) LANWRIGHT_ON_LOOP;
+  void poll_proc_paths() LANWRIGHT_ON_LOOP;
+  Result<ObservedChange> read_all() LANWRIGHT_ON_LOOP;
+  void report(const ObservedChange& change) LANWRIGHT_ON_LOOP;
 
   std::unique_ptr<LinkBackend> links_;
   std::vector<std::unique_ptr<Source>> others_;

@@ -89,7 +89,7 @@ bool is_empty(const StoreChange& change) {
 }
 
 // It needs to see the namespaces that are named for the first time.
-Plan plan_of(const Changeset& changes, const DesiredState& desired, Sources& sources) {
+LANWRIGHT_ON_LOOP Plan plan_of(const Changeset& changes, const DesiredState& desired, Sources& sources) {
   if (changes.moves_namespaces()) sources.watch_also(desired.namespaces());
   return planning::plan(desired, sources.observed(), &changes.scope());
 }
@@ -106,7 +106,7 @@ ObjectUid new_uid() {
 }
 
 Result<Plan> Reconciler::preview(ChangeRequest request) {
-  auto planned = [&]() -> Result<Plan> {
+  auto planned = [&]() LANWRIGHT_ON_LOOP -> Result<Plan> {
     Changeset changes(desired_, new_uid);
     if (auto declared = declare(request, desired_, changes); !declared) return declared.error();
     return plan_of(changes, desired_, sources_);

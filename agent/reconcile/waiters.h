@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "model/base/loop_thread.h"
 #include "model/base/result.h"
 
 namespace lanwright::reconcile {
@@ -18,13 +19,13 @@ class Waiters {
   using Ticket = std::uint64_t;  // takes the question back
 
   // Calls `done` once: now when the answer is known, otherwise from check() or dismiss().
-  Ticket wait_for(Condition condition, Done done);
-  void cancel(Ticket ticket);
+  Ticket wait_for(Condition condition, Done done) LANWRIGHT_ON_LOOP;
+  void cancel(Ticket ticket) LANWRIGHT_ON_LOOP;
   // Answers those whose condition is decided. They may wait for something else, or cancel, from there.
-  void check();
+  void check() LANWRIGHT_ON_LOOP;
   // Answers everybody with this, now and from now on.
-  void dismiss(const Error& why);
-  const std::optional<Error>& dismissed() const { return dismissed_; }
+  void dismiss(const Error& why) LANWRIGHT_ON_LOOP;
+  const std::optional<Error>& dismissed() const LANWRIGHT_ON_LOOP { return dismissed_; }
 
  private:
   struct Waiter {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/reconcile/on_loop.h"
+#include "reconcilers/os/on_loop.h"
 
 namespace lanwright::service {
 namespace {
@@ -37,7 +38,7 @@ Result<void> check_generation(const std::string& set, std::uint64_t is,
                   "somebody changed it meanwhile: get it again and repeat");
 }
 
-const reconcile::OwnSet* owner_of(const Reconciler& reconciler, const std::string& set) {
+LANWRIGHT_ON_LOOP const reconcile::OwnSet* owner_of(const Reconciler& reconciler, const std::string& set) {
   for (const reconcile::Controller* controller : reconciler.controllers()) {
     if (controller->own_set().name == set) return &controller->own_set();
   }
@@ -45,8 +46,8 @@ const reconcile::OwnSet* owner_of(const Reconciler& reconciler, const std::strin
 }
 
 // What the request declares that is not so yet, and what of the set it does not declare any more.
-void compare_with(const Reconciler& reconciler, const ApplyRequest& request, ChangeRequest& change,
-                  std::vector<ObjectOutcome>& outcomes) {
+LANWRIGHT_ON_LOOP void compare_with(const Reconciler& reconciler, const ApplyRequest& request,
+                                    ChangeRequest& change, std::vector<ObjectOutcome>& outcomes) {
   const DesiredState& desired = reconciler.desired();
   auto declared = objects_of(request.set);
   for (auto& [id, spec] : declared) {
@@ -80,28 +81,31 @@ AgentService::AgentService(boost::asio::io_context& io, const View& view, Reconc
 
 Result<ApplyOutcome> AgentService::apply(const ApplyRequest& request, Deadline deadline) {
   return reconcile::on_loop<ApplyOutcome>(io_, deadline, "apply",
-                                          [this, request] { return do_apply(request); });
+                                          [this, request]() LANWRIGHT_ON_LOOP { return do_apply(request); });
 }
 
 Result<ApplyOutcome> AgentService::remove(const DeleteRequest& request, Deadline deadline) {
   return reconcile::on_loop<ApplyOutcome>(io_, deadline, "delete",
-                                          [this, request] { return do_remove(request); });
+                                          [this, request]() LANWRIGHT_ON_LOOP { return do_remove(request); });
 }
 
 Result<Plan> AgentService::difference(const std::optional<std::string>& set, Deadline deadline) {
-  return reconcile::on_loop<Plan>(io_, deadline, "compare",
-                                  [this, set] { return service::difference(reconciler_, view_.store, set); });
+  return reconcile::on_loop<Plan>(io_, deadline, "compare", [this, set]() LANWRIGHT_ON_LOOP {
+    return service::difference(reconciler_, view_.store, set);
+  });
 }
 
 Result<Description> AgentService::describe(const ResourceId& id, Deadline deadline) {
-  return reconcile::on_loop<Description>(io_, deadline, "describe",
-                                         [this, id] { return service::describe(reconciler_, view_, id); });
+  return reconcile::on_loop<Description>(io_, deadline, "describe", [this, id]() LANWRIGHT_ON_LOOP {
+    return service::describe(reconciler_, view_, id);
+  });
 }
 
 Result<std::vector<SwitchView>> AgentService::switches(Deadline deadline) {
   return reconcile::on_loop<std::vector<SwitchView>>(
-      io_, deadline, "read",
-      [this]() -> Result<std::vector<SwitchView>> { return service::switches(reconciler_, view_); });
+      io_, deadline, "read", [this]() LANWRIGHT_ON_LOOP -> Result<std::vector<SwitchView>> {
+        return service::switches(reconciler_, view_);
+      });
 }
 
 // Of the moment of the call; when the loop is held up in the kernel (somebody else has the link lock), the
@@ -109,7 +113,7 @@ Result<std::vector<SwitchView>> AgentService::switches(Deadline deadline) {
 Result<AgentService::Published> AgentService::snapshot(Deadline deadline) {
   const Deadline asked = Clock::now();
   auto fresh = reconcile::on_loop<Published>(
-      io_, std::min(deadline, asked + kReadTimeout), "read", [this]() -> Result<Published> {
+      io_, std::min(deadline, asked + kReadTimeout), "read", [this]() LANWRIGHT_ON_LOOP -> Result<Published> {
         auto made = std::make_shared<Snapshot>(service::snapshot(reconciler_, view_));
         made->store_notice = options_.store_notice;
         made->started = started_;
@@ -141,11 +145,15 @@ bool AgentService::wait_converged(const std::optional<std::string>& set, std::ui
   auto answer = std::make_shared<Answer>();
   auto converged = answer->converged.get_future();
   boost::asio::post(io_, [this, answer, set, generation] {
+    os::assert_on_loop(io_);
     answer->ticket = reconciler_.wait_converged(
         set, generation, [answer](Result<void> result) { answer->converged.set_value(result.ok()); });
   });
   if (converged.wait_until(deadline) == std::future_status::ready) return converged.get();
-  boost::asio::post(io_, [this, answer] { reconciler_.cancel(answer->ticket); });
+  boost::asio::post(io_, [this, answer] {
+    os::assert_on_loop(io_);
+    reconciler_.cancel(answer->ticket);
+  });
   return false;
 }
 

@@ -13,6 +13,7 @@
 #include "agent/reconcile/reconciler.h"
 #include "agent/service/queries.h"
 #include "api/rest/agent_api.h"
+#include "model/base/loop_thread.h"
 
 namespace lanwright::service {
 
@@ -41,10 +42,10 @@ class AgentService final : public AgentApi {
 
  private:
   using Published = std::shared_ptr<const Snapshot>;
-  Result<ApplyOutcome> do_apply(const ApplyRequest& request);
-  Result<ApplyOutcome> do_remove(const DeleteRequest& request);
+  Result<ApplyOutcome> do_apply(const ApplyRequest& request) LANWRIGHT_ON_LOOP;
+  Result<ApplyOutcome> do_remove(const DeleteRequest& request) LANWRIGHT_ON_LOOP;
   Result<Published> last_published(const Error& why, Deadline asked);
-  std::uint64_t generation_of(const std::string& set) const;
+  std::uint64_t generation_of(const std::string& set) const LANWRIGHT_ON_LOOP;
 
   boost::asio::io_context& io_;
   View view_;

@@ -43,9 +43,9 @@ LinkReport report_of(const Observed& observed, const LinkSpec& link, const Owner
 }
 
 // Names of what is plugged into a network's own links, and into the switch that carries it.
-std::vector<std::string> ports_of(const DesiredObject& object, const Resources& resources,
-                                  const std::vector<LinkReport>& links,
-                                  const reconcile::Reconciler& reconciler) {
+LANWRIGHT_ON_LOOP std::vector<std::string> ports_of(const DesiredObject& object, const Resources& resources,
+                                                    const std::vector<LinkReport>& links,
+                                                    const reconcile::Reconciler& reconciler) {
   std::vector<std::string> ports;
   const Observed& observed = reconciler.observed();
   for (const LinkReport& link : links) {

@@ -6,6 +6,7 @@
 
 #include "agent/reconcile/reconciler.h"
 #include "api/rest/agent_api.h"
+#include "model/base/loop_thread.h"
 #include "reconcilers/backends/switch_backend.h"
 
 namespace lanwright::service {
@@ -24,11 +25,12 @@ struct View {
   SwitchBackend& switches;
 };
 
-Result<Plan> difference(reconcile::Reconciler& reconciler, const Store& store,
-                        const std::optional<std::string>& set);
-Result<Description> describe(reconcile::Reconciler& reconciler, const View& view, const ResourceId& id);
-std::vector<SwitchView> switches(const reconcile::Reconciler& reconciler, const View& view);
+LANWRIGHT_ON_LOOP Result<Plan> difference(reconcile::Reconciler& reconciler, const Store& store,
+                                          const std::optional<std::string>& set);
+LANWRIGHT_ON_LOOP Result<Description> describe(reconcile::Reconciler& reconciler, const View& view,
+                                               const ResourceId& id);
+LANWRIGHT_ON_LOOP std::vector<SwitchView> switches(const reconcile::Reconciler& reconciler, const View& view);
 // Without what is the server's own: the notice and the time of the start.
-Snapshot snapshot(reconcile::Reconciler& reconciler, const View& view);
+LANWRIGHT_ON_LOOP Snapshot snapshot(reconcile::Reconciler& reconciler, const View& view);
 
 }  // namespace lanwright::service

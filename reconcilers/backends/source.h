@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "model/base/loop_thread.h"
 #include "model/base/result.h"
 #include "model/observed.h"
 #include "model/plan.h"
@@ -15,21 +16,22 @@ class Source {
  public:
   virtual ~Source() = default;
 
-  virtual int event_fd() const = 0;  // readable when drain() has something to do
+  virtual int event_fd() const LANWRIGHT_ON_LOOP = 0;  // readable when drain() has something to do
 
   // Takes in what happened since. Never blocks for long. On an overrun sets `overrun` and observed.complete
   // to false; the caller then waits for quiet and calls resync().
-  virtual ObservedChange drain(Observed& observed) = 0;
+  virtual ObservedChange drain(Observed& observed) LANWRIGHT_ON_LOOP = 0;
 
   // Reads everything anew. On failure what was known before stays as it was.
-  virtual Result<ObservedChange> resync(Observed& observed) = 0;
+  virtual Result<ObservedChange> resync(Observed& observed) LANWRIGHT_ON_LOOP = 0;
 
   // Whether this step is carried out here; each is by exactly one source.
-  virtual bool carries_out(const Step& step) const = 0;
+  virtual bool carries_out(const Step& step) const LANWRIGHT_ON_LOOP = 0;
 
   // Does actions of one stage, in order; answers one result each. Names are resolved against `observed`. May
   // leave some undone so that the loop turns: ErrorKind::busy with number 0.
-  virtual std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) = 0;
+  virtual std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed)
+      LANWRIGHT_ON_LOOP = 0;
 };
 
 }  // namespace lanwright

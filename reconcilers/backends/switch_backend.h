@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/base/loop_thread.h"
 #include "model/observed.h"
 #include "reconcilers/backends/source.h"
 
@@ -29,10 +30,10 @@ struct SwitchReport {
 // ErrorKind::waiting, and event_fd() says what becomes of it.
 class SwitchBackend : public Source {
  public:
-  bool carries_out(const Step& step) const override { return is_switch_step(step); }
+  bool carries_out(const Step& step) const override LANWRIGHT_ON_LOOP { return is_switch_step(step); }
 
   // Waits a fraction of a second, no longer, for one that does not answer.
-  virtual std::vector<SwitchReport> report(const Observed& observed) = 0;
+  virtual std::vector<SwitchReport> report(const Observed& observed) LANWRIGHT_ON_LOOP = 0;
 };
 
 }  // namespace lanwright
