@@ -206,7 +206,7 @@ class Daemon {
         firewall_(std::move(backends.firewall)),
         docker_(start_docker()),
         plugins_(must(serve_docker(*docker_, options))),
-        packets_(capture::open_capture_source(options.run_dir)),
+        packets_(capture::open_capture_source(options.run_dir, drivers::driver_grammar())),
         server_options_{options.api_socket.empty() ? options.run_dir / "api.sock" : options.api_socket,
                         options.group},
         server_(must(

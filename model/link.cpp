@@ -1,6 +1,5 @@
 #include "model/link.h"
 
-#include <algorithm>
 #include <string_view>
 
 namespace lanwright {
@@ -18,62 +17,6 @@ bool is_uid(std::string_view text) {
 
 std::string LinkName::text() const {
   return netns.empty() ? name : name + " in " + netns;
-}
-
-const char* name_of(LinkAttr attribute) {
-  switch (attribute) {
-    case LinkAttr::bridge_stp_state:
-      return "bridge.stp_state";
-    case LinkAttr::bridge_ageing_time:
-      return "bridge.ageing_time";
-    case LinkAttr::bridge_group_fwd_mask:
-      return "bridge.group_fwd_mask";
-    case LinkAttr::bridge_mcast_snooping:
-      return "bridge.mcast_snooping";
-    case LinkAttr::bridge_vlan_filtering:
-      return "bridge.vlan_filtering";
-    case LinkAttr::bridge_vlan_default_pvid:
-      return "bridge.vlan_default_pvid";
-    case LinkAttr::bridge_forward_delay:
-      return "bridge.forward_delay";
-    case LinkAttr::bridge_hello_time:
-      return "bridge.hello_time";
-    case LinkAttr::bridge_max_age:
-      return "bridge.max_age";
-    case LinkAttr::bridge_priority:
-      return "bridge.priority";
-    case LinkAttr::port_isolated:
-      return "port.isolated";
-    case LinkAttr::port_learning:
-      return "port.learning";
-    case LinkAttr::port_unicast_flood:
-      return "port.unicast_flood";
-    case LinkAttr::port_group_fwd_mask:
-      return "port.group_fwd_mask";
-    case LinkAttr::port_guard:
-      return "port.guard";
-    case LinkAttr::vlan_id:
-      return "vlan.id";
-    case LinkAttr::vlan_protocol:
-      return "vlan.protocol";
-    case LinkAttr::macvlan_mode:
-      return "macvlan.mode";
-    case LinkAttr::macvlan_flags:
-      return "macvlan.flags";
-    case LinkAttr::ipvlan_mode:
-      return "ipvlan.mode";
-    case LinkAttr::ipvlan_flags:
-      break;
-  }
-  return "ipvlan.flags";
-}
-
-std::optional<std::uint64_t> find(const LinkAttrs& attrs, LinkAttr attribute) {
-  const auto found =
-      std::lower_bound(attrs.begin(), attrs.end(), attribute,
-                       [](const auto& entry, LinkAttr wanted) { return entry.first < wanted; });
-  if (found == attrs.end() || found->first != attribute) return std::nullopt;
-  return found->second;
 }
 
 std::string OwnerTag::text() const {

@@ -12,6 +12,7 @@
 #include "model/base/addresses.h"
 #include "model/base/ids.h"
 #include "model/desired.h"
+#include "model/link_attribute.h"
 
 namespace lanwright {
 
@@ -24,36 +25,6 @@ struct LinkName {
   std::string text() const;  // "eth0" or "eth0 in /run/netns/r1"
 };
 
-// Numeric attributes of a link's kind (IFLA_INFO_DATA) or of its being a bridge port (IFLA_INFO_SLAVE_DATA).
-// Their netlink numbers and widths stand in reconcilers/netlink/attributes.cpp, one line each.
-enum class LinkAttr : std::uint8_t {
-  bridge_stp_state,
-  bridge_ageing_time,  // 1/100 s
-  bridge_group_fwd_mask,
-  bridge_mcast_snooping,
-  bridge_vlan_filtering,
-  bridge_vlan_default_pvid,
-  bridge_forward_delay,  // 1/100 s
-  bridge_hello_time,     // 1/100 s
-  bridge_max_age,        // 1/100 s
-  bridge_priority,
-  port_isolated,
-  port_learning,
-  port_unicast_flood,
-  port_group_fwd_mask,
-  port_guard,  // BPDU guard
-  vlan_id,
-  vlan_protocol,  // TPID in host order: 0x8100, 0x88a8
-  macvlan_mode,
-  macvlan_flags,
-  ipvlan_mode,
-  ipvlan_flags,
-};
-const char* name_of(LinkAttr attribute);  // "bridge.ageing_time"
-
-using LinkAttrs = std::vector<std::pair<LinkAttr, std::uint64_t>>;  // ascending by attribute
-std::optional<std::uint64_t> find(const LinkAttrs& attrs, LinkAttr attribute);
-
 // Address generation of IPv6 on a link: `none` keeps the kernel from giving it a link-local address and from
 // soliciting routers, so that a pure L2 port makes no noise.
 enum class Ipv6Addresses : std::uint8_t { automatic, none };
@@ -61,9 +32,9 @@ enum class Ipv6Addresses : std::uint8_t { automatic, none };
 // A link that an object wants. Everything optional that is absent is not looked at.
 struct LinkSpec {
   LinkName where;
-  std::string role;   // tells the links of one object apart in their marks; "" for the main one
-  std::string kind;   // IFLA_INFO_KIND: "bridge", "vlan", "veth", ...; "" = a host link used as it is
-  bool owned = true;  // false: an uplink: the agent only sets master, port attributes and UP
+  std::string role;                // tells the links of one object apart in their marks; "" for the main one
+  std::string kind;                // IFLA_INFO_KIND: "" = a host link used as it is
+  bool owned = true;               // false: an uplink: the agent only sets master, port attributes and UP
   bool created_with_peer = false;  // made by the creation of `peer`, the other end of a veth
   bool accept_foreign =
       false;  // a link of this name that is not ours is as good: it is used, and left as it is
@@ -83,21 +54,19 @@ struct LinkSpec {
   std::optional<std::uint32_t> tap_owner;
   std::optional<std::uint32_t> tap_group;
   Ipv6Addresses ipv6 = Ipv6Addresses::automatic;
-  LinkAttrs attributes;
+  LinkAttributes attributes;
   std::optional<PortVlans> vlans;
   std::vector<IpPrefix> addresses;
   std::vector<RouteSpec> routes;
   bool operator==(const LinkSpec&) const = default;
 };
 
-inline constexpr std::uint64_t kMacvlanPassthru = 8;  // MACVLAN_MODE_PASSTHRU of <linux/if_link.h>
-
 // A link of the managed namespace that links of an object stand on and that is not the object's own: used as
 // it is.
 struct ParentUse {
   std::string name;
-  std::string kind;                  // of the links on it: "macvlan", "ipvlan"
-  LinkAttrs attributes;              // of theirs; some can be had in one way only by all links on one parent
+  std::string kind;                  // of the links on it
+  LinkAttributes attributes;         // of theirs; some can be had in one way only by all links on one parent
   std::optional<std::uint32_t> mtu;  // of theirs; it cannot exceed the parent's
   bool operator==(const ParentUse&) const = default;
 };
@@ -166,7 +135,7 @@ struct LinkFact {
   Ipv6Addresses ipv6 = Ipv6Addresses::automatic;
   std::optional<std::uint32_t> tap_owner;
   std::optional<std::uint32_t> tap_group;
-  LinkAttrs attributes;
+  LinkAttributes attributes;
   PortVlansFact vlans;  // read only for ports of bridges that filter VLANs
   std::vector<AddressFact> addresses;
   std::vector<RouteFact> routes;  // that leave through this link

@@ -55,7 +55,7 @@ std::string change_text(const ChangeLink& step) {
   if (step.ipv6) add(*step.ipv6 == Ipv6Addresses::none ? "no IPv6 addresses" : "automatic IPv6 addresses");
   if (step.add_altname) add("alternative name " + *step.add_altname);
   for (const auto& [attribute, value] : step.attributes) {
-    add(std::string(name_of(attribute)) + " " + std::to_string(value));
+    add(std::string(attribute->name) + " " + std::to_string(value));
   }
   if (step.add_vlans) add("add VLANs " + vlans_text(*step.add_vlans));
   if (step.remove_vlans) add("remove VLANs " + vlans_text(*step.remove_vlans));

@@ -35,7 +35,7 @@ struct CreateLink {
 struct ChangeLink {
   LinkName where;         // as it is named now
   std::string kind;       // of the link; needed where kind-specific attributes are set
-  std::string port_kind;  // "bridge" where port attributes are set
+  std::string port_kind;  // of the master, where port attributes are set
   int ifindex = 0;        // 0: the link is made by this plan, and found by its name
   std::optional<std::string> rename;
   std::optional<std::string> master;  // a name; "" takes it off its master
@@ -47,7 +47,7 @@ struct ChangeLink {
   std::optional<std::uint32_t> group;
   std::optional<Ipv6Addresses> ipv6;
   std::optional<std::string> add_altname;
-  LinkAttrs attributes;
+  LinkAttributes attributes;
   std::optional<PortVlans> add_vlans;
   std::optional<PortVlans> remove_vlans;
   std::optional<std::uint32_t> tap_owner;

@@ -149,30 +149,26 @@ Opened capture_parent(const Description& network, const std::string& filter) {
   return parent.empty() ? capture_own_link(network, filter) : capture_link(parent, filter);
 }
 
-// How the packets of a driver's networks are come by.
-struct DriverCapture {
-  std::string_view driver;
-  Opened (*open)(const Description& network, const std::string& filter);  // nullptr: at its switch
-};
-
-constexpr std::array kDrivers{
-    DriverCapture{"bridge", capture_own_link},
-    DriverCapture{"macvlan", capture_parent},
-    DriverCapture{"ipvlan", capture_parent},
-    DriverCapture{"vde", nullptr},
-};
-
 class PcapSource final : public CaptureSource {
  public:
-  explicit PcapSource(std::filesystem::path run_dir) : run_dir_(std::move(run_dir)) {}
+  PcapSource(std::filesystem::path run_dir, const Grammar& drivers)
+      : run_dir_(std::move(run_dir)), drivers_(drivers) {}
 
   Opened open(const Description& network, const std::string& filter) override {
-    const std::string& driver = spec_of(network).driver;
-    const auto* known = std::ranges::find(kDrivers, driver, &DriverCapture::driver);
-    if (known != kDrivers.end() && known->open == nullptr) return capture_own_switch(network, filter);
-    if (known != kDrivers.end()) return known->open(network, filter);
-    return refusal(ErrorKind::unsupported, network.object->id.text(),
-                   "networks of driver " + driver + " cannot be captured");
+    const std::string& name = spec_of(network).driver;
+    const auto driver = std::ranges::find(drivers_, name, &DriverSchema::name);
+    if (driver == drivers_.end())
+      return refusal(ErrorKind::unsupported, network.object->id.text(),
+                     "networks of driver " + name + " cannot be captured");
+    switch (driver->capture) {
+      case CapturePoint::link:
+        return capture_own_link(network, filter);
+      case CapturePoint::parent:
+        return capture_parent(network, filter);
+      case CapturePoint::vswitch:
+        break;
+    }
+    return capture_own_switch(network, filter);
   }
 
  private:
@@ -187,12 +183,14 @@ class PcapSource final : public CaptureSource {
   }
 
   std::filesystem::path run_dir_;
+  const Grammar& drivers_;
 };
 
 }  // namespace
 
-std::unique_ptr<CaptureSource> open_capture_source(const std::filesystem::path& run_dir) {
-  return std::make_unique<PcapSource>(run_dir);
+std::unique_ptr<CaptureSource> open_capture_source(const std::filesystem::path& run_dir,
+                                                   const Grammar& drivers) {
+  return std::make_unique<PcapSource>(run_dir, drivers);
 }
 
 }  // namespace lanwright::capture

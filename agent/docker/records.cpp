@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "agent/docker/sandboxes.h"
+#include "reconcilers/kinds/bridge.h"
 
 namespace lanwright::docker_agent {
 
@@ -65,7 +66,7 @@ std::optional<ForwardRule> Records::bridge_of(const DockerRecord& record) const 
   if (object == nullptr || object->object.deleting) return std::nullopt;
   const drivers::Resources resources = object->compile();
   for (const LinkSpec& link : resources.links) {
-    if (link.kind == "bridge") return ForwardRule{link.where.name, object->object.uid};
+    if (link.kind == kinds::kBridge.name) return ForwardRule{link.where.name, object->object.uid};
   }
   return std::nullopt;
 }

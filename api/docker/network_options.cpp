@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -21,7 +22,6 @@ constexpr const char* kGeneric = "com.docker.network.generic";  // the -o
 constexpr const char* kInternal = "com.docker.network.internal";
 constexpr const char* kEnableIpv4 = "com.docker.network.enable_ipv4";
 constexpr const char* kEnableIpv6 = "com.docker.network.enable_ipv6";
-constexpr const char* kDefaultDriver = "bridge";
 constexpr std::uint16_t kLastVid = 4094;
 
 using Options = std::map<std::string, std::string>;
@@ -29,28 +29,25 @@ using Fault = std::optional<std::string>;  // what is wrong with a value
 
 // ---- the table
 
-// All drivers, those whose networks have ports, and those whose links stand on a parent.
-constexpr std::string_view kAll;
-constexpr std::string_view kPorts = "bridge vde";
-constexpr std::string_view kOnParent = "macvlan ipvlan";
+// Of which drivers' networks.
+using Of = std::optional<Wiring>;
+constexpr Of kAll;
+constexpr Of kPorts = Wiring::ports;
+constexpr Of kOnParent = Wiring::parent;
 
 struct OptionRow;
 Fault take_elsewhere(const OptionRow& row, const std::string& value, DockerNetwork& network);
 Fault take_parent(const OptionRow& row, const std::string& value, DockerNetwork& network);
 Fault take_uplink(const OptionRow& row, const std::string& value, DockerNetwork& network);
 Fault take_uplinks(const OptionRow& row, const std::string& value, DockerNetwork& network);
-Fault take_macvlan_mode(const OptionRow& row, const std::string& value, DockerNetwork& network);
-Fault take_ipvlan_mode(const OptionRow& row, const std::string& value, DockerNetwork& network);
-Fault take_ipvlan_flag(const OptionRow& row, const std::string& value, DockerNetwork& network);
-Fault take_bridge_name(const OptionRow& row, const std::string& value, DockerNetwork& network);
 Fault take_mtu(const OptionRow& row, const std::string& value, DockerNetwork& network);
 Fault take_prefix(const OptionRow& row, const std::string& value, DockerNetwork& network);
 Fault take_what_is_so(const OptionRow& row, const std::string& value, DockerNetwork& network);
 
 struct OptionRow {
   std::string_view name;
-  std::string_view drivers;  // that know it
-  // Options that set the same must say the same. For a driver's setting, its name.
+  Of of;
+  // Options that set the same must say the same.
   std::string_view sets;
   Fault (*take)(const OptionRow& row, const std::string& value, DockerNetwork& network);
   std::string_view so = {};   // take_what_is_so: the value that says what is so anyway
@@ -59,6 +56,7 @@ struct OptionRow {
 
 constexpr std::string_view kNoPorts = "ports are not published: containers are on the LAN themselves";
 
+// Those that a driver brings itself are in its DriverSchema.
 constexpr std::array kOptions{
     OptionRow{"driver", kAll, "driver", take_elsewhere},
     OptionRow{"network", kAll, "network", take_elsewhere},
@@ -67,15 +65,15 @@ constexpr std::array kOptions{
     OptionRow{"parent", kPorts, "parent", take_uplink},
     OptionRow{"host_iface", kPorts, "parent", take_uplink},
     OptionRow{"uplinks", kPorts, "uplinks", take_uplinks},
-    OptionRow{"macvlan_mode", "macvlan", "mode", take_macvlan_mode},
-    OptionRow{"ipvlan_mode", "ipvlan", "mode", take_ipvlan_mode},
-    OptionRow{"ipvlan_flag", "ipvlan", "flag", take_ipvlan_flag},
     OptionRow{"mtu", kAll, "mtu", take_mtu},
     OptionRow{"com.docker.network.driver.mtu", kAll, "mtu", take_mtu},
-    OptionRow{"com.docker.network.bridge.name", "bridge", "name", take_bridge_name},
+};
+
+// Of Docker's own drivers.
+constexpr std::array kOptionsOfDocker{
     OptionRow{"com.docker.network.container_iface_prefix", kAll, "prefix", take_prefix},
     OptionRow{"com.docker.network.container_interface_prefix", kAll, "prefix", take_prefix},
-    // Of Docker's own bridge driver: what they mean there is not to be had on a LAN without a router.
+    // What they mean there is not to be had on a LAN without a router.
     OptionRow{"com.docker.network.bridge.enable_icc", kPorts, "enable_icc", take_what_is_so, "true",
               "members of a network reach each other"},
     OptionRow{"com.docker.network.bridge.enable_ip_masquerade", kPorts, "enable_ip_masquerade",
@@ -92,14 +90,8 @@ constexpr std::array kOptions{
               "isolated", "the host has no address on the network"},
 };
 
-bool knows(std::string_view drivers, std::string_view driver) {
-  if (drivers.empty()) return true;
-  for (;;) {
-    const std::size_t end = drivers.find(' ');
-    if (drivers.substr(0, end) == driver) return true;
-    if (end == std::string_view::npos) return false;
-    drivers.remove_prefix(end + 1);
-  }
+bool knows(const OptionRow& row, const DriverSchema& driver) {
+  return !row.of || *row.of == driver.wiring;
 }
 
 // ---- values
@@ -194,43 +186,6 @@ Fault take_uplinks(const OptionRow& /*row*/, const std::string& value, DockerNet
   return std::nullopt;
 }
 
-// Empty is the driver's default, as with Docker's own.
-Fault take_choice(std::string_view setting, const std::string& value,
-                  std::initializer_list<std::string_view> choices, const std::string& words,
-                  DockerNetwork& network) {
-  if (value.empty()) return std::nullopt;
-  if (std::find(choices.begin(), choices.end(), value) == choices.end())
-    return words + "; it is one of " + joined(choices);
-  network.spec.settings[std::string(setting)] = value;
-  return std::nullopt;
-}
-
-Fault take_macvlan_mode(const OptionRow& row, const std::string& value, DockerNetwork& network) {
-  return take_choice(
-      row.sets, value, {"bridge", "private", "vepa", "passthru"},
-      "requested macvlan mode '" + value + "' is not valid, 'bridge' mode is the macvlan driver default",
-      network);
-}
-
-Fault take_ipvlan_mode(const OptionRow& row, const std::string& value, DockerNetwork& network) {
-  return take_choice(
-      row.sets, value, {"l2", "l3", "l3s"},
-      "requested ipvlan mode '" + value + "' is not valid, 'l2' mode is the ipvlan driver default", network);
-}
-
-Fault take_ipvlan_flag(const OptionRow& row, const std::string& value, DockerNetwork& network) {
-  return take_choice(
-      row.sets, value, {"bridge", "private", "vepa"},
-      "requested ipvlan flag '" + value + "' is not valid, 'bridge' is the ipvlan driver default flag",
-      network);
-}
-
-Fault take_bridge_name(const OptionRow& row, const std::string& value, DockerNetwork& network) {
-  if (const char* fault = interface_name_fault(value)) return "the name " + quote(value) + " " + fault;
-  network.spec.settings[std::string(row.sets)] = value;
-  return std::nullopt;
-}
-
 // Its limits are the format's.
 Fault take_mtu(const OptionRow& /*row*/, const std::string& value, DockerNetwork& network) {
   const auto mtu = number<std::uint32_t>(value);
@@ -295,24 +250,49 @@ const SettingField* find_setting(const DriverSchema& driver, std::string_view op
   return nullptr;
 }
 
+// Of a choice, empty is the default, as with Docker's own drivers.
+Fault take_own(const DockerOption& option, const DriverSchema& driver, const std::string& value,
+               Settings& settings) {
+  const auto field = std::ranges::find(driver.settings, option.setting, &SettingField::name);
+  const bool choice = field != driver.settings.end() && field->type == SettingField::Type::choice;
+  if (choice && value.empty()) return std::nullopt;
+  if (auto fault = option.fault(value))
+    return choice ? *fault + "; it is one of " + joined(field->choices) : fault;
+  settings[option.setting] = value;
+  return std::nullopt;
+}
+
 // ---- options by name
 
 Error wrong_option(const std::string& name, std::string words, std::string hint = {}) {
   return {ErrorKind::invalid, "read the option", quote(name), 0, std::move(words), std::move(hint)};
 }
 
-const OptionRow* find_option(const std::string& name, const std::string& driver) {
-  for (const OptionRow& row : kOptions) {
-    if (row.name == name && knows(row.drivers, driver)) return &row;
+const OptionRow* find_option(const std::string& name, const DriverSchema& driver) {
+  for (const std::span<const OptionRow> rows :
+       {std::span<const OptionRow>(kOptions), std::span<const OptionRow>(kOptionsOfDocker)}) {
+    for (const OptionRow& row : rows) {
+      if (row.name == name && knows(row, driver)) return &row;
+    }
   }
   return nullptr;
 }
 
+const DockerOption* find_own(const std::string& name, const DriverSchema& driver) {
+  const auto found = std::ranges::find(driver.docker_options, name, &DockerOption::name);
+  return found == driver.docker_options.end() ? nullptr : &*found;
+}
+
 std::vector<std::string> options_of(const DriverSchema& driver) {
   std::vector<std::string> names;
-  for (const OptionRow& row : kOptions) {
-    if (knows(row.drivers, driver.name)) names.emplace_back(row.name);
-  }
+  const auto add = [&](std::span<const OptionRow> rows) {
+    for (const OptionRow& row : rows) {
+      if (knows(row, driver)) names.emplace_back(row.name);
+    }
+  };
+  add(kOptions);
+  for (const DockerOption& option : driver.docker_options) names.push_back(option.name);
+  add(kOptionsOfDocker);
   for (const SettingField& field : driver.settings) names.push_back(driver.name + "." + field.name);
   return names;
 }
@@ -330,7 +310,8 @@ Error unknown_option(const std::string& name, const DriverSchema& driver, const 
   const std::vector<std::string> known = options_of(driver);
   std::vector<std::string> others;
   for (const DriverSchema& each : grammar) {
-    if (find_option(name, each.name) != nullptr || find_setting(each, name) != nullptr)
+    if (find_option(name, each) != nullptr || find_own(name, each) != nullptr ||
+        find_setting(each, name) != nullptr)
       others.push_back(each.name);
   }
   std::string words = "driver " + driver.name + " has no such option";
@@ -347,9 +328,15 @@ class Reader {
       : driver_(driver), grammar_(grammar), network_(network) {}
 
   Result<void> read(const std::string& name, const std::string& value) {
-    if (const OptionRow* row = find_option(name, driver_.name)) {
+    if (const OptionRow* row = find_option(name, driver_)) {
       if (auto clash = claim(std::string(row->sets), name, value)) return *std::move(clash);
       if (auto fault = row->take(*row, value, network_)) return wrong_option(name, *std::move(fault));
+      return {};
+    }
+    if (const DockerOption* own = find_own(name, driver_)) {
+      if (auto clash = claim(own->setting, name, value)) return *std::move(clash);
+      if (auto fault = take_own(*own, driver_, value, network_.spec.settings))
+        return wrong_option(name, *std::move(fault));
       return {};
     }
     const SettingField* field = find_setting(driver_, name);
@@ -401,7 +388,7 @@ Result<const DriverSchema*> choose_driver(const Options& options, const std::str
                                           const Grammar& grammar) {
   const auto said = options.find("driver");
   if (said == options.end())
-    return find_driver(socket_driver.empty() ? kDefaultDriver : socket_driver, grammar);
+    return find_driver(socket_driver.empty() ? grammar.front().name : socket_driver, grammar);
   if (!socket_driver.empty() && said->second != socket_driver)
     return wrong_option("driver",
                         "it says " + quote(said->second) +
@@ -419,8 +406,8 @@ Result<void> read_view(const Options& options, const std::string& socket_driver,
   network.spec.driver = socket_driver;
   for (const auto& [option, value] : options) {
     if (option == "network") continue;
-    const OptionRow* row = find_option(option, kDefaultDriver);
-    if (row == nullptr || row->take != take_prefix)
+    const auto* const row = std::ranges::find(kOptionsOfDocker, option, &OptionRow::name);
+    if (row == kOptionsOfDocker.end() || row->take != take_prefix)
       return wrong_option(option,
                           "it cannot be given together with option `network`: the network " + quote(name) +
                               " is as it is declared",
@@ -573,7 +560,9 @@ Result<DockerNetwork> docker_network_from(const Json& request, const std::string
   if (auto done = read_pools(request, "IPv6Data", AF_INET6, network); !done) return done.error();
   if (!network.view_of.empty()) return network;
   for (const DockerPool& pool : network.pools) network.spec.subnets.push_back(subnet_of(pool));
-  network.spec.internal = network.internal && knows(kOnParent, network.spec.driver);
+  network.spec.internal = network.internal && std::ranges::any_of(grammar, [&](const DriverSchema& each) {
+                            return each.name == network.spec.driver && each.wiring == Wiring::parent;
+                          });
   if (auto checked = check(network.id, network.spec, grammar); !checked) return checked.error();
   return network;
 }

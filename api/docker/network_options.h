@@ -11,8 +11,9 @@
 namespace lanwright::docker {
 
 // From the request of CreateNetwork. `driver` is that of the socket by which it came; when it is empty,
-// option `driver` says it, and otherwise it is "bridge". Options are those of the table in
-// network_options.cpp, and the settings of the driver's grammar, as SETTING or DRIVER.SETTING.
+// option `driver` says it, and otherwise it is the first that there is. Options are those of the tables in
+// network_options.cpp, those that the driver's grammar brings, and its settings, as SETTING or
+// DRIVER.SETTING.
 //
 // Errors are `invalid` and name the field or the option: unknown ones (with the nearest that there is, and
 // all of the driver's), wrong values, two options that contradict each other, and whatever the format's

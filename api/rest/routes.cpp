@@ -16,6 +16,7 @@
 #include "api/rest/metrics.h"
 #include "api/rest/pcap_file.h"
 #include "api/rest/views.h"
+#include "model/format/schema.h"
 #include "model/format/set_reader.h"
 
 namespace lanwright::rest {
@@ -669,11 +670,15 @@ http::Response Routes::get_readyz(Call& /*call*/) {
 }
 
 http::Response Routes::get_openapi(Call& /*call*/) {
-  return {.body = std::string(kOpenApi)};
+  Json document = Json::parse(kOpenApi);
+  Json& network = document.at("components").at("schemas").at("NetworkSpec").at("properties");
+  for (const DriverSchema& driver : grammar_)
+    network[driver.name] = {{"$ref", "#/components/schemas/DriverSettings"}};
+  return {.body = document.dump(2)};
 }
 
 http::Response Routes::get_schema(Call& /*call*/) {
-  return {.content_type = "application/schema+json", .body = std::string(kYamlSchema)};
+  return {.content_type = "application/schema+json", .body = yaml_schema(kYamlSchema, grammar_).dump(2)};
 }
 
 }  // namespace lanwright::rest

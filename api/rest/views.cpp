@@ -20,9 +20,9 @@ Json texts(const std::vector<T>& values) {
   return list;
 }
 
-Json attributes_json(const LinkAttrs& attributes) {
+Json attributes_json(const LinkAttributes& attributes) {
   Json json = Json::object();
-  for (const auto& [attribute, value] : attributes) json[name_of(attribute)] = value;
+  for (const auto& [attribute, value] : attributes) json[std::string(attribute->name)] = value;
   return json;
 }
 

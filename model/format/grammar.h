@@ -1,11 +1,13 @@
-// What the YAML reader must know of a driver, so that a driver's settings are decoded by the driver that
-// brings them: a table of its settings and a check of what spans several fields. The reader does types,
-// unknown keys and suggestions for all of them.
+// What others must know of a driver, as values. The YAML reader: a table of its settings and a check of what
+// spans several fields, so that a driver's settings are decoded by the driver that brings them; the reader
+// does types, unknown keys and suggestions for all of them. The plugins of Docker: which options it has. A
+// capture: where its packets pass.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,8 +29,32 @@ struct SettingField {
 // reader turns it into file:line:col (of the nearest existing ancestor when the key itself is absent).
 using ReportFault = std::function<void(const std::string& path, const std::string& message)>;
 
+// What the attachments of a driver's networks are plugged into.
+enum class Wiring : std::uint8_t {
+  ports,   // a switch; host interfaces are ports of it too, its `uplinks`
+  parent,  // a link of the host, the network's `parent`, that theirs stand on
+};
+
+// Where all packets of a network pass.
+enum class CapturePoint : std::uint8_t {
+  link,     // its own link
+  parent,   // its parent, or its own link when it has none
+  vswitch,  // the process that carries it
+};
+
+// Another name of a setting, by which Docker's users know it.
+struct DockerOption {
+  std::string name;     // of `docker network create -o`
+  std::string setting;  // a choice or a text
+  // What is wrong with a value, in the words of Docker's own driver. The choices are told behind it.
+  std::optional<std::string> (*fault)(const std::string& value);
+};
+
 struct DriverSchema {
   std::string name;  // "bridge"; also the YAML key of its settings
+  Wiring wiring = Wiring::ports;
+  CapturePoint capture = CapturePoint::link;
+  std::vector<DockerOption> docker_options;
   std::vector<SettingField> settings;
   // May be empty. Called with a fully decoded network of this driver.
   std::function<void(const std::string& name, const NetworkSpec&, const ReportFault&)> check_network;

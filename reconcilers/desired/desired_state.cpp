@@ -5,6 +5,7 @@
 
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/drivers/vlan.h"
+#include "reconcilers/kinds/sharing.h"
 
 namespace lanwright::desired {
 namespace {
@@ -62,18 +63,9 @@ Error invalid(std::string object, std::string words, std::string hint) {
   return {ErrorKind::invalid, "declare", std::move(object), 0, std::move(words), std::move(hint)};
 }
 
-bool is_passthru(const ParentUse& use) {
-  return find(use.attributes, LinkAttr::macvlan_mode) == kMacvlanPassthru;
-}
-
 struct Sharer {
   const NetworkSpec& spec;
   const drivers::Resources& resources;
-};
-
-struct Clash {
-  std::string words;
-  std::string hint;
 };
 
 const ParentUse* use_of(const drivers::Resources& resources, const LinkName& link) {
@@ -83,26 +75,19 @@ const ParentUse* use_of(const drivers::Resources& resources, const LinkName& lin
 }
 
 // Why two networks cannot have this link in common. (Two that want it as their port are told by the reader.)
-std::optional<Clash> clash_on(const LinkName& link, const Sharer& a, const Sharer& b) {
+std::optional<kinds::Clash> clash_on(const LinkName& link, const Sharer& a, const Sharer& b) {
   const ParentUse* mine = use_of(a.resources, link);
   const ParentUse* other = use_of(b.resources, link);
   if (mine == nullptr && other == nullptr) return std::nullopt;
   if (mine == nullptr || other == nullptr)
-    return Clash{"a link is a port of a bridge or the parent of others, not both",
-                 "give one of them another link, a VLAN on it for example"};
-  if (mine->kind != other->kind)
-    return Clash{"macvlan and ipvlan links cannot stand on one parent", "give one of them another parent"};
-  for (const ParentUse* use : {mine, other}) {
-    if (is_passthru(*use))
-      return Clash{"in mode passthru one link has its parent to itself", "give one of them another parent"};
-  }
-  if (mine->kind == "ipvlan" && mine->attributes != other->attributes)
-    return Clash{"all ipvlan links on one parent have one mode and flag", "make them the same"};
+    return kinds::Clash{"a link is a port of a bridge or the parent of others, not both",
+                        "give one of them another link, a VLAN on it for example"};
+  if (auto clash = kinds::clash(*mine, *other)) return clash;
   for (const Subnet& subnet : a.spec.subnets) {
     for (const Subnet& rival : b.spec.subnets) {
       if (subnet.cidr.overlaps(rival.cidr))
-        return Clash{"their subnets " + subnet.cidr.text() + " and " + rival.cidr.text() + " overlap",
-                     "give each its own part, or declare them as one network"};
+        return kinds::Clash{"their subnets " + subnet.cidr.text() + " and " + rival.cidr.text() + " overlap",
+                            "give each its own part, or declare them as one network"};
     }
   }
   return std::nullopt;
@@ -256,7 +241,7 @@ Result<void> DesiredState::check(const DesiredObject& entry, Depths& depths) con
 // What networks say of the links that they have in common, before the kernel says it.
 Result<void> DesiredState::check_sharing(const DesiredObject& entry,
                                          const drivers::Resources& resources) const {
-  if (entry.object.id.kind == Kind::attachment) return check_passthru(entry);
+  if (entry.object.id.kind == Kind::attachment) return check_sole_use(entry, resources);
   const auto* spec = std::get_if<NetworkSpec>(entry.object.spec.get());
   if (spec == nullptr) return {};
   const std::string who = entry.object.id.text();
@@ -294,18 +279,20 @@ Result<void> DesiredState::check_room(const DesiredObject& entry, const drivers:
                  "divide it into several networks");
 }
 
-// One link has the parent to itself.
-Result<void> DesiredState::check_passthru(const DesiredObject& entry) const {
-  const auto* host = entry.network ? std::get_if<NetworkSpec>(entry.network->object.spec.get()) : nullptr;
-  if (host == nullptr || host->driver != "macvlan") return {};
-  const drivers::Resources resources = entry.compile();
-  if (std::none_of(resources.parents.begin(), resources.parents.end(), is_passthru)) return {};
+// In a mode in which a link has its parent to itself, a network has one attachment.
+Result<void> DesiredState::check_sole_use(const DesiredObject& entry,
+                                          const drivers::Resources& resources) const {
+  const kinds::ParentSharing::Sole* sole = nullptr;
+  for (const ParentUse& use : resources.parents) {
+    if (sole == nullptr) sole = kinds::sole_mode(use.kind, use.attributes);
+  }
+  if (sole == nullptr || !entry.network) return {};
   for (const ResourceId& id : attachments_of(entry.network->object.id.name)) {
     if (id == entry.object.id || find(id)->object.deleting) continue;
     return invalid(entry.object.id.text(),
-                   entry.network->object.id.text() + " is in mode passthru, and " + id.text() +
-                       " has its parent to itself",
-                   "remove that one first, or choose mode bridge");
+                   entry.network->object.id.text() + " is in " + std::string(sole->mode) + ", and " +
+                       id.text() + " has its parent to itself",
+                   "remove that one first, or choose " + std::string(sole->instead));
   }
   return {};
 }

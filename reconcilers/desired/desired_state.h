@@ -99,7 +99,7 @@ class DesiredState {
 
   Result<void> check(const DesiredObject& entry, Depths& depths) const;
   Result<void> check_sharing(const DesiredObject& entry, const drivers::Resources& resources) const;
-  Result<void> check_passthru(const DesiredObject& entry) const;
+  Result<void> check_sole_use(const DesiredObject& entry, const drivers::Resources& resources) const;
   Result<void> check_room(const DesiredObject& entry, const drivers::Resources& resources) const;
   void place(Declaration object);
   void index(const DesiredObject& entry);

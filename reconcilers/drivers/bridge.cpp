@@ -1,12 +1,14 @@
 // Driver `bridge`: a Linux bridge, its uplinks, and a veth or tap port per attachment.
 // Sources: ip-link(8) "BRIDGE Type Support", bridge(8), net/bridge/br_private.h for the limits.
-#include <algorithm>
-
+#include "reconcilers/kinds/bridge.h"
 #include "model/base/names.h"
+#include "model/format/suggestions.h"
 #include "reconcilers/drivers/driver.h"
 
 namespace lanwright::drivers {
 namespace {
+
+namespace attr = kinds::bridge;
 
 // Link-local group addresses 01:80:c2:00:00:0X that are forwarded. The kernel keeps bits 0 to 2 (STP, pause,
 // LACP) from the bridge's own mask; a port's mask may have all but pause (BR_GROUPFWD_MACPAUSE).
@@ -36,25 +38,24 @@ std::uint64_t number(const NetworkSpec& spec, const char* name, std::int64_t fal
   return static_cast<std::uint64_t>(setting(spec.settings, name, fallback));
 }
 
-LinkAttrs bridge_attributes(const NetworkSpec& spec) {
+LinkAttributes bridge_attributes(const NetworkSpec& spec) {
   const bool hub = is_hub(spec);
-  LinkAttrs attrs = {
-      {LinkAttr::bridge_stp_state, setting(spec.settings, "stp", false) ? 1U : 0U},
-      {LinkAttr::bridge_ageing_time, hub ? 0U : number(spec, "ageing_time", kDefaultAgeing) * kCentiseconds},
-      {LinkAttr::bridge_group_fwd_mask, hub ? kForwardAllBridge : 0U},
-      {LinkAttr::bridge_mcast_snooping, hub ? 0U : 1U},
-      {LinkAttr::bridge_forward_delay, number(spec, "forward_delay", kDefaultForwardDelay) * kCentiseconds},
-      {LinkAttr::bridge_hello_time, number(spec, "hello_time", kDefaultHelloTime) * kCentiseconds},
-      {LinkAttr::bridge_max_age, number(spec, "max_age", kDefaultMaxAge) * kCentiseconds},
-      {LinkAttr::bridge_priority, number(spec, "priority", kDefaultPriority)},
+  const bool filters = filters_vlans(spec);
+  LinkAttributes attributes = {
+      {attr::kStpState, setting(spec.settings, "stp", false) ? 1U : 0U},
+      {attr::kAgeingTime, hub ? 0U : number(spec, "ageing_time", kDefaultAgeing) * kCentiseconds},
+      {attr::kGroupFwdMask, hub ? kForwardAllBridge : 0U},
+      {attr::kMcastSnooping, hub ? 0U : 1U},
+      {attr::kVlanFiltering, filters ? 1U : 0U},
   };
-  attrs.emplace_back(LinkAttr::bridge_vlan_filtering, filters_vlans(spec) ? 1 : 0);
-  if (filters_vlans(spec)) {
-    attrs.emplace_back(LinkAttr::bridge_vlan_default_pvid,
-                       0);  // a port is in the VLANs that it declares, no other
-  }
-  std::sort(attrs.begin(), attrs.end());
-  return attrs;
+  // A port is in the VLANs that it declares, no other.
+  if (filters) attributes.emplace_back(attr::kVlanDefaultPvid, 0);
+  attributes.emplace_back(attr::kForwardDelay,
+                          number(spec, "forward_delay", kDefaultForwardDelay) * kCentiseconds);
+  attributes.emplace_back(attr::kHelloTime, number(spec, "hello_time", kDefaultHelloTime) * kCentiseconds);
+  attributes.emplace_back(attr::kMaxAge, number(spec, "max_age", kDefaultMaxAge) * kCentiseconds);
+  attributes.emplace_back(attr::kPriority, number(spec, "priority", kDefaultPriority));
+  return attributes;
 }
 
 // What being a port of this network means, for attachments and uplinks alike.
@@ -62,10 +63,10 @@ void plug_in(LinkSpec& port, const Named<NetworkSpec>& network, const PortVlans&
   const bool hub = is_hub(network.spec);
   port.master = bridge_name(network);
   port.attributes = {
-      {LinkAttr::port_isolated, isolated ? 1U : 0U},
-      {LinkAttr::port_learning, hub ? 0U : 1U},
-      {LinkAttr::port_unicast_flood, 1U},
-      {LinkAttr::port_group_fwd_mask, hub ? kForwardAllPort : 0U},
+      {attr::kPortIsolated, isolated ? 1U : 0U},
+      {attr::kPortLearning, hub ? 0U : 1U},
+      {attr::kPortUnicastFlood, 1U},
+      {attr::kPortGroupFwdMask, hub ? kForwardAllPort : 0U},
   };
   if (filters_vlans(network.spec)) port.vlans = vlans;
 }
@@ -83,7 +84,7 @@ class Bridge final : public Driver {
     LinkSpec bridge;
     bridge.where = {"", bridge_name(network)};
     if (bridge.where.name == link_name(network.name)) bridge.altname = link_altname(network.name);
-    bridge.kind = "bridge";
+    bridge.kind = kinds::kBridge.name;
     bridge.mtu = network.spec.mtu.value_or(kDefaultMtu);
     bridge.mac = stable_mac(network.uid, "");  // otherwise it follows the ports and changes with them
     bridge.ipv6 = Ipv6Addresses::none;         // the host is not a member of a flat network
@@ -143,6 +144,11 @@ void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, c
                         ": its longest frames would be dropped");
 }
 
+std::optional<std::string> docker_name_fault(const std::string& value) {
+  if (const char* fault = interface_name_fault(value)) return "the name " + quote(value) + " " + fault;
+  return std::nullopt;
+}
+
 DriverSchema make_grammar() {
   using Type = SettingField::Type;
   const auto seconds = [](const char* name, std::int64_t min, std::int64_t max, const char* help) {
@@ -153,6 +159,9 @@ DriverSchema make_grammar() {
   };
   DriverSchema grammar;
   grammar.name = "bridge";
+  grammar.wiring = Wiring::ports;
+  grammar.capture = CapturePoint::link;
+  grammar.docker_options = {{"com.docker.network.bridge.name", "name", docker_name_fault}};
   grammar.settings = {
       flag("stp", "take part in the spanning tree protocol (default false)"),
       // Limits of net/bridge: BR_MIN/MAX_FORWARD_DELAY, HELLO_TIME, MAX_AGE.

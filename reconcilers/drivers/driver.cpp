@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <array>
 
+#include "reconcilers/kinds/tun.h"
+#include "reconcilers/kinds/veth.h"
+
 namespace lanwright::drivers {
 namespace {
 
@@ -95,7 +98,7 @@ Resources veth_or_tap(const Named<AttachmentSpec>& attachment, const NetworkSpec
   port.ipv6 = Ipv6Addresses::none;  // a port is no host: it must not speak on the LAN
 
   if (spec.tap) {
-    port.kind = "tun";
+    port.kind = kinds::kTun.name;
     if (!spec.tap->name.empty()) {
       port.where.name = spec.tap->name;
       port.altname.clear();
@@ -105,11 +108,11 @@ Resources veth_or_tap(const Named<AttachmentSpec>& attachment, const NetworkSpec
     return {{port}};
   }
 
-  port.kind = "veth";
+  port.kind = kinds::kVeth.name;
   LinkSpec inner;
   set_end(inner, attachment, with_gateways(spec, network));
   inner.role = kInnerRole;
-  inner.kind = "veth";
+  inner.kind = kinds::kVeth.name;
   inner.created_with_peer = true;
   inner.peer = port.where;
   inner.mtu = mtu;

@@ -2,10 +2,17 @@
 // Source: ip-link(8) "IPVLAN and IPVTAP Type Support", Documentation/networking/ipvlan.rst of Linux.
 #include <linux/if_link.h>
 
+#include <algorithm>
+#include <array>
+
 #include "reconcilers/drivers/stacked.h"
+#include "reconcilers/kinds/ipvlan.h"
 
 namespace lanwright::drivers {
 namespace {
+
+constexpr std::array kModes{"l2", "l3", "l3s"};
+constexpr std::array kFlags{"bridge", "private", "vepa"};
 
 std::uint64_t mode_of(const NetworkSpec& spec) {
   const std::string mode = setting(spec.settings, "mode", "l2");
@@ -23,8 +30,8 @@ std::uint64_t flags_of(const NetworkSpec& spec) {
 
 Stacked how(const NetworkSpec& spec) {
   const std::uint64_t mode = mode_of(spec);
-  return {"ipvlan",
-          {{LinkAttr::ipvlan_mode, mode}, {LinkAttr::ipvlan_flags, flags_of(spec)}},
+  return {kinds::kIpvlan,
+          {{kinds::ipvlan::kMode, mode}, {kinds::ipvlan::kFlags, flags_of(spec)}},
           false,
           mode == IPVLAN_MODE_L2};
 }
@@ -43,9 +50,23 @@ void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, c
     complain("mac", "ipvlan links have the MAC address of their parent; driver macvlan gives each its own");
 }
 
+std::optional<std::string> docker_mode_fault(const std::string& mode) {
+  if (std::ranges::find(kModes, mode) != kModes.end()) return std::nullopt;
+  return "requested ipvlan mode '" + mode + "' is not valid, 'l2' mode is the ipvlan driver default";
+}
+
+std::optional<std::string> docker_flag_fault(const std::string& flag) {
+  if (std::ranges::find(kFlags, flag) != kFlags.end()) return std::nullopt;
+  return "requested ipvlan flag '" + flag + "' is not valid, 'bridge' is the ipvlan driver default flag";
+}
+
 DriverSchema make_grammar() {
   DriverSchema grammar;
   grammar.name = "ipvlan";
+  grammar.wiring = Wiring::parent;
+  grammar.capture = CapturePoint::parent;
+  grammar.docker_options = {{"ipvlan_mode", "mode", docker_mode_fault},
+                            {"ipvlan_flag", "flag", docker_flag_fault}};
   grammar.settings = {
       {"mode",
        SettingField::Type::choice,
@@ -53,14 +74,14 @@ DriverSchema make_grammar() {
        "through the host's netfilter",
        0,
        0,
-       {"l2", "l3", "l3s"}},
+       {kModes.begin(), kModes.end()}},
       {"flag",
        SettingField::Type::choice,
        "whom the links on one parent reach: each other and the outside (bridge, the default), only the "
        "outside (private), each other by way of a switch that sends back (vepa)",
        0,
        0,
-       {"bridge", "private", "vepa"}}};
+       {kFlags.begin(), kFlags.end()}}};
   grammar.check_network = check_network;
   grammar.check_attachment = check_attachment;
   return grammar;

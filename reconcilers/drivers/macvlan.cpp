@@ -2,10 +2,16 @@
 // MACVTAP Type Support", drivers/net/macvlan.c.
 #include <linux/if_link.h>
 
+#include <algorithm>
+#include <array>
+
 #include "reconcilers/drivers/stacked.h"
+#include "reconcilers/kinds/macvlan.h"
 
 namespace lanwright::drivers {
 namespace {
+
+constexpr std::array kModes{"bridge", "private", "vepa", "passthru"};
 
 std::uint64_t mode_of(const NetworkSpec& spec) {
   const std::string mode = setting(spec.settings, "mode", "bridge");
@@ -17,7 +23,7 @@ std::uint64_t mode_of(const NetworkSpec& spec) {
 
 Stacked how(const NetworkSpec& spec) {
   const std::uint64_t mode = mode_of(spec);
-  return {"macvlan", {{LinkAttr::macvlan_mode, mode}}, mode != MACVLAN_MODE_PASSTHRU, true};
+  return {kinds::kMacvlan, {{kinds::macvlan::kMode, mode}}, mode != MACVLAN_MODE_PASSTHRU, true};
 }
 
 void check_network(const std::string& /*name*/, const NetworkSpec& spec, const ReportFault& complain) {
@@ -36,9 +42,17 @@ void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, c
     complain("mac", "in mode passthru the MAC address is the parent's");
 }
 
+std::optional<std::string> docker_mode_fault(const std::string& mode) {
+  if (std::ranges::find(kModes, mode) != kModes.end()) return std::nullopt;
+  return "requested macvlan mode '" + mode + "' is not valid, 'bridge' mode is the macvlan driver default";
+}
+
 DriverSchema make_grammar() {
   DriverSchema grammar;
   grammar.name = "macvlan";
+  grammar.wiring = Wiring::parent;
+  grammar.capture = CapturePoint::parent;
+  grammar.docker_options = {{"macvlan_mode", "mode", docker_mode_fault}};
   grammar.settings = {
       {"mode",
        SettingField::Type::choice,
@@ -47,7 +61,7 @@ DriverSchema make_grammar() {
        "the parent to itself (passthru)",
        0,
        0,
-       {"bridge", "private", "vepa", "passthru"}}};
+       {kModes.begin(), kModes.end()}}};
   grammar.check_network = check_network;
   grammar.check_attachment = check_attachment;
   return grammar;

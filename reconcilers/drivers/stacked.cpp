@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "reconcilers/kinds/dummy.h"
+
 namespace lanwright::drivers {
 namespace {
 
@@ -12,7 +14,7 @@ constexpr const char* kHostRole = "host";
 
 LinkSpec link_on_parent(const Named<NetworkSpec>& network, const Stacked& how) {
   LinkSpec link;
-  link.kind = how.kind;
+  link.kind = how.kind.name;
   link.parent = network.spec.parent.empty() ? link_name(network.name) : network.spec.parent;
   link.attributes = how.attributes;
   link.mtu = network.spec.mtu;
@@ -21,14 +23,14 @@ LinkSpec link_on_parent(const Named<NetworkSpec>& network, const Stacked& how) {
 
 std::vector<ParentUse> parents_of(const NetworkSpec& spec, const Stacked& how) {
   if (spec.parent.empty()) return {};
-  return {{spec.parent, how.kind, how.attributes, spec.mtu}};
+  return {{spec.parent, std::string(how.kind.name), how.attributes, spec.mtu}};
 }
 
 LinkSpec dummy_of(const Named<NetworkSpec>& network) {
   LinkSpec dummy;
   dummy.where = {"", link_name(network.name)};
   dummy.altname = link_altname(network.name);
-  dummy.kind = "dummy";
+  dummy.kind = kinds::kDummy.name;
   dummy.mtu = network.spec.mtu.value_or(kDefaultMtu);
   dummy.mac = stable_mac(network.uid, "");
   dummy.ipv6 = Ipv6Addresses::none;  // the host is not a member of the network by it

@@ -6,14 +6,15 @@
 #include <utility>
 
 #include "reconcilers/drivers/driver.h"
+#include "reconcilers/kinds/kind.h"
 
 namespace lanwright::drivers {
 
 // How a driver's links differ from another's.
 struct Stacked {
-  std::string kind;       // IFLA_INFO_KIND
-  LinkAttrs attributes;   // mode and flags
-  bool own_mac = true;    // otherwise all have the parent's
+  const kinds::LinkKind& kind;
+  LinkAttributes attributes;  // mode and flags
+  bool own_mac = true;        // otherwise all have the parent's
   bool broadcast = true;  // otherwise there is no neighbour to ask for a gateway: routes name the device only
 };
 

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "reconcilers/drivers/driver.h"
+#include "reconcilers/kinds/tun.h"
 
 namespace lanwright::drivers {
 namespace {
@@ -65,7 +66,7 @@ class Vde final : public Driver {
                        const Named<NetworkSpec>& network) const override {
     const AttachmentSpec& spec = attachment.spec;
     LinkSpec tap;
-    tap.kind = "tun";
+    tap.kind = kinds::kTun.name;
     tap.mtu = spec.mtu.value_or(mtu_of(network.spec));
     if (spec.tap) {
       const bool named = !spec.tap->name.empty();
@@ -131,6 +132,8 @@ DriverSchema make_grammar() {
   using Type = SettingField::Type;
   DriverSchema grammar;
   grammar.name = "vde";
+  grammar.wiring = Wiring::ports;
+  grammar.capture = CapturePoint::vswitch;
   grammar.settings = {
       {"hub",
        Type::boolean,

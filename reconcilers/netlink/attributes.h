@@ -1,24 +1,20 @@
-// Where each LinkAttr stands in netlink: its kind, number, width and byte order. The one place that knows.
+// Attributes of links in netlink messages, by the rows of reconcilers/kinds/.
 #pragma once
 
-#include <cstdint>
-#include <string>
+#include <string_view>
 
-#include "model/link.h"
+#include "model/link_attribute.h"
 #include "reconcilers/netlink/message.h"
 
 namespace lanwright::netlink {
 
-enum class AttrPlace : std::uint8_t {
-  info,  // IFLA_INFO_DATA of a link of that kind
-  port,  // IFLA_INFO_SLAVE_DATA of a port of that kind of master
-};
-
 // Puts those of `attributes` that belong to `place`, into an open nest.
-void put_attributes(Message& message, const LinkAttrs& attributes, AttrPlace place);
-bool any_of(const LinkAttrs& attributes, AttrPlace place);
+void put_attributes(Message& message, const LinkAttributes& attributes, LinkAttribute::Place place);
+bool any_of(const LinkAttributes& attributes, LinkAttribute::Place place);
 
-// Adds to `attributes`, ascending, what `nest` (the data of a link or port of `kind`) says.
-void read_attributes(const Attributes& nest, const std::string& kind, AttrPlace place, LinkAttrs& attributes);
+// Adds to `attributes` what `nest` (the data of a link or port of `kind`) says, in the order of the kind's
+// table.
+void read_attributes(const Attributes& nest, std::string_view kind, LinkAttribute::Place place,
+                     LinkAttributes& attributes);
 
 }  // namespace lanwright::netlink

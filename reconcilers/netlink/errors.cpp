@@ -1,25 +1,15 @@
 #include "reconcilers/netlink/errors.h"
 
-#include <array>
 #include <cerrno>
 #include <string_view>
 #include <utility>
 #include <variant>
 
+#include "reconcilers/kinds/table.h"
+
 namespace lanwright::netlink {
 
 namespace {
-
-// The modules that bring a kind of link.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kModules{{
-    {"bridge", "bridge"},
-    {"vlan", "8021q"},
-    {"macvlan", "macvlan"},
-    {"ipvlan", "ipvlan"},
-    {"veth", "veth"},
-    {"tun", "tun"},
-    {"dummy", "dummy"},
-}};
 
 std::string object_of(const Action& action) {
   return action.target().text() + " of " + action.object.text();
@@ -38,31 +28,30 @@ std::string tried(const Action& action) {
   return verb + " link";
 }
 
-const LinkAttrs* attributes_of(const Action& action) {
+const LinkAttributes* attributes_of(const Action& action) {
   if (const auto* create = std::get_if<CreateLink>(&action.step)) return &create->link.attributes;
   if (const auto* change = std::get_if<ChangeLink>(&action.step)) return &change->attributes;
   return nullptr;
 }
 
-std::string kind_of(const Action& action) {
-  if (const auto* create = std::get_if<CreateLink>(&action.step)) return create->link.kind;
-  if (const auto* change = std::get_if<ChangeLink>(&action.step)) return change->kind;
+// What the kernel would have to be built with.
+std::string_view build_option_of(const Action& action) {
+  const LinkAttributes* attributes = attributes_of(action);
+  if (attributes == nullptr) return {};
+  for (const auto& [attribute, value] : *attributes) {
+    if (!attribute->build_option.empty()) return attribute->build_option;
+  }
   return {};
 }
 
 std::string hint_of(const Action& action) {
-  const LinkAttrs* attributes = attributes_of(action);
-  const std::string kind = kind_of(action);
-  if (kind == "bridge" && attributes != nullptr && find(*attributes, LinkAttr::bridge_vlan_filtering)) {
-    return "this kernel is built without CONFIG_BRIDGE_VLAN_FILTERING";
-  }
-  if (!std::holds_alternative<CreateLink>(action.step)) return {};
-  for (const auto& [known, module] : kModules) {
-    if (known != kind) continue;
-    return "load the kernel module " + std::string(module) + " (`modprobe " + std::string(module) +
-           "`), or use a kernel that has it";
-  }
-  return {};
+  if (const auto option = build_option_of(action); !option.empty())
+    return "this kernel is built without " + std::string(option);
+  const auto* create = std::get_if<CreateLink>(&action.step);
+  if (create == nullptr) return {};
+  const std::string module(kinds::kind_of(create->link.kind).module);
+  if (module.empty()) return {};
+  return "load the kernel module " + module + " (`modprobe " + module + "`), or use a kernel that has it";
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <variant>
 
 #include "model/link_names.h"
+#include "reconcilers/kinds/tun.h"
 #include "reconcilers/netlink/address_codec.h"
 #include "reconcilers/netlink/errors.h"
 #include "reconcilers/netlink/link_codec.h"
@@ -221,7 +222,7 @@ std::optional<LinkPlace> Stage::place_of(std::size_t owner, const LinkSpec& link
 }
 
 void Stage::prepare(std::size_t owner, const CreateLink& step) {
-  if (step.link.kind == "tun") return create_tap(owner, step);
+  if (step.link.kind == kinds::kTun.name) return create_tap(owner, step);
   if (step.peer) return create_pair(owner, step);
   create_alone(owner, step);
 }
@@ -509,7 +510,7 @@ Reply Stage::replace_own_route(Socket& socket, const AddRoute& step, const Reply
 // The creating message was refused. A tap has been made before; and where a stranger's link took the name
 // after it was asked for, the mark went to that one.
 void Stage::undo_creation(Socket& socket, const CreateLink& step) {
-  if (step.link.kind == "tun") {
+  if (step.link.kind == kinds::kTun.name) {
     ++writes_;
     perform_one(socket, delete_link(temporary_name(step.mark.uid)));
     return;

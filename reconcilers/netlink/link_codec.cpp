@@ -11,11 +11,15 @@
 #include <cstring>
 #include <span>
 
+#include "reconcilers/kinds/bridge.h"
+#include "reconcilers/kinds/tun.h"
 #include "reconcilers/netlink/attributes.h"
 
 namespace lanwright::netlink {
 
 namespace {
+
+using Place = LinkAttribute::Place;
 
 constexpr int kChange = NLM_F_REQUEST | NLM_F_ACK;
 constexpr std::uint16_t kLastVid = 4094;
@@ -62,10 +66,10 @@ void put_ipv6(Message& message, Ipv6Addresses mode) {
   });
 }
 
-void put_port_attributes(Message& message, const LinkAttrs& attributes, const std::string& port_kind) {
+void put_port_attributes(Message& message, const LinkAttributes& attributes, std::string_view port_kind) {
   message.nest(IFLA_LINKINFO, [&] {
-    message.put_text(IFLA_INFO_SLAVE_KIND, port_kind);
-    message.nest(IFLA_INFO_SLAVE_DATA, [&] { put_attributes(message, attributes, AttrPlace::port); });
+    message.put_text(IFLA_INFO_SLAVE_KIND, std::string(port_kind));
+    message.nest(IFLA_INFO_SLAVE_DATA, [&] { put_attributes(message, attributes, Place::port); });
   });
 }
 
@@ -109,12 +113,12 @@ void read_kind(const Attributes& link, LinkFact& fact) {
   fact.kind = info.text(IFLA_INFO_KIND);
   fact.port_kind = info.text(IFLA_INFO_SLAVE_KIND);
   const Attributes data = info.nest(IFLA_INFO_DATA);
-  if (fact.kind == "tun") {
+  if (fact.kind == kinds::kTun.name) {
     fact.tap_owner = data.u32(IFLA_TUN_OWNER);
     fact.tap_group = data.u32(IFLA_TUN_GROUP);
   }
-  read_attributes(data, fact.kind, AttrPlace::info, fact.attributes);
-  read_attributes(info.nest(IFLA_INFO_SLAVE_DATA), fact.port_kind, AttrPlace::port, fact.attributes);
+  read_attributes(info.nest(IFLA_INFO_SLAVE_DATA), fact.port_kind, Place::port, fact.attributes);
+  read_attributes(data, fact.kind, Place::link, fact.attributes);
 }
 
 PortVlansFact read_vlans(const nlattr* spec) {
@@ -181,12 +185,12 @@ Message head_of_change(int ifindex, const std::string& name) {
 
 // Port attributes and UP, which come last.
 void finish_dress(std::vector<Message>& messages, int ifindex, const LinkSpec& link, bool up) {
-  const bool port = any_of(link.attributes, AttrPlace::port);
+  const bool port = any_of(link.attributes, Place::port);
   // The kernel sets UP before the IPv6 mode of the same message, and port attributes before the master.
   if (port || (up && link.ipv6 == Ipv6Addresses::none)) {
     messages.push_back(head_of_change(ifindex, link.where.name));
   }
-  if (port) put_port_attributes(messages.back(), link.attributes, "bridge");
+  if (port) put_port_attributes(messages.back(), link.attributes, kinds::kBridge.name);
   if (up) set_up(messages.back(), true);
   if (!link.arp) set_arp(messages.back(), false);
   if (link.altname.empty()) return;
@@ -236,7 +240,7 @@ std::optional<PortFact> decode_port(const nlmsghdr& message) {
   port.ifindex = head->ifi_index;
   port.master = link.s32(IFLA_MASTER).value_or(0);
   if (port.master == 0 || port.master == port.ifindex) return std::nullopt;  // the bridge itself
-  read_attributes(link.nest(IFLA_PROTINFO), "bridge", AttrPlace::port, port.attributes);
+  read_attributes(link.nest(IFLA_PROTINFO), kinds::kBridge.name, Place::port, port.attributes);
   port.vlans = read_vlans(link.find(IFLA_AF_SPEC));
   return port;
 }
@@ -280,9 +284,9 @@ Message create_link(const LinkSpec& link, const std::string& name, const LinkPla
   if (place.nsid >= 0) message.put_s32(IFLA_TARGET_NETNSID, place.nsid);
   message.nest(IFLA_LINKINFO, [&] {
     message.put_text(IFLA_INFO_KIND, link.kind);
-    if (peer == nullptr && !any_of(link.attributes, AttrPlace::info)) return;
+    if (peer == nullptr && !any_of(link.attributes, Place::link)) return;
     message.nest(IFLA_INFO_DATA, [&] {
-      put_attributes(message, link.attributes, AttrPlace::info);
+      put_attributes(message, link.attributes, Place::link);
       if (peer != nullptr) put_peer(message, *peer, peer_netns);
     });
   });
@@ -337,14 +341,14 @@ std::vector<Message> change_link(const ChangeLink& change, int master) {
   put_mtu(first, change.mtu);
   if (change.master) first.put_s32(IFLA_MASTER, master);
   if (change.ipv6) put_ipv6(first, *change.ipv6);
-  if (any_of(change.attributes, AttrPlace::info)) {
+  if (any_of(change.attributes, Place::link)) {
     first.nest(IFLA_LINKINFO, [&] {
       first.put_text(IFLA_INFO_KIND, change.kind);
-      first.nest(IFLA_INFO_DATA, [&] { put_attributes(first, change.attributes, AttrPlace::info); });
+      first.nest(IFLA_INFO_DATA, [&] { put_attributes(first, change.attributes, Place::link); });
     });
   }
   const bool empty = !first.has_attributes(sizeof(ifinfomsg));
-  const bool port = any_of(change.attributes, AttrPlace::port);
+  const bool port = any_of(change.attributes, Place::port);
   if (!empty) messages.push_back(std::move(first));
   // The kernel sets UP before the IPv6 mode of the same message, and port attributes before the master.
   if (messages.empty() || port || (change.up && change.ipv6)) {

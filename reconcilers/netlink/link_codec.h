@@ -21,7 +21,7 @@ std::optional<LinkFact> decode_link(const nlmsghdr& message);
 struct PortFact {
   int ifindex = 0;
   int master = 0;
-  LinkAttrs attributes;  // those of AttrPlace::port
+  LinkAttributes attributes;  // those of LinkAttribute::Place::port
   PortVlansFact vlans;
 };
 std::optional<PortFact> decode_port(const nlmsghdr& message);

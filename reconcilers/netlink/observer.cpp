@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "reconcilers/kinds/table.h"
 #include "reconcilers/netlink/request.h"
 
 namespace lanwright::netlink {
@@ -304,10 +305,11 @@ void Observer::apply_to(const std::string& path, const nlmsghdr& event, Observed
   }
   const LinkFact* before = facts.find(head->ifi_index);
   const bool moved = deleted && Attributes(event, sizeof *head).has(IFLA_NEW_NETNSID);
-  if (moved && before != nullptr && before->kind == "veth") suspect_end_of_moved(head->ifi_index, observed);
+  if (moved && before != nullptr && kinds::kind_of(before->kind).paired)
+    suspect_end_of_moved(head->ifi_index, observed);
   editor.apply(event);
   const LinkFact* after = before == nullptr ? facts.find(head->ifi_index) : nullptr;
-  if (after != nullptr && after->kind == "veth") suspect_end_of_new(path, *after, observed);
+  if (after != nullptr && kinds::kind_of(after->kind).paired) suspect_end_of_new(path, *after, observed);
 }
 
 // When one end of a veth moves to another namespace, the other end has no event, but another `parent` and
@@ -315,7 +317,7 @@ void Observer::apply_to(const std::string& path, const nlmsghdr& event, Observed
 void Observer::suspect_end_of_moved(int ifindex, const Observed& observed) {
   for (const auto& [path, facts] : observed.namespaces) {
     for (const auto& [other, fact] : facts.links()) {
-      if (fact.parent == ifindex && fact.kind == "veth") stale_[path].links.insert(other);
+      if (fact.parent == ifindex && kinds::kind_of(fact.kind).paired) stale_[path].links.insert(other);
     }
   }
 }
@@ -326,7 +328,7 @@ void Observer::suspect_end_of_new(const std::string& path, const LinkFact& end, 
   const std::string place = end.parent_nsid < 0 ? path : std::string();
   const NamespaceFacts* facts = observed.find(place);
   const LinkFact* other = facts != nullptr ? facts->find(end.parent) : nullptr;
-  if (other != nullptr && other->kind == "veth" && other->parent != 0)
+  if (other != nullptr && kinds::kind_of(other->kind).paired && other->parent != 0)
     stale_[place].links.insert(other->ifindex);
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "model/link_names.h"
+#include "reconcilers/kinds/table.h"
 #include "reconcilers/netlink/link_codec.h"
 
 namespace lanwright::netlink {
@@ -15,17 +16,14 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds kPieceTime{0.3};
 constexpr std::size_t kLargestPiece = 1000;
-// A bridge costs a grace period of its own even in a group (br_multicast_dev_del() waits for all callbacks).
-constexpr std::size_t kFirstPieceOfBridges = 8;
-constexpr std::size_t kFirstPiece = 500;
 
 // The mark says so; or it was never given: to a fresh tap, or to a link that a crash left between creation
 // and mark, of which the group tells.
 bool is_owned(const LinkFact& fact, const RemoveLink& step) {
   if (fact.kind != step.kind) return false;
   if (fact.alias == step.mark.text()) return true;
-  return fact.alias.empty() &&
-         (is_birth_group(fact.group) || (fact.kind == "tun" && fact.name == temporary_name(step.mark.uid)));
+  return fact.alias.empty() && (is_birth_group(fact.group) || (kinds::kind_of(fact.kind).born_unmarked &&
+                                                               fact.name == temporary_name(step.mark.uid)));
 }
 
 }  // namespace
@@ -37,8 +35,7 @@ void RemovalPace::took(std::size_t links, std::chrono::duration<double> time) {
 }
 
 RemovalPace& Remover::pace_of(const std::string& kind) {
-  const std::size_t first = kind == "bridge" ? kFirstPieceOfBridges : kFirstPiece;
-  return paces_.try_emplace(kind, first).first->second;
+  return paces_.try_emplace(kind, kinds::kind_of(kind).first_removal).first->second;
 }
 
 void Remover::run(Socket& socket, std::vector<Item> items, const NamespaceFacts& facts,

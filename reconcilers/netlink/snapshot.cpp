@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "reconcilers/kinds/bridge.h"
 #include "reconcilers/netlink/address_codec.h"
 #include "reconcilers/netlink/request.h"
 #include "reconcilers/netlink/route_codec.h"
@@ -55,7 +56,7 @@ bool remove_sorted(std::vector<Fact>& facts, const Fact& fact) {
 }
 
 bool is_vlan_filter(const LinkFact& fact) {
-  return find(fact.attributes, LinkAttr::bridge_vlan_filtering) == 1U;
+  return find(fact.attributes, kinds::bridge::kVlanFiltering) == 1U;
 }
 
 bool has_vlan_filter(const NamespaceFacts& facts) {
@@ -184,9 +185,8 @@ void FactsEditor::put_port(const PortFact& port) {
   if (link == nullptr || link->master != port.master) return;
   LinkFact changed = *link;
   for (const auto& [attribute, value] : port.attributes) {
-    const auto place = std::lower_bound(changed.attributes.begin(), changed.attributes.end(),
-                                        std::pair{attribute, std::uint64_t{0}});
-    if (place != changed.attributes.end() && place->first == attribute) place->second = value;
+    const auto place = std::ranges::find(changed.attributes, attribute, &LinkAttributeValue::attribute);
+    if (place != changed.attributes.end()) place->value = value;
   }
   if (filters_vlans(port.master)) changed.vlans = port.vlans;
   if (changed == *link) return;

@@ -4,7 +4,8 @@
 #include <iterator>
 #include <optional>
 
-#include "reconcilers/plan/kind_rules.h"
+#include "reconcilers/kinds/bridge.h"
+#include "reconcilers/kinds/table.h"
 
 namespace lanwright::planning {
 namespace {
@@ -54,7 +55,7 @@ void compare_group(const Compared& c, ChangeLink& change, Differences& differs) 
 void compare_master(const Compared& c, ChangeLink& change, Differences& differs) {
   if (c.link.master.empty() || c.in_master()) return;
   change.master = c.link.master;
-  change.port_kind = kPortKind;
+  change.port_kind = kinds::kBridge.name;
   differs.add("master", c.draft.name_of_index(c.link.where.netns, c.found.master), c.link.master);
 }
 
@@ -70,7 +71,7 @@ void compare_mtu(const Compared& c, ChangeLink& change, Differences& differs) {
 }
 
 void compare_mac(const Compared& c, ChangeLink& change, Differences& differs) {
-  const bool as_parent = !c.link.mac && c.parent != nullptr && follows_mac_of_parent(c.link);
+  const bool as_parent = !c.link.mac && c.parent != nullptr && kinds::kind_of(c.link.kind).mac_of_parent;
   const auto& mac = as_parent ? c.parent->mac : c.link.mac;
   if (!mac || c.found.mac == mac) return;
   change.mac = mac;
@@ -102,31 +103,33 @@ void compare_tap_group(const Compared& c, ChangeLink& change, Differences& diffe
   differs.add("tap group", text_of(c.found.tap_group), text_of(c.link.tap_group));
 }
 
-void add_attributes(const LinkSpec& link, const LinkFact& found, bool of_port, ChangeLink& change,
-                    Differences& differs) {
+void add_attributes(const LinkSpec& link, const LinkFact& found, LinkAttribute::Place place,
+                    ChangeLink& change, Differences& differs) {
   for (const auto& [attribute, wanted] : link.attributes) {
-    if (is_port_attribute(attribute) != of_port || fixed_at_creation(attribute)) continue;
-    const auto value = find(found.attributes, attribute);
-    if (value == wanted || holds_by_default(attribute, wanted, value)) continue;
-    change.attributes.emplace_back(attribute, wanted);
-    differs.add(name_of(attribute), value ? std::to_string(*value) : "unknown", std::to_string(wanted));
+    if (attribute->place != place) continue;
+    const auto value = find(found.attributes, *attribute);
+    if (value == wanted || (!value && holds_by_default(*attribute, wanted))) continue;
+    change.attributes.emplace_back(*attribute, wanted);
+    differs.add(std::string(attribute->name), value ? std::to_string(*value) : "unknown",
+                std::to_string(wanted));
   }
 }
 
 void compare_attributes(const Compared& c, ChangeLink& change, Differences& differs) {
-  add_attributes(c.link, c.found, false, change, differs);
+  add_attributes(c.link, c.found, LinkAttribute::Place::link, change, differs);
 }
 
 // A link that is plugged in by this change has nothing yet of what a port has.
 void compare_port_attributes(const Compared& c, ChangeLink& change, Differences& differs) {
   if (c.link.master.empty()) return;
   const std::size_t before = change.attributes.size();
-  if (c.in_master() && c.found.port_kind == kPortKind)
-    add_attributes(c.link, c.found, true, change, differs);
+  if (c.in_master() && c.found.port_kind == kinds::kBridge.name)
+    add_attributes(c.link, c.found, LinkAttribute::Place::port, change, differs);
   else
-    std::copy_if(c.link.attributes.begin(), c.link.attributes.end(), std::back_inserter(change.attributes),
-                 [](const auto& attribute) { return is_port_attribute(attribute.first); });
-  if (change.attributes.size() != before) change.port_kind = kPortKind;
+    std::copy_if(
+        c.link.attributes.begin(), c.link.attributes.end(), std::back_inserter(change.attributes),
+        [](const auto& attribute) { return attribute.attribute->place == LinkAttribute::Place::port; });
+  if (change.attributes.size() != before) change.port_kind = kinds::kBridge.name;
 }
 
 void add_vlans(const LinkSpec& link, const PortVlansFact& found, ChangeLink& change, Differences& differs) {
@@ -144,7 +147,7 @@ void add_vlans(const LinkSpec& link, const PortVlansFact& found, ChangeLink& cha
 
 void compare_vlans(const Compared& c, ChangeLink& change, Differences& differs) {
   if (c.link.master.empty()) return;
-  const bool is_port = c.in_master() && c.found.port_kind == kPortKind;
+  const bool is_port = c.in_master() && c.found.port_kind == kinds::kBridge.name;
   add_vlans(c.link, is_port ? c.found.vlans : PortVlansFact{}, change, differs);
 }
 
@@ -183,7 +186,7 @@ void compare_all(const Compared& compared, ChangeLink& change, Differences& diff
 }
 
 void compare_port(const LinkSpec& link, const LinkFact& found, ChangeLink& change, Differences& differs) {
-  add_attributes(link, found, true, change, differs);
+  add_attributes(link, found, LinkAttribute::Place::port, change, differs);
   add_vlans(link, found.vlans, change, differs);
 }
 

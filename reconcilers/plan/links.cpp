@@ -5,7 +5,6 @@
 
 #include "model/link_names.h"
 #include "reconcilers/plan/comparers.h"
-#include "reconcilers/plan/kind_rules.h"
 #include "reconcilers/plan/removals.h"
 #include "reconcilers/plan/uplinks.h"
 
@@ -109,9 +108,9 @@ std::optional<std::string> Links::must_recreate(const LinkSpec& link, const Link
       return "parent is " + text_or_none(draft_.name_of_index("", found.parent)) + ", wanted " + link.parent;
   }
   for (const auto& [attribute, wanted] : link.attributes) {
-    const auto value = find(found.attributes, attribute);
-    if (value != wanted && fixed_at_creation(attribute, wanted, value))
-      return std::string(name_of(attribute)) + " is " + (value ? std::to_string(*value) : "unknown") +
+    const auto value = find(found.attributes, *attribute);
+    if (value != wanted && needs_recreation(*attribute, wanted, value))
+      return std::string(attribute->name) + " is " + (value ? std::to_string(*value) : "unknown") +
              ", wanted " + std::to_string(wanted);
   }
   if (peer_is_wrong(link, found)) return "its other end is not in " + link.peer->text();
@@ -147,7 +146,7 @@ void Links::recreate(const Cursor& at, const LinkSpec& link, const LinkFact& fou
 void Links::create(const Cursor& at, const LinkSpec& link, std::string reason, Disruption disruption) {
   CreateLink step{link, tag_of(at.entry, link), std::nullopt, std::nullopt};
   std::erase_if(step.link.attributes,
-                [](const auto& one) { return holds_by_default(one.first, one.second, std::nullopt); });
+                [](const auto& one) { return holds_by_default(*one.attribute, one.value); });
   const LinkSpec* inner = inner_end_of(at.entry, link);
   if (inner != nullptr) {
     if (!free_inner_end(at, *inner)) return;

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "reconcilers/plan/kind_rules.h"
+#include "reconcilers/kinds/sharing.h"
+#include "reconcilers/kinds/table.h"
 
 namespace lanwright::planning {
 namespace {
@@ -70,7 +71,7 @@ std::optional<Error> Prerequisites::unmet(const DesiredObject& entry, const Pare
   if (found->loopback)
     return conflict(entry, parent, "the loopback interface cannot be the parent of " + use.kind + " links",
                     "name another parent");
-  if (!found->port_kind.empty() && !port_may_be_parent(found->port_kind))
+  if (!found->port_kind.empty() && !kinds::kind_of(found->port_kind).ports_are_parents)
     return conflict(entry, parent,
                     "it is a port of " + found->port_kind + " " + draft_.name_of_index("", found->master) +
                         " and cannot be a parent as well",
@@ -81,7 +82,7 @@ std::optional<Error> Prerequisites::unmet(const DesiredObject& entry, const Pare
         "mtu " + std::to_string(*use.mtu) + " is above its parent's " + std::to_string(found->mtu),
         "lower it, or raise the parent's: ip link set " + use.name + " mtu " + std::to_string(*use.mtu));
   const LinkFact* foreign = foreign_upper_on(found->ifindex);
-  const auto clash = foreign != nullptr ? clash_on_parent(use, *foreign) : std::nullopt;
+  const auto clash = foreign != nullptr ? kinds::clash_with_foreign(use, *foreign) : std::nullopt;
   if (!clash) return std::nullopt;
   return conflict(entry, parent, clash->words, clash->hint);
 }
@@ -95,7 +96,7 @@ const LinkFact* Prerequisites::foreign_upper_on(int parent) {
 void Prerequisites::find_foreign_uppers() {
   foreign_uppers_.emplace();
   for (const auto& [ifindex, fact] : draft_.host().links()) {
-    if (!claims_parent(fact) || fact.parent_nsid >= 0) continue;
+    if (kinds::kind_of(fact.kind).sharing == nullptr || fact.parent_nsid >= 0) continue;
     const auto mark = OwnerTag::parse(fact.alias);
     const bool ours = fact.group == kOwnGroup || (mark && draft_.desired().find_uid(mark->uid) != nullptr);
     if (!ours) foreign_uppers_->emplace(fact.parent, &fact);

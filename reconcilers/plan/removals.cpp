@@ -4,7 +4,7 @@
 #include <set>
 
 #include "model/link_names.h"
-#include "reconcilers/plan/kind_rules.h"
+#include "reconcilers/kinds/table.h"
 #include "reconcilers/plan/ownership.h"
 
 namespace lanwright::planning {
@@ -14,16 +14,17 @@ constexpr const char* kNotDeclared = "no longer declared";
 
 // One end of a pair takes the other with it.
 bool goes_with_its_peer(const Draft& draft, const std::string& netns, const LinkFact& fact) {
-  if (netns.empty() || !is_pair(fact) || !draft.removes({}, fact.parent)) return false;
+  if (netns.empty() || !kinds::kind_of(fact.kind).paired || !draft.removes({}, fact.parent)) return false;
   const LinkFact* peer = draft.host().find(fact.parent);
-  return peer != nullptr && is_pair(*peer) && peer->parent == fact.ifindex &&
+  return peer != nullptr && kinds::kind_of(peer->kind).paired && peer->parent == fact.ifindex &&
          peer->parent_nsid == draft.observed().find(netns)->nsid;
 }
 
 // A crash left it between its creation and its mark.
 void remove_half_made(Draft& draft, const Cursor& at, const std::string& netns, const NamespaceFacts& facts) {
   const LinkFact* fact = facts.find(temporary_name(at.entry.object.uid));
-  if (fact != nullptr && fact->alias.empty() && (is_born_unmarked(*fact) || is_birth_group(fact->group)))
+  if (fact != nullptr && fact->alias.empty() &&
+      (kinds::kind_of(fact->kind).born_unmarked || is_birth_group(fact->group)))
     remove(draft, at, netns, *fact, {at.entry.object.uid, {}}, "half made");
 }
 

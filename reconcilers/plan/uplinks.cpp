@@ -1,7 +1,7 @@
 #include "reconcilers/plan/uplinks.h"
 
+#include "reconcilers/kinds/bridge.h"
 #include "reconcilers/plan/comparers.h"
-#include "reconcilers/plan/kind_rules.h"
 #include "reconcilers/plan/ownership.h"
 
 namespace lanwright::planning {
@@ -58,7 +58,7 @@ void use_as_port(Draft& draft, const Cursor& at, const LinkSpec& link, const Lin
                                       how_to_take_off(link.where) + "apply with --adopt to move it"));
     plug_in(draft, link, fact, change, differs);
   }
-  change.port_kind = kPortKind;
+  change.port_kind = kinds::kBridge.name;
   if (!fact.up && link.up) {
     change.up = true;
     differs.add("state", "down", "up");

@@ -16,6 +16,9 @@
 #include <vector>
 
 #include "model/link_names.h"
+#include "reconcilers/kinds/bridge.h"
+#include "reconcilers/kinds/macvlan.h"
+#include "reconcilers/kinds/vlan.h"
 #include "reconcilers/netlink/link_codec.h"
 #include "reconcilers/netlink/request.h"
 #include "reconcilers/netlink/socket.h"
@@ -72,8 +75,8 @@ std::string describe(const LinkFact& fact) {
   for (const auto& each : fact.altnames) text += " alt " + each;
   for (const auto& each : fact.addresses) text += " " + each.prefix.text();
   for (const auto& each : fact.routes) text += " route " + each.route.to.text();
-  for (const auto& [name, value] : fact.attributes)
-    text += std::string(" ") + name_of(name) + "=" + std::to_string(value);
+  for (const auto& [attribute, value] : fact.attributes)
+    text += " " + std::string(attribute->name) + "=" + std::to_string(value);
   return text;
 }
 
@@ -199,9 +202,9 @@ TEST_F(NetlinkPort, CreatesABridgeWithEverythingThatWasAskedFor) {
   bridge.mtu = 9000;
   bridge.mac = mac("02:00:00:00:01:01");
   bridge.ipv6 = Ipv6Addresses::none;
-  bridge.attributes = {{LinkAttr::bridge_stp_state, 1},       {LinkAttr::bridge_ageing_time, 12300},
-                       {LinkAttr::bridge_group_fwd_mask, 16}, {LinkAttr::bridge_mcast_snooping, 0},
-                       {LinkAttr::bridge_forward_delay, 400}, {LinkAttr::bridge_priority, 4096}};
+  bridge.attributes = {{kinds::bridge::kStpState, 1},       {kinds::bridge::kAgeingTime, 12300},
+                       {kinds::bridge::kGroupFwdMask, 16},  {kinds::bridge::kMcastSnooping, 0},
+                       {kinds::bridge::kForwardDelay, 400}, {kinds::bridge::kPriority, 4096}};
   ASSERT_TRUE(done(create(bridge)));
 
   Json link = ip_link("br0");
@@ -228,7 +231,7 @@ TEST_F(NetlinkPort, CreatesABridgeWithEverythingThatWasAskedFor) {
   EXPECT_EQ(seen.ipv6, Ipv6Addresses::none);
   EXPECT_EQ(seen.altnames, std::vector<std::string>{bridge.altname});
   for (const auto& [attribute, value] : bridge.attributes) {
-    EXPECT_EQ(find(seen.attributes, attribute), value) << name_of(attribute);
+    EXPECT_EQ(find(seen.attributes, *attribute), value) << attribute->name;
   }
   EXPECT_EQ(observed.find("")->find(mark()), &seen);
   EXPECT_TRUE(last.links.count({"", "br0"}) == 1 && last.uids.count(kUid) == 1);
@@ -293,7 +296,7 @@ TEST_F(NetlinkPort, PlugsANamespaceIntoABridge) {
   host.ipv6 = Ipv6Addresses::none;
   host.mtu = 1400;
   host.mac = mac("02:00:00:00:00:01");
-  host.attributes = {{LinkAttr::port_isolated, 1}, {LinkAttr::port_group_fwd_mask, 8}};
+  host.attributes = {{kinds::bridge::kPortIsolated, 1}, {kinds::bridge::kPortGroupFwdMask, 8}};
   LinkSpec inner = spec("veth", "eth0", path_of("r1"));
   inner.mac = mac("02:00:00:00:00:02");
   inner.mtu = 1400;
@@ -321,8 +324,8 @@ TEST_F(NetlinkPort, PlugsANamespaceIntoABridge) {
   EXPECT_EQ(fact("lw-r1").parent, fact("eth0", path_of("r1")).ifindex);
   EXPECT_EQ(fact("lw-r1").parent_nsid, observed.find(path_of("r1"))->nsid);
   EXPECT_EQ(fact("lw-r1").master, fact("br0").ifindex);
-  EXPECT_EQ(find(fact("lw-r1").attributes, LinkAttr::port_isolated), 1U);
-  EXPECT_EQ(find(fact("lw-r1").attributes, LinkAttr::port_group_fwd_mask), 8U);
+  EXPECT_EQ(find(fact("lw-r1").attributes, kinds::bridge::kPortIsolated), 1U);
+  EXPECT_EQ(find(fact("lw-r1").attributes, kinds::bridge::kPortGroupFwdMask), 8U);
   EXPECT_TRUE(has_carrier("eth0", path_of("r1")));
   expect_exact();
 
@@ -384,7 +387,7 @@ TEST_F(NetlinkPort, MakesALinkInANamespaceOnAParentOutside) {
   port->watch({path_of("r1")}, observed);
   LinkSpec macvlan = spec("macvlan", "eth0", path_of("r1"));
   macvlan.parent = "p0";
-  macvlan.attributes = {{LinkAttr::macvlan_mode, 4}};
+  macvlan.attributes = {{kinds::macvlan::kMode, 4}};
   macvlan.mac = mac("02:00:00:00:00:07");
   ASSERT_TRUE(done(create(macvlan)));
   Json link = ip_link("eth0", "r1");
@@ -411,7 +414,7 @@ TEST_F(NetlinkPort, MakesATapWithItsOwner) {
   tap.tap_group = 1001;
   tap.ipv6 = Ipv6Addresses::none;
   tap.altname = "tap-of-the-virtual-machine";
-  tap.attributes = {{LinkAttr::port_isolated, 1}};
+  tap.attributes = {{kinds::bridge::kPortIsolated, 1}};
   // What a crash left behind does not stand in the way.
   sandbox.ip("tuntap add dev " + temporary_name(kUid) + " mode tap");
   ASSERT_TRUE(done(create(tap, "tap")));
@@ -428,7 +431,7 @@ TEST_F(NetlinkPort, MakesATapWithItsOwner) {
   EXPECT_EQ(data["persist"], true);
   EXPECT_EQ(fact("tap-vm1").tap_owner, 1000U);
   EXPECT_EQ(fact("tap-vm1").tap_group, 1001U);
-  EXPECT_EQ(find(fact("tap-vm1").attributes, LinkAttr::port_isolated), 1U);
+  EXPECT_EQ(find(fact("tap-vm1").attributes, kinds::bridge::kPortIsolated), 1U);
   EXPECT_TRUE(fact("tap-vm1").up);
   expect_exact();
 
@@ -458,7 +461,7 @@ TEST_F(NetlinkPort, ChangesOnlyWhatDiffers) {
   ChangeLink join = change("a");
   join.master = "br0";
   join.port_kind = "bridge";
-  join.attributes = {{LinkAttr::port_isolated, 1}, {LinkAttr::port_learning, 0}};
+  join.attributes = {{kinds::bridge::kPortIsolated, 1}, {kinds::bridge::kPortLearning, 0}};
   join.mtu = 1400;
   join.mac = mac("02:00:00:00:00:0a");
   join.alias = mark("a").text();
@@ -497,11 +500,11 @@ TEST_F(NetlinkPort, ChangesOnlyWhatDiffers) {
   EXPECT_EQ(fact("third-name").name, "renamed");
 
   ChangeLink bridge = change("br0");
-  bridge.attributes = {{LinkAttr::bridge_ageing_time, 5000}, {LinkAttr::bridge_priority, 8192}};
+  bridge.attributes = {{kinds::bridge::kAgeingTime, 5000}, {kinds::bridge::kPriority, 8192}};
   bridge.up = true;
   ASSERT_TRUE(done(act(bridge)));
   EXPECT_EQ(ip_link("br0")["linkinfo"]["info_data"]["ageing_time"], 5000);
-  EXPECT_EQ(find(fact("br0").attributes, LinkAttr::bridge_priority), 8192U);
+  EXPECT_EQ(find(fact("br0").attributes, kinds::bridge::kPriority), 8192U);
 
   ChangeLink gone = change("br0");
   gone.ifindex = 99999;
@@ -715,7 +718,7 @@ TEST_F(NetlinkPort, HearsPortAttributesThatOthersSet) {
   port->drain(observed);
   ASSERT_TRUE(test::run({"bridge", "link", "set", "dev", "a", "isolated", "on"}).ok());
   port->drain(observed);
-  EXPECT_EQ(find(fact("a").attributes, LinkAttr::port_isolated), 1U);
+  EXPECT_EQ(find(fact("a").attributes, kinds::bridge::kPortIsolated), 1U);
   expect_exact();
 }
 
@@ -845,13 +848,13 @@ TEST_F(NetlinkPort, SaysWhatIsMissingInThisKernel) {
   open();
   LinkSpec vlan = spec("vlan", "p0.50");
   vlan.parent = "p0";
-  vlan.attributes = {{LinkAttr::vlan_id, 50}, {LinkAttr::vlan_protocol, 0x88a8}};
+  vlan.attributes = {{kinds::vlan::kId, 50}, {kinds::vlan::kProtocol, 0x88a8}};
   const auto made = create(vlan);
   if (has_vlans) {
     ASSERT_TRUE(done(made));
     EXPECT_EQ(ip_link("p0.50")["linkinfo"]["info_data"]["protocol"], "802.1ad");
     EXPECT_EQ(ip_link("p0.50")["linkinfo"]["info_data"]["id"], 50);
-    EXPECT_EQ(find(fact("p0.50").attributes, LinkAttr::vlan_protocol), 0x88a8U);
+    EXPECT_EQ(find(fact("p0.50").attributes, kinds::vlan::kProtocol), 0x88a8U);
   } else {
     ASSERT_FALSE(made);
     EXPECT_EQ(made.error().kind, ErrorKind::unsupported) << made.error().text();
@@ -859,7 +862,7 @@ TEST_F(NetlinkPort, SaysWhatIsMissingInThisKernel) {
     EXPECT_FALSE(made.error().words.empty());
   }
   LinkSpec bridge = spec("bridge", "br0");
-  bridge.attributes = {{LinkAttr::bridge_vlan_filtering, 1}};
+  bridge.attributes = {{kinds::bridge::kVlanFiltering, 1}};
   const auto filtering = create(bridge, "br");
   if (filters) {
     EXPECT_TRUE(done(filtering));

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "reconcilers/backends/link_backend.h"
+#include "reconcilers/kinds/bridge.h"
 
 namespace lanwright::test {
 
@@ -209,28 +210,28 @@ class MemoryKernel final : public LinkBackend {
   static void leave_master(LinkFact& fact) {
     fact.master = 0;
     fact.port_kind.clear();
-    std::erase_if(fact.attributes, [](const auto& each) { return is_port(each.first); });
+    std::erase_if(fact.attributes,
+                  [](const auto& each) { return each.attribute->place == LinkAttribute::Place::port; });
     fact.vlans = {};
   }
 
-  static bool is_port(LinkAttr attribute) {
-    return attribute >= LinkAttr::port_isolated && attribute <= LinkAttr::port_guard;
-  }
-
-  static void set(LinkAttrs& attrs, LinkAttr attribute, std::uint64_t value) {
-    std::erase_if(attrs, [&](const auto& each) { return each.first == attribute; });
-    attrs.emplace_back(attribute, value);
-    std::sort(attrs.begin(), attrs.end());
+  static void set(LinkAttributes& attributes, const LinkAttributeValue& wanted) {
+    const auto found = std::ranges::find(attributes, wanted.attribute, &LinkAttributeValue::attribute);
+    if (found == attributes.end())
+      attributes.push_back(wanted);
+    else
+      *found = wanted;
   }
 
   static void join_master(LinkFact& fact, int master) {
     leave_master(fact);
     fact.master = master;
     fact.port_kind = "bridge";
-    for (const auto& [attribute, value] :
-         {std::pair{LinkAttr::port_isolated, 0U}, std::pair{LinkAttr::port_learning, 1U},
-          std::pair{LinkAttr::port_unicast_flood, 1U}, std::pair{LinkAttr::port_group_fwd_mask, 0U}})
-      set(fact.attributes, attribute, value);
+    for (const auto& each : LinkAttributes{{kinds::bridge::kPortIsolated, 0},
+                                           {kinds::bridge::kPortLearning, 1},
+                                           {kinds::bridge::kPortUnicastFlood, 1},
+                                           {kinds::bridge::kPortGroupFwdMask, 0}})
+      set(fact.attributes, each);
   }
 
   Result<LinkFact> make(const LinkSpec& link, const OwnerTag& mark) {
@@ -264,7 +265,7 @@ class MemoryKernel final : public LinkBackend {
       if (!link.mtu) fact.mtu = parent->mtu;
       if (!link.mac) fact.mac = parent->mac;
     }
-    for (const auto& [attribute, value] : link.attributes) set(fact.attributes, attribute, value);
+    for (const auto& each : link.attributes) set(fact.attributes, each);
     if (link.vlans) fact.vlans = *link.vlans;
     return fact;
   }
@@ -316,7 +317,7 @@ class MemoryKernel final : public LinkBackend {
     if (step.add_altname) fact.altnames.push_back(*step.add_altname);
     if (step.tap_owner) fact.tap_owner = step.tap_owner;
     if (step.tap_group) fact.tap_group = step.tap_group;
-    for (const auto& [attribute, value] : step.attributes) set(fact.attributes, attribute, value);
+    for (const auto& each : step.attributes) set(fact.attributes, each);
     change_vlans(fact.vlans, step);
     if (step.up) fact.up = *step.up;
     if (!fact.up) fact.routes.clear();

@@ -350,8 +350,8 @@ TEST(DockerNetworkOptions, AreRefusedWithWordsThatHelp) {
       {"macvlan",
        {{"uplinks", "eth0"}},
        "read the option `uplinks`: driver macvlan has no such option, driver bridge, vde has it; Options of "
-       "driver macvlan: driver, network, parent, host_iface, macvlan_mode, mtu, "
-       "com.docker.network.driver.mtu, com.docker.network.container_iface_prefix, "
+       "driver macvlan: driver, network, parent, host_iface, mtu, com.docker.network.driver.mtu, "
+       "macvlan_mode, com.docker.network.container_iface_prefix, "
        "com.docker.network.container_interface_prefix, macvlan.mode"},
       {"macvlan",
        {{"macvlan_mod", "vepa"}},

@@ -28,6 +28,7 @@
 #include "api/rest/server.h"
 #include "model/format/json.h"
 #include "reconcilers/drivers/registry.h"
+#include "reconcilers/kinds/bridge.h"
 
 namespace lanwright {
 
@@ -292,7 +293,7 @@ class MemoryAgent final : public AgentApi {
     link.kind = "bridge";
     link.mtu = 9000;
     link.mac = MacAddress::parse("02:00:00:00:00:01");
-    link.attributes = {{LinkAttr::bridge_stp_state, 0}};
+    link.attributes = {{kinds::bridge::kStpState, 0}};
     link.vlans = PortVlans{.pvid = 10, .tagged = {20, 30}};
     link.addresses = {*IpPrefix::parse("10.0.0.1/24")};
     link.routes = {

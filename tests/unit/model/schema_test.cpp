@@ -10,6 +10,7 @@
 
 #include "model/format/format_keys.h"
 #include "model/format/json.h"
+#include "model/format/schema.h"
 #include "reconcilers/drivers/registry.h"
 #include "tests/unit/model/fixture.h"
 
@@ -24,8 +25,8 @@ std::string content_of(const std::filesystem::path& path) {
 }
 
 const Json& schema() {
-  static const Json kSchema =
-      Json::parse(content_of(std::filesystem::path(SOURCE_DIR) / "model/schema.json"));
+  static const Json kSchema = yaml_schema(content_of(std::filesystem::path(SOURCE_DIR) / "model/schema.json"),
+                                          drivers::driver_grammar());
   return kSchema;
 }
 
@@ -185,6 +186,24 @@ TEST(Schema, HasTheDriversAndTheirSettings) {
     EXPECT_EQ(property_names(settings), names);
   }
   EXPECT_EQ(definition("network")["properties"]["driver"]["enum"], Json(drivers));
+}
+
+TEST(Schema, DescribesASettingOfADriverThatTheFileDoesNot) {
+  DriverSchema driver;
+  driver.name = "tunnel";
+  driver.settings = {{"id", SettingField::Type::integer, "of the tunnel", 1, 100, {}},
+                     {"mode", SettingField::Type::choice, "of the tunnel", 0, 0, {"near", "far"}}};
+  const Json known =
+      yaml_schema(content_of(std::filesystem::path(SOURCE_DIR) / "model/schema.json"), {driver});
+  const Json& network = known.at("$defs").at("network").at("properties");
+  EXPECT_EQ(network.at("driver"), Json::parse(R"({"enum": ["tunnel"]})"));
+  EXPECT_EQ(network.at("tunnel"), Json::parse(R"({"$ref": "#/$defs/tunnel"})"));
+  EXPECT_EQ(known.at("$defs").at("tunnel"), Json::parse(R"({
+    "type": "object", "description": "settings of driver tunnel", "additionalProperties": false,
+    "properties": {
+      "id": {"type": "integer", "minimum": 1, "maximum": 100, "description": "of the tunnel"},
+      "mode": {"enum": ["near", "far"], "description": "of the tunnel"}
+    }})"));
 }
 
 TEST(Schema, AcceptsEveryExampleThatTheReaderAccepts) {

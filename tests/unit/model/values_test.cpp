@@ -9,6 +9,9 @@
 #include "model/observed.h"
 #include "model/plan.h"
 #include "model/status.h"
+#include "reconcilers/kinds/bridge.h"
+#include "reconcilers/kinds/ipvlan.h"
+#include "reconcilers/kinds/vlan.h"
 
 namespace lanwright {
 namespace {
@@ -152,15 +155,15 @@ TEST(MarkText, RoundTripsAndRefusesForeignAliases) {
   }
 }
 
-TEST(LinkAttributes, AreFoundByBisection) {
-  const LinkAttrs attrs = {
-      {LinkAttr::bridge_stp_state, 1}, {LinkAttr::port_isolated, 0}, {LinkAttr::vlan_id, 7}};
-  EXPECT_EQ(find(attrs, LinkAttr::bridge_stp_state), 1U);
-  EXPECT_EQ(find(attrs, LinkAttr::port_isolated), 0U);
-  EXPECT_EQ(find(attrs, LinkAttr::vlan_id), 7U);
-  EXPECT_FALSE(find(attrs, LinkAttr::bridge_ageing_time));
-  EXPECT_FALSE(find(attrs, LinkAttr::ipvlan_flags));
-  EXPECT_STREQ(name_of(LinkAttr::bridge_ageing_time), "bridge.ageing_time");
+TEST(LinkAttributes, AreFoundByIdentity) {
+  const LinkAttributes attrs = {
+      {kinds::bridge::kStpState, 1}, {kinds::bridge::kPortIsolated, 0}, {kinds::vlan::kId, 7}};
+  EXPECT_EQ(find(attrs, kinds::bridge::kStpState), 1U);
+  EXPECT_EQ(find(attrs, kinds::bridge::kPortIsolated), 0U);
+  EXPECT_EQ(find(attrs, kinds::vlan::kId), 7U);
+  EXPECT_FALSE(find(attrs, kinds::bridge::kAgeingTime));
+  EXPECT_FALSE(find(attrs, kinds::ipvlan::kFlags));
+  EXPECT_EQ(kinds::bridge::kAgeingTime.name, "bridge.ageing_time");
 }
 
 LinkFact link(int ifindex, std::string name, std::string alias = {}) {
@@ -293,7 +296,7 @@ TEST(ActionText, IsForPeople) {
   change.mtu = 1500;
   change.up = true;
   change.master = "";
-  change.attributes = {{LinkAttr::bridge_stp_state, 1}};
+  change.attributes = {{kinds::bridge::kStpState, 1}};
   action.step = change;
   EXPECT_EQ(action.text(), "change bridge br0: no master, up, mtu 1500, bridge.stp_state 1");
 

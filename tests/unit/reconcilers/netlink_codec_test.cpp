@@ -11,6 +11,8 @@
 #include <random>
 #include <vector>
 
+#include "reconcilers/kinds/bridge.h"
+#include "reconcilers/kinds/vlan.h"
 #include "reconcilers/netlink/address_codec.h"
 #include "reconcilers/netlink/link_codec.h"
 #include "reconcilers/netlink/route_codec.h"
@@ -24,11 +26,11 @@ LinkSpec bridge() {
   link.where.name = "br0";
   link.mtu = 9000;
   link.mac = MacAddress::parse("02:00:00:00:01:01");
-  link.attributes = {{LinkAttr::bridge_stp_state, 1},
-                     {LinkAttr::bridge_ageing_time, 12345},
-                     {LinkAttr::bridge_group_fwd_mask, 0xfff8},
-                     {LinkAttr::bridge_mcast_snooping, 0},
-                     {LinkAttr::bridge_priority, 4096}};
+  link.attributes = {{kinds::bridge::kStpState, 1},
+                     {kinds::bridge::kAgeingTime, 12345},
+                     {kinds::bridge::kGroupFwdMask, 0xfff8},
+                     {kinds::bridge::kMcastSnooping, 0},
+                     {kinds::bridge::kPriority, 4096}};
   return link;
 }
 
@@ -78,7 +80,7 @@ TEST(NetlinkCodec, WritesTheVlanProtocolInNetworkOrder) {
   link.kind = "vlan";
   link.where.name = "eth0.50";
   link.mtu = 1500;
-  link.attributes = {{LinkAttr::vlan_id, 50}, {LinkAttr::vlan_protocol, 0x88a8}};
+  link.attributes = {{kinds::vlan::kId, 50}, {kinds::vlan::kProtocol, 0x88a8}};
   const netlink::Message message = netlink::create_link(link, {}, nullptr);
   const netlink::Attributes data =
       netlink::Attributes(message.header(), sizeof(ifinfomsg)).nest(IFLA_LINKINFO).nest(IFLA_INFO_DATA);
@@ -103,7 +105,7 @@ TEST(NetlinkCodec, ReadsPortsWithRangesOfVlans) {
   ASSERT_TRUE(port);
   EXPECT_EQ(port->ifindex, 7);
   EXPECT_EQ(port->master, 3);
-  EXPECT_EQ(port->attributes, (LinkAttrs{{LinkAttr::port_isolated, 1}}));
+  EXPECT_EQ(port->attributes, (LinkAttributes{{kinds::bridge::kPortIsolated, 1}}));
   EXPECT_EQ(port->vlans, (PortVlans{10, {12, 20, 21, 22, 23}}));
 }
 

@@ -5,6 +5,8 @@
 #include <random>
 
 #include "reconcilers/drivers/registry.h"
+#include "reconcilers/kinds/bridge.h"
+#include "reconcilers/kinds/vlan.h"
 #include "tests/support/memory_kernel.h"
 
 namespace lanwright {
@@ -151,7 +153,7 @@ TEST_F(PlannerTest, RepairsEveryAttributeThatDrifts) {
       {"port.isolated",
        [](LinkFact& f) {
          for (auto& [attribute, value] : f.attributes)
-           if (attribute == LinkAttr::port_isolated) value = 1;
+           if (attribute == &kinds::bridge::kPortIsolated) value = 1;
        }},
   };
   for (const auto& [name, drift] : drifts) {
@@ -383,7 +385,7 @@ TEST_F(PlannerTest, ALinkOfTheWrongKindCannotBeAdopted) {
   vlan.name = "eth1.50";
   vlan.kind = "vlan";
   vlan.parent = parent;
-  vlan.attributes = {{LinkAttr::vlan_id, 60}, {LinkAttr::vlan_protocol, 0x8100}};
+  vlan.attributes = {{kinds::vlan::kId, 60}, {kinds::vlan::kProtocol, 0x8100}};
   kernel.add_link("", vlan);
   const Observed before = kernel.real();
   desired::Declaration lan = object(kLan, bridge());
