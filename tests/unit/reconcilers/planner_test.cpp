@@ -7,103 +7,34 @@
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/kinds/bridge.h"
 #include "reconcilers/kinds/vlan.h"
-#include "tests/support/memory_kernel.h"
+#include "tests/support/world.h"
 
 namespace lanwright {
 namespace {
 
+using test::attachment;
+using test::declaration;
+using test::foreign_link;
 using test::MemoryKernel;
+using test::prefix;
+using test::tap;
+using test::uid_of;
+using test::with_uplinks;
 
-IpPrefix prefix(const char* text) {
-  return *IpPrefix::parse(text);
-}
-
-ObjectUid uid_of(const ResourceId& id) {
-  static const char* const digits = "0123456789abcdef";
-  std::uint64_t hash = std::hash<ResourceId>{}(id);
-  ObjectUid uid(16, '0');
-  for (char& c : uid) {
-    c = digits[hash & 0xfU];
-    hash >>= 4U;
-  }
-  return uid;
-}
-
-desired::Declaration object(const ResourceId& id, ObjectSpec spec) {
-  return {id, "default", uid_of(id), 1, false, false, std::make_shared<const ObjectSpec>(std::move(spec))};
-}
-
-NetworkSpec bridge(std::vector<Uplink> uplinks = {}) {
-  NetworkSpec spec;
-  spec.driver = "bridge";
-  spec.uplinks = std::move(uplinks);
-  return spec;
-}
-
-AttachmentSpec in_namespace(const std::string& network, const std::string& netns, const char* address) {
-  AttachmentSpec spec;
-  spec.network = network;
-  spec.netns = netns;
-  spec.interface = "eth0";
-  spec.addresses = {prefix(address)};
-  return spec;
-}
-
-AttachmentSpec tap(const std::string& network, const std::string& name) {
-  AttachmentSpec spec;
-  spec.network = network;
-  spec.tap = TapEnd{name, 1000, std::nullopt};
-  return spec;
+NetworkSpec bridge(std::initializer_list<const char*> uplinks = {}) {
+  return with_uplinks(test::network("bridge"), uplinks);
 }
 
 const ResourceId kLan{Kind::network, "lan"};
 const ResourceId kHost{Kind::attachment, "h1"};
 
-class PlannerTest : public ::testing::Test {
- protected:
-  void put(const ResourceId& id, ObjectSpec spec) { desired.put(object(id, std::move(spec))); }
-
-  Observed look() {
-    Observed observed;
-    kernel.watch(desired.namespaces(), observed);
-    EXPECT_TRUE(kernel.resync(observed).ok());
-    return observed;
-  }
-
-  Plan plan_now() { return planning::plan(desired, look()); }
-
-  // Carries a plan out, stage by stage as the loop does.
-  void carry_out(const Plan& todo) {
-    for (const Action& action : todo.actions) {
-      const Action* one[] = {&action};
-      Observed observed = look();
-      const auto results = kernel.execute(one, observed);
-      EXPECT_TRUE(results[0].ok()) << action.text() << ": " << (results[0] ? "" : results[0].error().text());
-    }
-  }
-
-  int converge() {
-    for (int rounds = 0; rounds < 6; ++rounds) {
-      const Plan todo = plan_now();
-      if (todo.empty()) return rounds;
-      carry_out(todo);
-    }
-    ADD_FAILURE() << "does not converge: " << plan_now().actions.front().text() << ": "
-                  << plan_now().actions.front().reason;
-    return -1;
-  }
-
-  std::string kernel_name(const char* object_name) { return drivers::link_name(object_name); }
-
-  MemoryKernel kernel;
-  desired::DesiredState desired;
-};
+class PlannerTest : public ::testing::Test, protected test::World {};
 
 TEST_F(PlannerTest, CreatesInOrderOfDependence) {
   kernel.add_namespace("/run/netns/r1");
-  put(kHost, in_namespace("lan", "r1", "10.0.0.1/24"));
+  put(kHost, attachment("lan", "r1", {prefix("10.0.0.1/24")}));
   put(kLan, bridge());
-  const Plan todo = plan_now();
+  const Plan todo = plan();
   ASSERT_EQ(todo.actions.size(), 3U);
   EXPECT_EQ(todo.actions[0].text(), "create bridge lw-lan");
   EXPECT_EQ(std::get<CreateLink>(todo.actions[1].step).link.where.name, "lw-h1");
@@ -115,17 +46,17 @@ TEST_F(PlannerTest, CreatesInOrderOfDependence) {
 
 TEST_F(PlannerTest, WaitsForANamespaceAndSaysSo) {
   put(kLan, bridge());
-  put(kHost, in_namespace("lan", "r1", "10.0.0.1/24"));
-  const Plan todo = plan_now();
+  put(kHost, attachment("lan", "r1", {prefix("10.0.0.1/24")}));
+  const Plan todo = plan();
   ASSERT_EQ(todo.blocked.size(), 1U);
   EXPECT_EQ(todo.blocked[0].object, kHost);
   EXPECT_EQ(todo.blocked[0].why.kind, ErrorKind::waiting);
   EXPECT_NE(todo.blocked[0].why.text().find("/run/netns/r1"), std::string::npos);
-  carry_out(todo);
+  run(todo);
   kernel.add_namespace("/run/netns/r1");
   EXPECT_EQ(converge(), 1);
   kernel.drop_namespace("/run/netns/r1");
-  EXPECT_EQ(plan_now().blocked.size(), 1U);
+  EXPECT_EQ(plan().blocked.size(), 1U);
   kernel.add_namespace("/run/netns/r1");
   EXPECT_EQ(converge(), 1);
 }
@@ -133,7 +64,7 @@ TEST_F(PlannerTest, WaitsForANamespaceAndSaysSo) {
 TEST_F(PlannerTest, RepairsEveryAttributeThatDrifts) {
   kernel.add_namespace("/run/netns/r1");
   put(kLan, bridge());
-  put(kHost, in_namespace("lan", "r1", "10.0.0.1/24"));
+  put(kHost, attachment("lan", "r1", {prefix("10.0.0.1/24")}));
   converge();
   const std::vector<std::pair<const char*, std::function<void(LinkFact&)>>> drifts = {
       {"mtu", [](LinkFact& f) { f.mtu = 1400; }},
@@ -158,7 +89,7 @@ TEST_F(PlannerTest, RepairsEveryAttributeThatDrifts) {
   };
   for (const auto& [name, drift] : drifts) {
     kernel.change({"", "lw-h1"}, drift);
-    const Plan todo = plan_now();
+    const Plan todo = plan();
     ASSERT_EQ(todo.actions.size(), 1U) << name;
     EXPECT_EQ(todo.actions[0].differences, std::vector<std::string>{name});
     EXPECT_EQ(converge(), 1) << name;
@@ -174,14 +105,12 @@ TEST_F(PlannerTest, LeavesForeignLinksOfTheSameNameAloneUnlessToldToAdopt) {
   foreign.mtu = 9000;
   kernel.add_link("", foreign);
   put(kLan, bridge());
-  const Plan todo = plan_now();
+  const Plan todo = plan();
   EXPECT_TRUE(todo.empty());
   ASSERT_EQ(todo.blocked.size(), 1U);
   EXPECT_EQ(todo.blocked[0].why.kind, ErrorKind::conflict);
 
-  desired::Declaration adopting = object(kLan, bridge());
-  adopting.adopt = true;
-  desired.put(adopting);
+  adopt(kLan);
   EXPECT_EQ(converge(), 1);
   EXPECT_EQ(kernel.real().find(LinkName{"", "lw-lan"})->alias, (OwnerTag{uid_of(kLan), ""}).text());
 }
@@ -193,18 +122,15 @@ TEST_F(PlannerTest, NeverPlugsIntoABridgeThatIsNotOurs) {
   foreign.kind = "bridge";
   kernel.add_link("", foreign);
   put(kLan, bridge());
-  put(kHost, in_namespace("lan", "r1", "10.0.0.1/24"));
-  const Plan todo = plan_now();
+  put(kHost, attachment("lan", "r1", {prefix("10.0.0.1/24")}));
+  const Plan todo = plan();
   EXPECT_TRUE(todo.empty());
   EXPECT_EQ(todo.blocked.size(), 2U);
 }
 
 TEST_F(PlannerTest, AnUplinkIsBorrowedAndGivenBack) {
-  LinkFact nic;
-  nic.name = "eth1";
-  nic.mtu = 1500;
-  kernel.add_link("", nic);
-  put(kLan, bridge({{"eth1", std::nullopt, {}}}));
+  kernel.add_link("", foreign_link("eth1"));
+  put(kLan, bridge({"eth1"}));
   EXPECT_EQ(converge(), 1);
   EXPECT_EQ(kernel.real().find(LinkName{"", "eth1"})->master,
             kernel.real().find(LinkName{"", "lw-lan"})->ifindex);
@@ -225,47 +151,39 @@ TEST_F(PlannerTest, AnUplinkInAnotherBridgeIsAConflict) {
   nic.name = "eth1";
   nic.master = index;
   kernel.add_link("", nic);
-  put(kLan, bridge({{"eth1", std::nullopt, {}}}));
-  carry_out(plan_now());
-  ASSERT_EQ(plan_now().blocked.size(), 1U);
-  EXPECT_EQ(plan_now().blocked[0].why.kind, ErrorKind::conflict);
-  EXPECT_NE(plan_now().blocked[0].why.text().find("br-other"), std::string::npos);
+  put(kLan, bridge({"eth1"}));
+  run(plan());
+  ASSERT_EQ(plan().blocked.size(), 1U);
+  EXPECT_EQ(plan().blocked[0].why.kind, ErrorKind::conflict);
+  EXPECT_NE(plan().blocked[0].why.text().find("br-other"), std::string::npos);
 }
 
 TEST_F(PlannerTest, AnUplinkOfANetworkThatIsLeavingIsFreeEvenIfItsBridgeCannotGoYet) {
-  LinkFact nic;
-  nic.name = "eth1";
-  nic.mtu = 1500;
-  kernel.add_link("", nic);
-  put(kLan, bridge({{"eth1", std::nullopt, {}}}));
+  kernel.add_link("", foreign_link("eth1"));
+  put(kLan, bridge({"eth1"}));
   converge();
   desired.set_claims(uid_of(kLan), {"eth1"});
-  desired::Declaration leaving = desired.find(kLan)->object;
-  leaving.deleting = true;
-  desired.put(leaving);
+  mark_deleting(kLan);
   const ResourceId next{Kind::network, "next"};
-  put(next, bridge({{"eth1", std::nullopt, {}}}));
+  put(next, bridge({"eth1"}));
   const std::set<ResourceId> scope = {next};  // the other is not to be tried again before a while
   const Plan todo = planning::plan(desired, look(), &scope);
   for (const Blocked& block : todo.blocked) ADD_FAILURE() << block.why.text();
-  carry_out(todo);
+  run(todo);
   EXPECT_EQ(kernel.real().find(LinkName{"", "eth1"})->master,
             kernel.real().find(LinkName{"", "lw-next"})->ifindex);
 }
 
 TEST_F(PlannerTest, AVlanIsMadeAnewWhenItsIdChanges) {
-  LinkFact nic;
-  nic.name = "eth1";
-  nic.mtu = 1500;
+  LinkFact nic = foreign_link("eth1");
   nic.mac = MacAddress{{2, 0, 0, 0, 0, 7}};
-  nic.up = true;
   kernel.add_link("", nic);
   const ResourceId id{Kind::vlan, "eth1.50"};
   put(id, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
-  put(kLan, bridge({{"eth1.50", std::nullopt, {}}}));
+  put(kLan, bridge({"eth1.50"}));
   converge();
   put(id, VlanSpec{"eth1", 60, VlanProtocol::dot1q, {}, {}});
-  const Plan todo = plan_now();
+  const Plan todo = plan();
   EXPECT_EQ(todo.actions[0].disruption, Disruption::recreate);
   EXPECT_EQ(converge(), 1) << "the plan shows what follows for the bridge too";
 }
@@ -275,8 +193,8 @@ TEST_F(PlannerTest, AVlanWaitsForItsParentToBeUp) {
   nic.name = "eth1";
   kernel.add_link("", nic);
   put({Kind::vlan, "eth1.50"}, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
-  ASSERT_EQ(plan_now().blocked.size(), 1U);
-  EXPECT_NE(plan_now().blocked[0].why.text().find("eth1 is down"), std::string::npos);
+  ASSERT_EQ(plan().blocked.size(), 1U);
+  EXPECT_NE(plan().blocked[0].why.text().find("eth1 is down"), std::string::npos);
   kernel.change({"", "eth1"}, [](LinkFact& fact) { fact.up = true; });
   EXPECT_EQ(converge(), 1);
 }
@@ -285,21 +203,17 @@ TEST_F(PlannerTest, NothingIsPlannedOnIncompleteKnowledge) {
   put(kLan, bridge());
   converge();
   desired.erase(kLan);
-  Observed observed = look();
-  observed.complete = false;
-  EXPECT_EQ(planning::plan(desired, observed), Plan{});
+  Observed partial = look();
+  partial.complete = false;
+  EXPECT_EQ(planning::plan(desired, partial), Plan{});
 }
 
 TEST_F(PlannerTest, DeletingRemovesEverythingMarked) {
   kernel.add_namespace("/run/netns/r1");
   put(kLan, bridge());
-  put(kHost, in_namespace("lan", "r1", "10.0.0.1/24"));
+  put(kHost, attachment("lan", "r1", {prefix("10.0.0.1/24")}));
   converge();
-  for (const ResourceId& id : {kLan, kHost}) {
-    desired::Declaration leaving = desired.find(id)->object;
-    leaving.deleting = true;
-    desired.put(leaving);
-  }
+  for (const ResourceId& id : {kLan, kHost}) mark_deleting(id);
   converge();
   EXPECT_EQ(kernel.real().find("")->links().size(), 1U);
   EXPECT_EQ(kernel.real().find("/run/netns/r1")->links().size(), 1U);
@@ -329,7 +243,7 @@ TEST_F(PlannerTest, VlansOfAPortThatAreOtherwiseTaggedAreSeenAndRepaired) {
   }();
   for (const auto& [what, drift] : drifts) {
     kernel.change({"", "tap0"}, [&now = drift](LinkFact& fact) { fact.vlans = now; });
-    const Plan todo = plan_now();
+    const Plan todo = plan();
     ASSERT_EQ(todo.actions.size(), 1U) << what;
     EXPECT_EQ(todo.actions[0].differences, std::vector<std::string>{"vlans"}) << what;
     EXPECT_NE(todo.actions[0].reason.find("otherwise tagged"), std::string::npos) << todo.actions[0].reason;
@@ -349,10 +263,8 @@ TEST_F(PlannerTest, ALinkWithACopyOfOurMarkIsNotOurs) {
   copy.alias = kernel.real().find(LinkName{"", "lw-lan"})->alias;
   kernel.add_link("", copy);
   const LinkFact before = *kernel.real().find(LinkName{"", "br-copy"});
-  EXPECT_TRUE(plan_now().empty()) << "beside ours it is left alone";
-  desired::Declaration leaving = desired.find(kLan)->object;
-  leaving.deleting = true;
-  desired.put(leaving);
+  EXPECT_TRUE(plan().empty()) << "beside ours it is left alone";
+  mark_deleting(kLan);
   EXPECT_EQ(converge(), 1) << "and when ours goes";
   EXPECT_EQ(kernel.real().find(LinkName{"", "lw-lan"}), nullptr);
   const LinkFact* after = kernel.real().find(LinkName{"", "br-copy"});
@@ -364,9 +276,7 @@ TEST_F(PlannerTest, ALinkOfOursThatLostItsGroupGoesWithItsObject) {
   put(kLan, bridge());
   converge();
   kernel.change({"", "lw-lan"}, [](LinkFact& fact) { fact.group = 0; });
-  desired::Declaration leaving = desired.find(kLan)->object;
-  leaving.deleting = true;
-  desired.put(leaving);
+  mark_deleting(kLan);
   EXPECT_EQ(converge(), 1);
   EXPECT_EQ(kernel.real().find(LinkName{"", "lw-lan"}), nullptr);
 }
@@ -388,13 +298,13 @@ TEST_F(PlannerTest, ALinkOfTheWrongKindCannotBeAdopted) {
   vlan.attributes = {{kinds::vlan::kId, 60}, {kinds::vlan::kProtocol, 0x8100}};
   kernel.add_link("", vlan);
   const Observed before = kernel.real();
-  desired::Declaration lan = object(kLan, bridge());
+  desired::Declaration lan = declaration(kLan, bridge());
   desired::Declaration fifty =
-      object({Kind::vlan, "eth1.50"}, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
+      declaration({Kind::vlan, "eth1.50"}, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
   lan.adopt = fifty.adopt = true;
   desired.put(lan);
   desired.put(fifty);
-  const Plan todo = plan_now();
+  const Plan todo = plan();
   EXPECT_TRUE(todo.empty()) << todo.actions.front().text();
   ASSERT_EQ(todo.blocked.size(), 2U);
   for (const Blocked& block : todo.blocked) EXPECT_EQ(block.why.kind, ErrorKind::conflict);
@@ -412,7 +322,7 @@ TEST_F(PlannerTest, ALinkOfTheWrongKindCannotBeAdopted) {
 TEST_F(PlannerTest, AnIpv6RouteIsTheSameWhateverWayItsMetricIsSaid) {
   kernel.add_namespace("/run/netns/r1");
   put(kLan, bridge());
-  AttachmentSpec router = in_namespace("lan", "r1", "fd00::1/64");
+  AttachmentSpec router = attachment("lan", "r1", {prefix("fd00::1/64")});
   for (const std::optional<std::uint32_t> told : {std::optional<std::uint32_t>{}, {1024}}) {
     for (const std::optional<std::uint32_t> metric : {std::optional<std::uint32_t>{}, {0}, {1024}}) {
       router.routes = {{prefix("fd99::/64"), IpAddress::parse("fd00::ff"), metric}};
@@ -422,19 +332,19 @@ TEST_F(PlannerTest, AnIpv6RouteIsTheSameWhateverWayItsMetricIsSaid) {
         ASSERT_EQ(fact.routes.size(), 1U);
         fact.routes[0].route.metric = told;
       });
-      const Plan todo = plan_now();
+      const Plan todo = plan();
       EXPECT_TRUE(todo.empty()) << todo.actions.front().text() << " with metric " << metric.value_or(9999);
     }
   }
   router.routes[0].metric = 1023;
   put(kHost, router);
-  EXPECT_EQ(plan_now().actions.size(), 2U) << "another metric is another route";
+  EXPECT_EQ(plan().actions.size(), 2U) << "another metric is another route";
   router.routes = {{prefix("10.9.0.0/16"), IpAddress::parse("10.0.0.254"), 1024}};
   put(kHost, router);
   converge();
   router.routes[0].metric.reset();
   put(kHost, router);
-  EXPECT_EQ(plan_now().actions.size(), 2U) << "in IPv4 none said is 0";
+  EXPECT_EQ(plan().actions.size(), 2U) << "in IPv4 none said is 0";
 }
 
 TEST_F(PlannerTest, TwoObjectsMayNotWantOneLink) {
@@ -449,12 +359,11 @@ TEST_F(PlannerTest, TwoObjectsMayNotWantOneLink) {
 }
 
 TEST_F(PlannerTest, CirclesAreRefusedInBoundedTime) {
-  std::vector<Uplink> all;
-  for (const char* name : {"lw-a", "lw-b", "lw-c", "lw-d", "lw-e"}) all.push_back({name, std::nullopt, {}});
-  for (const char* name : {"a", "b", "c", "d", "e"}) put({Kind::network, name}, bridge(all));
+  const NetworkSpec all = bridge({"lw-a", "lw-b", "lw-c", "lw-d", "lw-e"});
+  for (const char* name : {"a", "b", "c", "d", "e"}) put({Kind::network, name}, all);
   EXPECT_FALSE(desired.check().ok());
   desired::DesiredState own;
-  own.put(object({Kind::vlan, "v"}, VlanSpec{"v", 5, VlanProtocol::dot1q, {}, {}}));
+  own.put(declaration({Kind::vlan, "v"}, VlanSpec{"v", 5, VlanProtocol::dot1q, {}, {}}));
   EXPECT_FALSE(own.check().ok());
 }
 
@@ -506,7 +415,7 @@ std::map<ResourceId, ObjectSpec> random_objects(Random& random) {
     if (random.chance(30)) {
       spec = tap(network, random.chance(50) ? "tap" + std::to_string(i) : "");
     } else {
-      spec = in_namespace(network, random.of(kSpaces), ("10.0.0." + std::to_string(i) + "/24").c_str());
+      spec = attachment(network, random.of(kSpaces), {prefix("10.0.0." + std::to_string(i) + "/24")});
       spec.interface = "eth" + std::to_string(i);
       if (random.chance(40)) spec.routes.push_back({prefix("0.0.0.0/0"), IpAddress::parse("10.0.0.254"), {}});
       if (random.chance(40)) spec.addresses.push_back(prefix("fd00::1/64"));
@@ -660,10 +569,10 @@ TEST_P(PlannerProperties, ConvergesIsIdempotentAndLeavesForeignLinksAlone) {
     Random random(GetParam() * 1000 + i);
     MemoryKernel& host = *(owned_.emplace_back(std::make_unique<MemoryKernel>()));
     desired::DesiredState wanted;
-    Observed observed;
+    Observed seen;
     const auto look_at_host = [&] {
-      host.watch(wanted.namespaces(), observed);
-      EXPECT_TRUE(host.resync(observed).ok());
+      host.watch(wanted.namespaces(), seen);
+      EXPECT_TRUE(host.resync(seen).ok());
     };
     for (const std::string& nic : kNics) {
       LinkFact fact;
@@ -703,7 +612,7 @@ TEST_P(PlannerProperties, ConvergesIsIdempotentAndLeavesForeignLinksAlone) {
               claims.insert(std::string(desired::kPlaceClaim) + link.where.netns);
           }
         }
-        wanted.put(object(id, spec));
+        wanted.put(declaration(id, spec));
         if (const auto* network = std::get_if<NetworkSpec>(&spec)) {
           for (const Uplink& uplink : network->uplinks) {
             uplinks.insert(uplink.interface);
@@ -727,8 +636,8 @@ TEST_P(PlannerProperties, ConvergesIsIdempotentAndLeavesForeignLinksAlone) {
       for (int rounds = 0;; ++rounds) {
         SCOPED_TRACE(testing::Message() << "seed " << GetParam() * 1000 + i << ", round " << rounds);
         look_at_host();
-        const Plan todo = planning::plan(wanted, observed);
-        ASSERT_EQ(planning::plan(wanted, observed), todo) << "not a function";
+        const Plan todo = planning::plan(wanted, seen);
+        ASSERT_EQ(planning::plan(wanted, seen), todo) << "not a function";
         if (todo.empty()) break;
         ASSERT_LT(rounds, 3) << todo.actions.front().text() << ": " << todo.actions.front().reason;
         if (rounds > 0) {
@@ -736,7 +645,7 @@ TEST_P(PlannerProperties, ConvergesIsIdempotentAndLeavesForeignLinksAlone) {
         }
         again = of_a_later_round(todo, wanted);
         std::set<ResourceId> failed;
-        ASSERT_EQ(failures_of(todo, host, observed, failed), "");
+        ASSERT_EQ(failures_of(todo, host, seen, failed), "");
         again.merge(failed);
       }
       EXPECT_EQ(foreign_links(host.real(), uplinks), foreign) << "seed " << GetParam() * 1000 + i;

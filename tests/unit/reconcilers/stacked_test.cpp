@@ -7,69 +7,25 @@
 #include "reconcilers/desired/set_check.h"
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/plan/planner.h"
-#include "tests/support/memory_kernel.h"
+#include "tests/support/world.h"
 
 namespace lanwright {
 namespace {
 
-using test::MemoryKernel;
-using Leases = std::vector<IpPrefix>;
+using test::attachment;
+using test::declaration;
+using test::foreign_link;
+using test::network;
+using test::prefix;
+using test::prefixes;
+using test::subnet;
+using Addresses = std::vector<IpPrefix>;
 
-IpPrefix prefix(const std::string& text) {
-  return *IpPrefix::parse(text);
-}
-
-Leases allocations(std::initializer_list<const char*> texts) {
-  Leases list;
-  for (const char* text : texts) list.push_back(prefix(text));
-  return list;
-}
-
-desired::Declaration object(const ResourceId& id, ObjectSpec spec, std::string set = "default") {
-  desired::Declaration wanted;
-  wanted.id = id;
-  wanted.set = std::move(set);
-  const std::string digits = std::to_string(std::hash<ResourceId>{}(id));
-  wanted.uid = (std::string(16, '0') + digits).substr(digits.size());
-  wanted.spec = std::make_shared<const ObjectSpec>(std::move(spec));
-  return wanted;
-}
-
-NetworkSpec network(const std::string& driver, const std::string& parent, std::vector<Subnet> subnets = {}) {
-  NetworkSpec spec;
-  spec.driver = driver;
-  spec.parent = parent;
-  spec.subnets = std::move(subnets);
-  return spec;
-}
-
-Subnet subnet(const char* cidr, const char* gateway = nullptr, const char* range = nullptr) {
-  Subnet spec;
-  spec.cidr = prefix(cidr);
-  if (gateway != nullptr) spec.gateway = IpAddress::parse(gateway);
-  if (range != nullptr) spec.range = prefix(range);
-  return spec;
-}
-
-AttachmentSpec attachment(const std::string& to, const std::string& netns, Leases addresses = {}) {
-  AttachmentSpec spec;
-  spec.network = to;
-  spec.netns = netns;
-  spec.interface = "eth0";
-  spec.addresses = std::move(addresses);
-  return spec;
-}
-
-class ParentsTest : public ::testing::Test {
+class ParentsTest : public ::testing::Test, protected test::World {
  protected:
-  void put_network(const std::string& name, NetworkSpec spec) {
-    desired.put(object({Kind::network, name}, std::move(spec)));
-  }
+  void put_network(const std::string& name, NetworkSpec spec) { put({Kind::network, name}, std::move(spec)); }
   void put_attachment(const std::string& name, AttachmentSpec spec) {
-    const ResourceId id{Kind::attachment, name};
-    desired::Declaration wanted = object(id, std::move(spec));
-    if (const auto* known = desired.find(id)) wanted.allocations = known->object.allocations;
-    desired.put(wanted);
+    put({Kind::attachment, name}, std::move(spec));
   }
 
   // As a request does it; the error's text when it is refused.
@@ -84,7 +40,7 @@ class ParentsTest : public ::testing::Test {
     return {};
   }
 
-  Leases of(const std::string& name) const {
+  Addresses of(const std::string& name) const {
     return desired.find({Kind::attachment, name})->object.allocations;
   }
   LinkSpec link_of(const std::string& name) const {
@@ -96,36 +52,8 @@ class ParentsTest : public ::testing::Test {
   }
 
   void add_host_link(const std::string& name, const std::string& kind = "") {
-    LinkFact fact;
-    fact.name = name;
-    fact.kind = kind;
-    fact.up = true;
-    fact.mtu = 1500;
-    kernel.add_link("", fact);
+    kernel.add_link("", foreign_link(name, kind));
   }
-
-  Observed look() {
-    Observed observed;
-    kernel.watch(desired.namespaces(), observed);
-    EXPECT_TRUE(kernel.resync(observed).ok());
-    return observed;
-  }
-  Plan plan_now() { return planning::plan(desired, look()); }
-  void converge() {
-    for (int round = 0; round < 4; ++round) {
-      const Plan todo = plan_now();
-      if (todo.empty()) return;
-      for (const Action& action : todo.actions) {
-        const Action* one[] = {&action};
-        Observed observed = look();
-        EXPECT_TRUE(kernel.execute(one, observed)[0].ok()) << action.text();
-      }
-    }
-    ADD_FAILURE() << "does not converge: " << plan_now().actions.front().text();
-  }
-
-  desired::DesiredState desired;
-  MemoryKernel kernel;
 };
 
 #define EXPECT_NAMES(text, ...)                                                        \
@@ -141,14 +69,14 @@ TEST_F(ParentsTest, LeasesTheLowestFreeAddressOfTheRange) {
   Subnet spec = subnet("192.168.50.0/24", "192.168.50.128", "192.168.50.128/25");
   spec.reserved["printer"] = *IpAddress::parse("192.168.50.130");
   NetworkSpec lan = network("macvlan", "eth0", {spec});
-  lan.host_interface = HostInterface{"shim", allocations({"192.168.50.131/32"}), {}};
+  lan.host_interface = HostInterface{"shim", prefixes({"192.168.50.131/32"}), {}};
   put_network("lan", lan);
   put_attachment("a", attachment("lan", "r1"));
   put_attachment("b", attachment("lan", "r2"));
-  put_attachment("c", attachment("lan", "r3", allocations({"192.168.50.132/24"})));
+  put_attachment("c", attachment("lan", "r3", prefixes({"192.168.50.132/24"})));
   ASSERT_EQ(lease(), "");
-  EXPECT_EQ(of("a"), allocations({"192.168.50.129/24"}));
-  EXPECT_EQ(of("b"), allocations({"192.168.50.133/24"}));
+  EXPECT_EQ(of("a"), prefixes({"192.168.50.129/24"}));
+  EXPECT_EQ(of("b"), prefixes({"192.168.50.133/24"}));
   EXPECT_TRUE(of("c").empty());
   EXPECT_EQ(link_of("a").addresses, of("a"));
 }
@@ -157,11 +85,11 @@ TEST_F(ParentsTest, LeasesAreKeptWhateverComesAndGoes) {
   put_network("lan", network("macvlan", "eth0", {subnet("10.0.0.0/24"), subnet("fd00::/64")}));
   put_attachment("m", attachment("lan", "r1"));
   ASSERT_EQ(lease(), "");
-  EXPECT_EQ(of("m"), allocations({"10.0.0.1/24", "fd00::1/64"}));
+  EXPECT_EQ(of("m"), prefixes({"10.0.0.1/24", "fd00::1/64"}));
   put_attachment("a", attachment("lan", "r2"));  // comes first by name
   ASSERT_EQ(lease(), "");
-  EXPECT_EQ(of("m"), allocations({"10.0.0.1/24", "fd00::1/64"}));
-  EXPECT_EQ(of("a"), allocations({"10.0.0.2/24", "fd00::2/64"}));
+  EXPECT_EQ(of("m"), prefixes({"10.0.0.1/24", "fd00::1/64"}));
+  EXPECT_EQ(of("a"), prefixes({"10.0.0.2/24", "fd00::2/64"}));
   put_network("lan", network("macvlan", "eth0", {subnet("10.0.0.0/24"), subnet("fd11::/64")}));
   ASSERT_EQ(lease(), "");
   EXPECT_EQ(of("m").front(), prefix("10.0.0.1/24")) << "the other subnet is no reason to lose this one";
@@ -172,11 +100,11 @@ TEST_F(ParentsTest, GivesAnAddressBackWhenOneIsDeclared) {
   put_network("lan", network("macvlan", "eth0", {subnet("10.0.0.0/24")}));
   put_attachment("a", attachment("lan", "r1"));
   ASSERT_EQ(lease(), "");
-  put_attachment("a", attachment("lan", "r1", allocations({"10.0.0.9/24"})));
+  put_attachment("a", attachment("lan", "r1", prefixes({"10.0.0.9/24"})));
   put_attachment("b", attachment("lan", "r2"));
   ASSERT_EQ(lease(), "");
   EXPECT_TRUE(of("a").empty());
-  EXPECT_EQ(of("b"), allocations({"10.0.0.1/24"}));
+  EXPECT_EQ(of("b"), prefixes({"10.0.0.1/24"}));
 }
 
 TEST_F(ParentsTest, NoAddressesMeansNone) {
@@ -192,22 +120,22 @@ TEST_F(ParentsTest, FullSubnetsAreRefusedAndTheNextIsUsedBefore) {
   put_network("lan", network("macvlan", "eth0", {subnet("10.0.0.0/30"), subnet("10.0.1.0/31")}));
   for (const char* name : {"a", "b", "c", "d"}) put_attachment(name, attachment("lan", name));
   ASSERT_EQ(lease(), "");
-  EXPECT_EQ(of("b"), allocations({"10.0.0.2/30"}));
-  EXPECT_EQ(of("c"), allocations({"10.0.1.0/31"})) << "a pair has no broadcast address (RFC 3021)";
-  EXPECT_EQ(of("d"), allocations({"10.0.1.1/31"}));
+  EXPECT_EQ(of("b"), prefixes({"10.0.0.2/30"}));
+  EXPECT_EQ(of("c"), prefixes({"10.0.1.0/31"})) << "a pair has no broadcast address (RFC 3021)";
+  EXPECT_EQ(of("d"), prefixes({"10.0.1.1/31"}));
   put_attachment("e", attachment("lan", "e"));
   EXPECT_NAMES(lease(), "attachment e", "10.0.0.0/30", "10.0.1.0/31");
 }
 
 TEST_F(ParentsTest, OneAddressForTwoIsRefused) {
   put_network("lan", network("macvlan", "eth0", {subnet("10.0.0.0/24")}));
-  put_attachment("a", attachment("lan", "r1", allocations({"10.0.0.7/24"})));
-  put_attachment("b", attachment("lan", "r2", allocations({"10.0.0.7/24"})));
+  put_attachment("a", attachment("lan", "r1", prefixes({"10.0.0.7/24"})));
+  put_attachment("b", attachment("lan", "r2", prefixes({"10.0.0.7/24"})));
   EXPECT_NAMES(lease(), "attachment a", "attachment b", "10.0.0.7");
 }
 
 TEST_F(ParentsTest, LeasesAsTextReadBack) {
-  const Leases both = allocations({"192.168.50.129/24", "fd50::2/64"});
+  const Addresses both = prefixes({"192.168.50.129/24", "fd50::2/64"});
   EXPECT_EQ(desired::allocations_from(desired::text_of_allocations(both)), both);
   EXPECT_TRUE(desired::allocations_from("").empty());
 }
@@ -218,7 +146,7 @@ TEST_F(ParentsTest, TheGatewayIsThatOfTheSubnetThatTheAddressIsIn) {
   put_network("lan", network("macvlan", "eth0",
                              {subnet("10.0.0.0/24", "10.0.0.254"), subnet("10.0.1.0/24", "10.0.1.254"),
                               subnet("fd00::/64", "fd00::ff")}));
-  put_attachment("a", attachment("lan", "r1", allocations({"10.0.1.5/24", "fd00::5/64"})));
+  put_attachment("a", attachment("lan", "r1", prefixes({"10.0.1.5/24", "fd00::5/64"})));
   const auto routes = link_of("a").routes;
   ASSERT_EQ(routes.size(), 2U);
   EXPECT_EQ(routes[0].via, IpAddress::parse("10.0.1.254"));
@@ -229,15 +157,15 @@ TEST_F(ParentsTest, TheGatewayIsThatOfTheSubnetThatTheAddressIsIn) {
 TEST_F(ParentsTest, ADefaultRouteOfItsOwnAnInternalNetworkAndTheGatewayItselfHaveNone) {
   NetworkSpec lan = network("macvlan", "eth0", {subnet("10.0.0.0/24", "10.0.0.254")});
   put_network("lan", lan);
-  AttachmentSpec own = attachment("lan", "r1", allocations({"10.0.0.1/24"}));
+  AttachmentSpec own = attachment("lan", "r1", prefixes({"10.0.0.1/24"}));
   own.routes = {{prefix("0.0.0.0/0"), IpAddress::parse("10.0.0.9"), {}}};
   put_attachment("own", own);
-  put_attachment("router", attachment("lan", "r2", allocations({"10.0.0.254/24"})));
+  put_attachment("router", attachment("lan", "r2", prefixes({"10.0.0.254/24"})));
   EXPECT_EQ(link_of("own").routes, own.routes);
   EXPECT_TRUE(link_of("router").routes.empty());
   lan.internal = true;
   put_network("lan", lan);
-  put_attachment("inside", attachment("lan", "r3", allocations({"10.0.0.3/24"})));
+  put_attachment("inside", attachment("lan", "r3", prefixes({"10.0.0.3/24"})));
   EXPECT_TRUE(link_of("inside").routes.empty());
 }
 
@@ -246,27 +174,25 @@ TEST_F(ParentsTest, OfTwoGatewaysInOneNamespaceOnePlanChoosesOne) {
   add_host_link("eth0");
   put_network("a", network("macvlan", "eth0", {subnet("10.0.0.0/24", "10.0.0.254")}));
   put_network("b", network("macvlan", "eth0", {subnet("10.0.1.0/24", "10.0.1.254")}));
-  put_attachment("one", attachment("a", "r1", allocations({"10.0.0.1/24"})));
-  AttachmentSpec two = attachment("b", "r1", allocations({"10.0.1.1/24"}));
+  put_attachment("one", attachment("a", "r1", prefixes({"10.0.0.1/24"})));
+  AttachmentSpec two = attachment("b", "r1", prefixes({"10.0.1.1/24"}));
   two.interface = "eth1";
   put_attachment("two", two);
   const auto routes = [](const Plan& plan) {
     return std::count_if(plan.actions.begin(), plan.actions.end(),
                          [](const Action& action) { return std::holds_alternative<AddRoute>(action.step); });
   };
-  EXPECT_EQ(routes(plan_now()), 1);
+  EXPECT_EQ(routes(plan()), 1);
   converge();
-  desired::Declaration leaving = desired.find({Kind::attachment, "one"})->object;
-  leaving.deleting = true;
-  desired.put(leaving);
-  EXPECT_EQ(routes(plan_now()), 1) << "the other takes over";
+  mark_deleting({Kind::attachment, "one"});
+  EXPECT_EQ(routes(plan()), 1) << "the other takes over";
 }
 
 TEST_F(ParentsTest, WithoutBroadcastTheDeviceIsTheWayOut) {
   NetworkSpec routed = network("ipvlan", "eth0", {subnet("10.0.0.0/24", "10.0.0.254"), subnet("fd00::/64")});
   routed.settings["mode"] = std::string("l3");
   put_network("lan", routed);
-  put_attachment("a", attachment("lan", "r1", allocations({"10.0.0.1/24", "fd00::1/64"})));
+  put_attachment("a", attachment("lan", "r1", prefixes({"10.0.0.1/24", "fd00::1/64"})));
   const auto routes = link_of("a").routes;
   ASSERT_EQ(routes.size(), 2U);
   for (const RouteSpec& route : routes) {
@@ -293,9 +219,9 @@ TEST_F(ParentsTest, AVlanLinkIsDemandedUntilItIsDeclaredOrNobodyNamesIt) {
   put_network("b", network("macvlan", "eth0.50"));
   put_network("c", network("macvlan", "eth1"));
   EXPECT_EQ(desired.implicit_vlans(), (std::map<std::string, VlanSpec>{{"eth0.50", *vlan_named("eth0.50")}}));
-  desired.put(object({Kind::vlan, "eth0.50"}, *vlan_named("eth0.50"), ""));
+  desired.put(declaration({Kind::vlan, "eth0.50"}, *vlan_named("eth0.50"), ""));
   EXPECT_EQ(desired.implicit_vlans().size(), 1U) << "one made on demand is no declared one";
-  desired.put(object({Kind::vlan, "eth0.50"}, *vlan_named("eth0.50")));
+  desired.put(declaration({Kind::vlan, "eth0.50"}, *vlan_named("eth0.50")));
   EXPECT_TRUE(desired.implicit_vlans().empty());
   desired.erase({Kind::vlan, "eth0.50"});
   desired.erase({Kind::network, "a"});
@@ -358,7 +284,7 @@ TEST_F(ParentsTest, OverlappingSubnetsOnOneParentAreRefused) {
 TEST_F(ParentsTest, AnMtuAboveTheParentsIsRefused) {
   VlanSpec vlan = *vlan_named("eth0.50");
   vlan.mtu = 1400;
-  desired.put(object({Kind::vlan, "eth0.50"}, vlan));
+  desired.put(declaration({Kind::vlan, "eth0.50"}, vlan));
   NetworkSpec lan = network("macvlan", "eth0.50");
   lan.mtu = 1500;
   put_network("a", lan);
@@ -384,11 +310,11 @@ TEST_F(ParentsTest, AParentThatGoesAndComesTakesAndBringsWhatStandsOnIt) {
   kernel.add_namespace("/run/netns/r1");
   add_host_link("eth0");
   put_network("lan", network("macvlan", "eth0"));
-  put_attachment("a", attachment("lan", "r1", allocations({"10.0.0.1/24"})));
+  put_attachment("a", attachment("lan", "r1", prefixes({"10.0.0.1/24"})));
   converge();
   EXPECT_NE(kernel.real().find(LinkName{"/run/netns/r1", "eth0"}), nullptr);
   kernel.delete_link({"", "eth0"});
-  const Plan waiting = plan_now();
+  const Plan waiting = plan();
   EXPECT_TRUE(waiting.empty());
   EXPECT_EQ(waiting.blocked.size(), 2U) << "the network and the attachment";
   add_host_link("eth0");
@@ -402,23 +328,21 @@ TEST_F(ParentsTest, AFoundVlanLinkIsUsedAndLeftAlone) {
   add_host_link("eth0");
   add_host_link("eth0.50", "vlan");
   put_network("lan", network("macvlan", "eth0.50"));
-  desired.put(object({Kind::vlan, "eth0.50"}, *vlan_named("eth0.50"), ""));
-  const Plan todo = plan_now();
+  desired.put(declaration({Kind::vlan, "eth0.50"}, *vlan_named("eth0.50"), ""));
+  const Plan todo = plan();
   EXPECT_TRUE(todo.empty());
   EXPECT_TRUE(todo.blocked.empty());
-  desired::Declaration leaving = desired.find({Kind::vlan, "eth0.50"})->object;
-  leaving.deleting = true;
-  desired.put(leaving);
-  EXPECT_TRUE(plan_now().empty());
+  mark_deleting({Kind::vlan, "eth0.50"});
+  EXPECT_TRUE(plan().empty());
 }
 
 // `ip link add link enp1s0 name eth0.50 type vlan id 50`, or no VLAN link at all.
 TEST_F(ParentsTest, AFoundLinkNeedNotStandOnWhatItsNameSays) {
   put_network("lan", network("macvlan", "eth0.50"));
-  desired.put(object({Kind::vlan, "eth0.50"}, *vlan_named("eth0.50"), ""));
-  EXPECT_EQ(plan_now().blocked.size(), 2U) << "the VLAN and the network";
+  desired.put(declaration({Kind::vlan, "eth0.50"}, *vlan_named("eth0.50"), ""));
+  EXPECT_EQ(plan().blocked.size(), 2U) << "the VLAN and the network";
   add_host_link("eth0.50", "veth");
-  const Plan todo = plan_now();
+  const Plan todo = plan();
   EXPECT_TRUE(todo.empty());
   EXPECT_TRUE(todo.blocked.empty());
 }
@@ -452,7 +376,7 @@ TEST_F(ParentsTest, TwoThatSwapNamesMakeRoomForEachOther) {
   put_network("b", a);
   ASSERT_EQ(refusal(), "");
   converge();
-  EXPECT_TRUE(plan_now().blocked.empty());
+  EXPECT_TRUE(plan().blocked.empty());
   const LinkFact* now = kernel.real().find(LinkName{"", "br1"});
   ASSERT_NE(now, nullptr);
   EXPECT_EQ(OwnerTag::parse(now->alias)->uid, desired.find({Kind::network, "a"})->object.uid);
@@ -461,12 +385,12 @@ TEST_F(ParentsTest, TwoThatSwapNamesMakeRoomForEachOther) {
 TEST_F(ParentsTest, WhatIsPluggedIntoAnUnreadableNetworkStays) {
   kernel.add_namespace("/run/netns/r1");
   put_network("lan", network("bridge", ""));
-  put_attachment("a", attachment("lan", "r1", allocations({"10.0.0.1/24"})));
+  put_attachment("a", attachment("lan", "r1", prefixes({"10.0.0.1/24"})));
   converge();
   desired::Declaration unreadable = desired.find({Kind::network, "lan"})->object;
   unreadable.spec = nullptr;
   desired.put(unreadable);
-  const Plan todo = plan_now();
+  const Plan todo = plan();
   EXPECT_TRUE(todo.empty()) << todo.actions.front().text();
   EXPECT_EQ(todo.blocked.size(), 2U);
 }
@@ -478,7 +402,7 @@ TEST_F(ParentsTest, VlanFilteringIsSwitchedOffAgain) {
   converge();
   lan.settings.clear();
   put_network("lan", lan);
-  const Plan todo = plan_now();
+  const Plan todo = plan();
   ASSERT_EQ(todo.actions.size(), 1U);
   EXPECT_EQ(todo.actions[0].differences, std::vector<std::string>{"bridge.vlan_filtering"});
 }

@@ -4,16 +4,14 @@
 #include "model/format/set_reader.h"
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/plan/planner.h"
-#include "tests/support/memory_kernel.h"
-#include "tests/support/memory_switches.h"
+#include "tests/support/world.h"
 
 namespace lanwright {
 namespace {
 
-using test::MemoryKernel;
-using test::MemorySwitches;
+using test::foreign_link;
 
-class SwitchPlanTest : public ::testing::Test {
+class SwitchPlanTest : public ::testing::Test, protected test::World {
  protected:
   void SetUp() override {
     kernel.add_namespace("/run/netns/a");
@@ -21,59 +19,29 @@ class SwitchPlanTest : public ::testing::Test {
   }
 
   void declare(const ResourceId& id, ObjectSpec spec, bool deleting = false) {
-    desired::Declaration wanted;
-    wanted.id = id;
-    wanted.set = "default";
-    wanted.uid = std::string(15, '0') + std::to_string(uids.emplace(id, uids.size()).first->second);
-    wanted.deleting = deleting;
-    wanted.spec = std::make_shared<const ObjectSpec>(std::move(spec));
-    desired.put(std::move(wanted));
+    put(id, std::move(spec));
+    if (deleting) mark_deleting(id);
   }
   void declare_lan(Settings settings = {}, bool deleting = false) {
-    NetworkSpec spec;
-    spec.driver = "vde";
+    NetworkSpec spec = test::network("vde");
     spec.settings = std::move(settings);
     declare({Kind::network, "lab"}, spec, deleting);
   }
   void declare_host(const std::string& name, PortVlans vlans = {}, bool deleting = false) {
-    AttachmentSpec spec;
-    spec.network = "lab";
-    spec.netns = name;
-    spec.interface = "eth0";
+    AttachmentSpec spec = test::attachment("lab", name);
     spec.vlans = std::move(vlans);
     declare({Kind::attachment, name}, spec, deleting);
   }
 
-  Plan look() {
-    kernel.watch(desired.namespaces(), observed);
-    EXPECT_TRUE(kernel.resync(observed).ok());
-    EXPECT_TRUE(switches.resync(observed).ok());
-    return planning::plan(desired, observed);
-  }
   std::vector<std::string> texts(const Plan& of) {
     std::vector<std::string> list;
     for (const Action& action : of.actions) list.push_back(action.text());
     return list;
   }
-  void carry_out(const Plan& of) {
-    for (const Action& action : of.actions) {
-      const Action* one = &action;
-      const auto results = is_switch_step(action.step) ? switches.execute({&one, 1}, observed)
-                                                       : kernel.execute({&one, 1}, observed);
-      ASSERT_TRUE(results.front().ok()) << action.text() << ": " << results.front().error().text();
-      EXPECT_TRUE(kernel.resync(observed).ok());
-    }
-  }
   void settle() {
-    carry_out(look());
-    EXPECT_TRUE(look().empty()) << look().actions.front().text() << ": " << look().actions.front().reason;
+    run(plan());
+    EXPECT_TRUE(plan().empty()) << plan().actions.front().text() << ": " << plan().actions.front().reason;
   }
-
-  std::map<ResourceId, std::size_t> uids;
-  desired::DesiredState desired;
-  Observed observed;
-  MemoryKernel kernel;
-  MemorySwitches switches;
 };
 
 using Texts = std::vector<std::string>;
@@ -81,7 +49,7 @@ using Texts = std::vector<std::string>;
 TEST_F(SwitchPlanTest, RunsBeforeAnythingIsPluggedIn) {
   declare_lan();
   declare_host("a");
-  EXPECT_EQ(texts(look()), (Texts{"run switch lab (hub)", "create tap eth0 in /run/netns/a",
+  EXPECT_EQ(texts(plan()), (Texts{"run switch lab (hub)", "create tap eth0 in /run/netns/a",
                                   "plug eth0 in /run/netns/a into switch lab"}));
   settle();
 }
@@ -91,7 +59,7 @@ TEST_F(SwitchPlanTest, APlugBeginsEmpty) {
   declare_host("a");
   settle();
   switches.kill_plug("lab");
-  EXPECT_EQ(texts(look()), (Texts{"run switch lab (hub)", "plug eth0 in /run/netns/a into switch lab"}));
+  EXPECT_EQ(texts(plan()), (Texts{"run switch lab (hub)", "plug eth0 in /run/netns/a into switch lab"}));
   settle();
 }
 
@@ -100,7 +68,7 @@ TEST_F(SwitchPlanTest, ANewInterfaceIsPluggedInAgain) {
   declare_host("a");
   settle();
   kernel.delete_link({"/run/netns/a", "eth0"});
-  EXPECT_EQ(texts(look()),
+  EXPECT_EQ(texts(plan()),
             (Texts{"create tap eth0 in /run/netns/a", "plug eth0 in /run/netns/a into switch lab"}));
   settle();
 }
@@ -110,7 +78,7 @@ TEST_F(SwitchPlanTest, WithItsSwitchGoneAPortOfItsOwnIsConnectedAgain) {
   declare_host("a", {5, {}});
   settle();
   switches.kill("lab");
-  EXPECT_EQ(texts(look()), (Texts{"run switch lab", "plug eth0 in /run/netns/a into switch lab"}));
+  EXPECT_EQ(texts(plan()), (Texts{"run switch lab", "plug eth0 in /run/netns/a into switch lab"}));
   settle();
 }
 
@@ -119,7 +87,7 @@ TEST_F(SwitchPlanTest, OtherVlansMakeAnotherPort) {
   declare_host("a", {5, {}});
   settle();
   declare_host("a", {6, {7}});
-  EXPECT_EQ(texts(look()), (Texts{"plug eth0 in /run/netns/a into switch lab"}));
+  EXPECT_EQ(texts(plan()), (Texts{"plug eth0 in /run/netns/a into switch lab"}));
   settle();
 }
 
@@ -129,7 +97,7 @@ TEST_F(SwitchPlanTest, WhatLeavesIsUnplugged) {
   declare_host("b");
   settle();
   declare_host("a", {}, true);
-  const Plan leaving = look();
+  const Plan leaving = plan();
   EXPECT_TRUE(std::any_of(leaving.actions.begin(), leaving.actions.end(),
                           [](const Action& action) { return std::holds_alternative<Unplug>(action.step); }));
   settle();
@@ -143,7 +111,7 @@ TEST_F(SwitchPlanTest, SomebodyElsesPlaceIsAConflict) {
   switches.occupy("lab", "/run/lanwright/vde/lab is there already and not ours; process 4711 listens there");
   declare_lan();
   declare_host("a");
-  const Plan seen = look();
+  const Plan seen = plan();
   for (const Action& action : seen.actions) EXPECT_FALSE(is_switch_step(action.step)) << action.text();
   ASSERT_EQ(seen.blocked.size(), 2U);
   EXPECT_EQ(seen.blocked[0].why.kind, ErrorKind::conflict);
@@ -155,38 +123,29 @@ TEST_F(SwitchPlanTest, AnAgentWithAnotherStoreIsAConflictUnlessAdopted) {
   declare_lan();
   settle();
   switches.give_to("lab", "ffffffffffffffff");
-  const Plan seen = look();
+  const Plan seen = plan();
   EXPECT_TRUE(seen.empty());
   ASSERT_EQ(seen.blocked.size(), 1U);
   EXPECT_EQ(seen.blocked[0].why.kind, ErrorKind::conflict);
-  desired::Declaration adopting = desired.find({Kind::network, "lab"})->object;
-  adopting.adopt = true;
-  desired.put(adopting);
-  EXPECT_EQ(texts(look()), (Texts{"restart switch lab (hub)"}));
+  adopt({Kind::network, "lab"});
+  EXPECT_EQ(texts(plan()), (Texts{"restart switch lab (hub)"}));
   settle();
 }
 
 TEST_F(SwitchPlanTest, AnUplinkIsHeardWhereItIs) {
-  LinkFact uplink;
-  uplink.name = "eth1";
-  uplink.mtu = 1500;
+  LinkFact uplink = foreign_link("eth1");
+  uplink.up = false;
   kernel.add_link("", uplink);
-  NetworkSpec spec;
-  spec.driver = "vde";
-  spec.uplinks.push_back({"eth1", {}, {}});
-  declare({Kind::network, "lab"}, spec);
-  EXPECT_EQ(texts(look()),
+  put({Kind::network, "lab"}, test::with_uplinks(test::network("vde"), {"eth1"}));
+  EXPECT_EQ(texts(plan()),
             (Texts{"change link eth1: up", "run switch lab (hub)", "plug eth1 into switch lab"}));
   settle();
 }
 
 TEST_F(SwitchPlanTest, RunsWithoutAnUplinkThatIsNotThere) {
-  NetworkSpec spec;
-  spec.driver = "vde";
-  spec.uplinks.push_back({"eth1", {}, {}});
-  declare({Kind::network, "lab"}, spec);
+  put({Kind::network, "lab"}, test::with_uplinks(test::network("vde"), {"eth1"}));
   declare_host("a");
-  const Plan seen = look();
+  const Plan seen = plan();
   EXPECT_EQ(texts(seen), (Texts{"run switch lab (hub)", "create tap eth0 in /run/netns/a",
                                 "plug eth0 in /run/netns/a into switch lab"}));
   ASSERT_EQ(seen.blocked.size(), 1U);
@@ -196,18 +155,11 @@ TEST_F(SwitchPlanTest, RunsWithoutAnUplinkThatIsNotThere) {
 
 // It may come back under its old number, with a socket that hears nothing any more.
 TEST_F(SwitchPlanTest, AnUplinkThatIsGoneIsUnplugged) {
-  LinkFact uplink;
-  uplink.name = "eth1";
-  uplink.mtu = 1500;
-  uplink.up = true;
-  kernel.add_link("", uplink);
-  NetworkSpec spec;
-  spec.driver = "vde";
-  spec.uplinks.push_back({"eth1", {}, {}});
-  declare({Kind::network, "lab"}, spec);
+  kernel.add_link("", foreign_link("eth1"));
+  put({Kind::network, "lab"}, test::with_uplinks(test::network("vde"), {"eth1"}));
   settle();
   kernel.delete_link({"", "eth1"});
-  const Plan seen = look();
+  const Plan seen = plan();
   ASSERT_EQ(seen.actions.size(), 1U);
   EXPECT_TRUE(std::holds_alternative<Unplug>(seen.actions[0].step));
   settle();
@@ -243,9 +195,7 @@ attachments:
 TEST_F(SwitchPlanTest, HasRoomForSoMany) {
   declare_lan();
   for (std::size_t i = 0; i <= kMostPlugs; ++i) {
-    AttachmentSpec spec;
-    spec.network = "lab";
-    spec.tap = TapEnd{};
+    AttachmentSpec spec = test::tap("lab");
     declare({Kind::attachment, "h" + std::to_string(i)}, spec);
   }
   const std::set<ResourceId> last = {{Kind::attachment, "h0"}};
