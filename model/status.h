@@ -1,11 +1,13 @@
 // What the agent says about an object and about what happened.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/base/ids.h"
@@ -46,12 +48,16 @@ struct Peer {
   bool operator==(const Peer&) const = default;
 };
 
+// What an event may be about; the OpenAPI document lists the same.
+inline constexpr std::array<std::string_view, 15> kEventTypes{
+    "Applied",  "Deleted",   "DriftSeen", "Repaired", "Ready",    "Removed",  "Failed", "Pending",
+    "Conflict", "Contested", "Resync",    "Started",  "Stopping", "Orphaned", "Found"};
+
 // What happened. `type` is one word for machines.
 struct Event {
   std::uint64_t id = 0;  // ascending
   WallTime time{};
-  std::string type;  // Applied, Deleted, DriftSeen, Repaired, Ready, Removed, Failed, Pending, Conflict,
-                     // Contested, Resync, Started, Orphaned, Found
+  std::string type;  // one of kEventTypes
   std::optional<ResourceId> object;
   std::string set;
   std::string message;

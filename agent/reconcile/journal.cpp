@@ -45,6 +45,10 @@ void Journal::record(Event event) {
   if (!save_timer_.is_set() && !closed_) save_timer_.set_in(kSaveDelay);
 }
 
+void Journal::record_own(const char* type, std::string message) {
+  record({0, {}, type, std::nullopt, {}, std::move(message), std::nullopt});
+}
+
 void Journal::record_committed(const std::vector<Event>& events) {
   for (const Event& event : events) log_.append(event);
 }

@@ -24,6 +24,7 @@ class Journal {
   // --- loop thread only ---
   // Told at once, saved within a second.
   void record(Event event) LANWRIGHT_ON_LOOP;
+  void record_own(const char* type, std::string message) LANWRIGHT_ON_LOOP;  // of the agent itself
   // Told; the store has it already, as part of a commit.
   void record_committed(const std::vector<Event>& events) LANWRIGHT_ON_LOOP;
   // Saves what is not saved yet. Before each commit, so that the store's order is that of things.

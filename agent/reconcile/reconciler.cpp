@@ -68,14 +68,8 @@ Result<void> Reconciler::start() {
     return read;
   sources_.watch(desired_.namespaces());  // after the first look, which would read them all a second time
   found_.actions = desired_.entries().size();
-  journal_.record(
-      {0,
-       {},
-       "Started",
-       std::nullopt,
-       {},
-       "lanwrightd " LANWRIGHT_VERSION " keeps " + std::to_string(desired_.entries().size()) + " objects",
-       std::nullopt});
+  journal_.record_own("Started", "lanwrightd " LANWRIGHT_VERSION " keeps " +
+                                     std::to_string(desired_.entries().size()) + " objects");
   sources_.listen();
   reconcile();
   return {};
@@ -99,6 +93,7 @@ void Reconciler::stop() {
   run_ = Run::stopped;
   wake_timer_.cancel();
   sources_.stop();
+  journal_.record_own("Stopping", "the data path stays as it is");
   waiters_.dismiss({ErrorKind::busy, {}, "the agent", 0, "it is being stopped", "try again"});
   journal_.close();
 }
@@ -114,13 +109,8 @@ void Reconciler::on_observed(const ObservedChange& change) {
   if (change.overrun) {
     journal_.count("netlink_overruns_total");
     if (!sources_.is_reread_pending())
-      journal_.record({0,
-                       {},
-                       "Resync",
-                       std::nullopt,
-                       {},
-                       "kernel events were lost; nothing is removed until everything is read again",
-                       std::nullopt});
+      journal_.record_own("Resync",
+                          "kernel events were lost; nothing is removed until everything is read again");
   }
   if (change.full_resync) abandon();  // it rests on what was known before
   for (const ResourceId& id : desired_.concerned_by(change)) queue_.add(id);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -36,6 +37,7 @@ class AgentWorld {
   ~AgentWorld() {
     if (thread_.joinable()) {
       on_loop([this] { core_->reconciler().stop(); });
+      expect_documented_events();
       io_.stop();
       thread_.join();
     }
@@ -43,6 +45,12 @@ class AgentWorld {
   }
   AgentWorld(const AgentWorld&) = delete;
   AgentWorld& operator=(const AgentWorld&) = delete;
+
+  void expect_documented_events() {
+    for (const Event& event : api().recent_events(1000)) {
+      EXPECT_EQ(std::count(kEventTypes.begin(), kEventTypes.end(), event.type), 1) << event.type;
+    }
+  }
 
   void run() {
     thread_ = std::thread([this] { io_.run(); });

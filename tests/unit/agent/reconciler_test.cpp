@@ -674,6 +674,15 @@ SetSpec switched_lan(int hosts) {
   return spec;
 }
 
+TEST_F(EngineTest, StartAndStopAreEvents) {
+  agent.reset();
+  agent = std::make_unique<test::AgentWorld>(kernel, directory);
+  agent->start_and_run();
+  std::vector<std::string> types;
+  for (const Event& event : agent->api().recent_events(1000)) types.push_back(event.type);
+  EXPECT_EQ(types, (std::vector<std::string>{"Started", "Stopping", "Started"}));
+}
+
 // ---- adoption
 
 class AdoptionTest : public EngineTest {
@@ -730,8 +739,7 @@ TEST_F(AdoptionTest, OutlivesARestartUntilThereIsWhatItTakesOver) {
     foreign_port_appears();
     seen = await("Ready", lan, seen).id;
     agent->kernel([](MemoryKernel& k) {
-      EXPECT_EQ(k.real().find(LinkName{"", "up0"})->master,
-                k.real().find(LinkName{"", "lw-lan"})->ifindex);
+      EXPECT_EQ(k.real().find(LinkName{"", "up0"})->master, k.real().find(LinkName{"", "lw-lan"})->ifindex);
     });
     DeleteRequest request;
     request.set = "default";

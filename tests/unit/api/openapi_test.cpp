@@ -156,6 +156,16 @@ TEST_F(ApiDocument, DescribesTheAnswers) {
   }
 }
 
+TEST_F(ApiDocument, ListsEveryTypeOfEvent) {
+  const auto document = OpenApiChecker::Json::parse(get("/openapi.json").body);
+  const std::string listed =
+      document.at("components").at("schemas").at("Event").at("properties").at("type").at("description");
+  std::string types;
+  for (const std::string_view type : kEventTypes)
+    types.append(types.empty() ? "" : type == kEventTypes.back() ? " or " : ", ").append(type);
+  EXPECT_NE(listed.find(": " + types + ";"), std::string::npos) << listed << "\n" << types;
+}
+
 TEST_F(ApiDocument, DescribesEventsInAStream) {
   apply_campus();
   RawClient raw(options.socket);
