@@ -147,7 +147,7 @@ bool AgentService::wait_converged(const std::optional<std::string>& set, std::ui
   boost::asio::post(io_, [this, answer, set, generation] {
     os::assert_on_loop(io_);
     answer->ticket = reconciler_.wait_converged(
-        set, generation, [answer](Result<void> result) { answer->converged.set_value(result.ok()); });
+        set, generation, [answer](const Result<void>& result) { answer->converged.set_value(result.ok()); });
   });
   if (converged.wait_until(deadline) == std::future_status::ready) return converged.get();
   boost::asio::post(io_, [this, answer] {
