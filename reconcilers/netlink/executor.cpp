@@ -510,15 +510,23 @@ Reply Stage::replace_own_route(Socket& socket, const AddRoute& step, const Reply
 // The creating message was refused. A tap has been made before; and where a stranger's link took the name
 // after it was asked for, the mark went to that one.
 void Stage::undo_creation(Socket& socket, const CreateLink& step) {
+  const auto find = [&](const std::string& name) {
+    std::optional<LinkFact> fact;
+    perform_one(socket, get_link(name), [&](const nlmsghdr& message) { fact = decode_link(message); });
+    return fact;
+  };
   if (step.link.kind == kinds::kTun.name) {
     ++writes_;
-    perform_one(socket, delete_link(temporary_name(step.mark.uid)));
+    if (perform_one(socket, delete_link(temporary_name(step.mark.uid))).error != ENODEV) return;
+    // The kernel had given it its name and its mark before it came to what it refused.
+    const auto fact = find(step.link.where.name);
+    if (!fact || fact->kind != kinds::kTun.name || fact->alias != step.mark.text()) return;
+    ++writes_;
+    perform_one(socket, delete_link(fact->ifindex));
     return;
   }
   const auto unmark = [&](const LinkSpec& link, const OwnerTag& mark) {
-    std::optional<LinkFact> fact;
-    perform_one(socket, get_link(link.where.name),
-                [&](const nlmsghdr& message) { fact = decode_link(message); });
+    const auto fact = find(link.where.name);
     if (!fact || fact->alias != mark.text()) return;
     ++writes_;
     perform_one(socket, set_alias(link.where.name, ""));

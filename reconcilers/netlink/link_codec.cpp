@@ -183,11 +183,29 @@ Message head_of_change(int ifindex, const std::string& name) {
   return message;
 }
 
+// Below IPv6's least MTU the kernel knows no mode of a link's addresses, and refuses it (EAFNOSUPPORT).
+bool refuses_ipv6(const LinkSpec& link) {
+  return link.ipv6 == Ipv6Addresses::none && link.mtu.value_or(kIpv6MinMtu) >= kIpv6MinMtu;
+}
+
+// A bridge takes the lowest MTU of its ports unless its own was changed (net/bridge/br_device.c:
+// br_change_mtu). What it is made with does not count, nor does what changes nothing: so it is made with
+// another one.
+bool is_told_mtu_again(const LinkSpec& link) {
+  return link.kind == kinds::kBridge.name;
+}
+
+std::optional<std::uint32_t> mtu_at_birth(const LinkSpec& link) {
+  // No limit (68 and 65535, IPv6's 1280) is between the two.
+  if (link.mtu && is_told_mtu_again(link)) return *link.mtu ^ 1U;
+  return link.mtu;
+}
+
 // Port attributes and UP, which come last.
 void finish_dress(std::vector<Message>& messages, int ifindex, const LinkSpec& link, bool up) {
   const bool port = any_of(link.attributes, Place::port);
   // The kernel sets UP before the IPv6 mode of the same message, and port attributes before the master.
-  if (port || (up && link.ipv6 == Ipv6Addresses::none)) {
+  if (port || (up && refuses_ipv6(link))) {
     messages.push_back(head_of_change(ifindex, link.where.name));
   }
   if (port) put_port_attributes(messages.back(), link.attributes, kinds::kBridge.name);
@@ -278,7 +296,7 @@ Message create_link(const LinkSpec& link, const std::string& name, const LinkPla
   message.put_text(IFLA_IFNAME, name);
   message.put_u32(IFLA_GROUP, birth_group(link));
   put_mac(message, link.mac);
-  put_mtu(message, link.mtu);
+  put_mtu(message, mtu_at_birth(link));
   if (place.master != 0) message.put_s32(IFLA_MASTER, place.master);
   if (place.parent != 0) message.put_s32(IFLA_LINK, place.parent);
   if (place.nsid >= 0) message.put_s32(IFLA_TARGET_NETNSID, place.nsid);
@@ -308,8 +326,9 @@ std::vector<Message> configure_new_link(const LinkSpec& link, const OwnerTag& ma
   std::vector<Message> messages;
   Message first = head_of_change(0, link.where.name);
   put_alias(first, mark.text());
+  if (is_told_mtu_again(link)) put_mtu(first, link.mtu);
   if (master) first.put_s32(IFLA_MASTER, *master);
-  if (link.ipv6 == Ipv6Addresses::none) put_ipv6(first, link.ipv6);
+  if (refuses_ipv6(link)) put_ipv6(first, link.ipv6);
   messages.push_back(std::move(first));
   finish_dress(messages, 0, link, up);
   return messages;
@@ -325,7 +344,7 @@ std::vector<Message> configure_temporarily_named(int ifindex, const LinkSpec& li
   put_mac(first, link.mac);
   put_mtu(first, link.mtu);
   if (master != 0) first.put_s32(IFLA_MASTER, master);
-  if (link.ipv6 == Ipv6Addresses::none) put_ipv6(first, link.ipv6);
+  if (refuses_ipv6(link)) put_ipv6(first, link.ipv6);
   messages.push_back(std::move(first));
   finish_dress(messages, ifindex, link, up);
   return messages;

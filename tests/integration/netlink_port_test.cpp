@@ -238,6 +238,58 @@ TEST_F(NetlinkPort, CreatesABridgeWithEverythingThatWasAskedFor) {
   expect_exact();
 }
 
+TEST_F(NetlinkPort, ABridgeKeepsItsMtuWhateverItsPortsHave) {
+  open();
+  sandbox.ip("link add eth9 mtu 1300 type veth peer name far9");
+  for (const std::uint32_t mtu : {1500U, 9000U, 68U, 65535U}) {  // 1500: what it would have anyway
+    LinkSpec bridge = spec("bridge", "br" + std::to_string(mtu));
+    bridge.mtu = mtu;
+    bridge.ipv6 = Ipv6Addresses::none;
+    ASSERT_TRUE(done(create(bridge, "mtu" + std::to_string(mtu))));
+    sandbox.ip("link set eth9 master " + bridge.where.name);
+    port->drain(observed);
+    EXPECT_EQ(fact(bridge.where.name).mtu, mtu);
+    EXPECT_EQ(ip_link(bridge.where.name)["mtu"], mtu);
+  }
+  expect_exact();
+}
+
+// There the kernel has no mode of IPv6 addresses that could be set.
+TEST_F(NetlinkPort, MakesLinksBelowTheLeastMtuOfIpv6) {
+  open();
+  LinkSpec bridge = spec("bridge", "br0");
+  LinkSpec tap = spec("tun", "tap0");
+  LinkSpec outer = spec("veth", "v0");
+  tap.master = outer.master = "br0";
+  for (LinkSpec* link : {&bridge, &tap, &outer}) {
+    link->mtu = 1000;
+    link->ipv6 = Ipv6Addresses::none;
+  }
+  LinkSpec inner = spec("veth", "v1");
+  inner.created_with_peer = true;
+  ASSERT_TRUE(done(create(bridge)));
+  ASSERT_TRUE(done(create(tap, "tap")));
+  ASSERT_TRUE(done(act(CreateLink{outer, mark("outer"), inner, mark("inner")})));
+  for (const char* name : {"br0", "tap0", "v0"}) {
+    EXPECT_EQ(fact(name).mtu, 1000U) << name;
+    EXPECT_EQ(fact(name).ipv6, Ipv6Addresses::none) << name;
+    EXPECT_TRUE(fact(name).up) << name;
+  }
+  expect_exact();
+}
+
+TEST_F(NetlinkPort, LeavesNoTapWhoseMasterIsRefused) {
+  open();
+  sandbox.ip("link add v0 type veth peer name v1");  // takes no ports
+  port->drain(observed);
+  LinkSpec tap = spec("tun", "tap0");
+  tap.master = "v0";
+  EXPECT_FALSE(create(tap, "tap"));
+  EXPECT_FALSE(sandbox.link("tap0")) << "it had its name and mark by then";
+  EXPECT_FALSE(sandbox.link(temporary_name(kUid)));
+  expect_exact();
+}
+
 TEST_F(NetlinkPort, CreatesALinkThatStaysDown) {
   open();
   LinkSpec bridge = spec("bridge", "br0");

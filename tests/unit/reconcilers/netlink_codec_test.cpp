@@ -66,7 +66,11 @@ TEST(NetlinkCodec, ReadsALinkAsItWasWritten) {
   ASSERT_TRUE(fact);
   EXPECT_EQ(fact->name, "br0");
   EXPECT_EQ(fact->kind, "bridge");
-  EXPECT_EQ(fact->mtu, 9000U);
+  EXPECT_EQ(fact->mtu, 9001U) << "a bridge keeps only an MTU that it is told when it has another";
+  const auto messages = netlink::configure_new_link(link, {"0123456789abcdef", {}}, std::nullopt, false);
+  const auto told = netlink::decode_link(messages.front().header());
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->mtu, 9000U);
   EXPECT_EQ(fact->mac, link.mac);
   EXPECT_EQ(fact->master, 5);
   EXPECT_EQ(fact->parent, 6);
