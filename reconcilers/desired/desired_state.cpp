@@ -1,6 +1,7 @@
 #include "reconcilers/desired/desired_state.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "reconcilers/drivers/registry.h"
@@ -89,6 +90,28 @@ std::optional<kinds::Clash> clash_on(const LinkName& link, const Sharer& a, cons
         return kinds::Clash{"their subnets " + subnet.cidr.text() + " and " + rival.cidr.text() + " overlap",
                             "give each its own part, or declare them as one network"};
     }
+  }
+  return std::nullopt;
+}
+
+std::vector<RouteSpec> declared_routes(const std::vector<LinkSpec>& links, const std::string& netns) {
+  std::vector<RouteSpec> routes;
+  for (const LinkSpec& link : links) {
+    if (link.where.netns != netns || link.delegated) continue;
+    std::copy_if(link.routes.begin(), link.routes.end(), std::back_inserter(routes),
+                 [](const RouteSpec& route) { return !route.automatic; });
+  }
+  return routes;
+}
+
+// The first of these routes whose place in the table one of the others has.
+std::optional<RouteSpec> find_same_place(const std::vector<RouteSpec>& routes,
+                                         const std::vector<RouteSpec>& others) {
+  for (const RouteSpec& route : routes) {
+    const bool taken = std::any_of(others.begin(), others.end(), [&](const RouteSpec& other) {
+      return other.to.network() == route.to.network() && effective_metric(other) == effective_metric(route);
+    });
+    if (taken) return route;
   }
   return std::nullopt;
 }
@@ -226,6 +249,7 @@ Result<void> DesiredState::check(const DesiredObject& entry, Depths& depths) con
   const drivers::Resources resources = entry.compile();
   if (auto shared = check_sharing(entry, resources); !shared) return shared;
   if (auto fits = check_room(entry, resources); !fits) return fits;
+  if (auto routes = check_routes(entry, resources); !routes) return routes;
   for (const LinkSpec& link : resources.links) {
     if (!link.owned) continue;
     for (const DesiredObject* rival : owners_of(link.where)) {
@@ -277,6 +301,27 @@ Result<void> DesiredState::check_room(const DesiredObject& entry, const drivers:
                  entry.network->object.id.text() + " has " + std::to_string(ports->second.size()) +
                      " attachments, and a switch has room for " + std::to_string(kMostPlugs),
                  "divide it into several networks");
+}
+
+// A namespace has room for one route to a destination by one metric: two that declare it would take it from
+// each other for ever. (The network's gateway is not declared: see planning::Addresses.)
+Result<void> DesiredState::check_routes(const DesiredObject& entry,
+                                        const drivers::Resources& resources) const {
+  for (const LinkSpec& link : resources.links) {
+    const std::string& netns = link.where.netns;
+    const std::vector<RouteSpec> routes = declared_routes({link}, netns);
+    if (routes.empty()) continue;
+    for (const DesiredObject* rival : in_namespace(netns)) {
+      if (rival == &entry || rival->object.deleting) continue;
+      const auto same = find_same_place(routes, declared_routes(rival->compile().links, netns));
+      if (!same) continue;
+      return invalid(entry.object.id.text(),
+                     "the route to " + same->to.network().text() + " in " + netns + " is declared by " +
+                         rival->object.id.text() + " as well",
+                     "give one of them another metric");
+    }
+  }
+  return {};
 }
 
 // In a mode in which a link has its parent to itself, a network has one attachment.

@@ -56,8 +56,9 @@ class DesiredState {
   void erase(const ResourceId& id);
   void set_claims(const ObjectUid& uid, std::set<std::string> links);
 
-  // The first thing that cannot be, naming both sides: two objects that want one link, an attachment whose
-  // network is missing, a link that stands on itself. Looks at these objects; at all when absent.
+  // The first thing that cannot be, naming both sides: two objects that want one link or one route, an
+  // attachment whose network is missing, a link that stands on itself. Looks at these objects; at all when
+  // absent.
   Result<void> check(const std::set<ResourceId>* changed = nullptr) const;
 
   const DesiredObject* find(const ResourceId& id) const;
@@ -100,6 +101,7 @@ class DesiredState {
   Result<void> check(const DesiredObject& entry, Depths& depths) const;
   Result<void> check_sharing(const DesiredObject& entry, const drivers::Resources& resources) const;
   Result<void> check_sole_use(const DesiredObject& entry, const drivers::Resources& resources) const;
+  Result<void> check_routes(const DesiredObject& entry, const drivers::Resources& resources) const;
   Result<void> check_room(const DesiredObject& entry, const drivers::Resources& resources) const;
   void place(Declaration object);
   void index(const DesiredObject& entry);

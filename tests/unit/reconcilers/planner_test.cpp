@@ -358,6 +358,27 @@ TEST_F(PlannerTest, TwoObjectsMayNotWantOneLink) {
   EXPECT_NE(checked.error().text().find("network b"), std::string::npos);
 }
 
+TEST_F(PlannerTest, TwoAttachmentsInOneNamespaceMayNotDeclareOneRoute) {
+  put(kLan, bridge());
+  const auto declare = [&](const char* name, const char* netns, const char* address, const char* gateway,
+                           std::optional<std::uint32_t> metric) {
+    AttachmentSpec spec = attachment("lan", netns, {prefix(address)});
+    spec.interface = name;
+    spec.routes = {{prefix("0.0.0.0/0"), IpAddress::parse(gateway), metric}};
+    put({Kind::attachment, name}, spec);
+  };
+  declare("a", "r1", "10.0.1.1/24", "10.0.1.254", {});
+  declare("b", "r1", "10.0.2.1/24", "10.0.2.254", 0);
+  const auto checked = desired.check();
+  ASSERT_FALSE(checked.ok()) << "each would take the route from the other, for ever";
+  EXPECT_NE(checked.error().text().find("attachment a"), std::string::npos) << checked.error().text();
+  EXPECT_NE(checked.error().text().find("attachment b"), std::string::npos) << checked.error().text();
+  declare("b", "r1", "10.0.2.1/24", "10.0.2.254", 5);
+  EXPECT_TRUE(desired.check().ok()) << "another metric is another route";
+  declare("b", "r2", "10.0.2.1/24", "10.0.2.254", {});
+  EXPECT_TRUE(desired.check().ok()) << "another namespace has another table";
+}
+
 TEST_F(PlannerTest, CirclesAreRefusedInBoundedTime) {
   const NetworkSpec all = bridge({"lw-a", "lw-b", "lw-c", "lw-d", "lw-e"});
   for (const char* name : {"a", "b", "c", "d", "e"}) put({Kind::network, name}, all);
@@ -417,7 +438,9 @@ std::map<ResourceId, ObjectSpec> random_objects(Random& random) {
     } else {
       spec = attachment(network, random.of(kSpaces), {prefix("10.0.0." + std::to_string(i) + "/24")});
       spec.interface = "eth" + std::to_string(i);
-      if (random.chance(40)) spec.routes.push_back({prefix("0.0.0.0/0"), IpAddress::parse("10.0.0.254"), {}});
+      const auto metric = static_cast<std::uint32_t>(i);
+      if (random.chance(40))
+        spec.routes.push_back({prefix("0.0.0.0/0"), IpAddress::parse("10.0.0.254"), metric});
       if (random.chance(40)) spec.addresses.push_back(prefix("fd00::1/64"));
     }
     spec.isolated = random.chance(20);
