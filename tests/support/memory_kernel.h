@@ -1,6 +1,6 @@
-// The kernel's links in memory, for tests of what is built on LinkBackend. It does what the kernel does to
-// facts: ports are released with their bridge, VLAN links go with their parent, both ends of a veth go
-// together, routes go with their link's being up. An integration test holds it against the real kernel.
+// The kernel in memory, for tests of what is built on LinkBackend: others change its links, the agent acts on
+// them. What follows from a change is in memory_links.h; how the executor words an action as messages, each
+// of which the kernel does or refuses, is here. An integration test holds both against the real kernel.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -17,14 +17,14 @@
 #include <vector>
 
 #include "reconcilers/backends/link_backend.h"
-#include "reconcilers/kinds/bridge.h"
+#include "tests/support/memory_links.h"
 
 namespace lanwright::test {
 
 class MemoryKernel final : public LinkBackend {
  public:
-  MemoryKernel() : event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    real_.complete = true;
+  explicit MemoryKernel(KernelBuild build = {})
+      : event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), links_(build) {
     add_namespace("");
   }
   ~MemoryKernel() override { close(event_fd_); }
@@ -33,65 +33,39 @@ class MemoryKernel final : public LinkBackend {
 
   // ---- what others do to the host ----
   void add_namespace(const std::string& path) {
-    auto& facts = real_.namespaces[path];
-    facts.present = true;
-    facts.inode = ++next_inode_;
-    touched_.namespaces.insert(path);
-    LinkFact loopback;
-    loopback.ifindex = 1;
-    loopback.name = "lo";
-    loopback.loopback = true;
-    loopback.up = true;
-    loopback.mtu = 65536;
-    facts.put(loopback);
+    links_.add_namespace(path);
     wake();
   }
   void drop_namespace(const std::string& path) {
-    while (!real_.namespaces.at(path).links().empty()) {
-      const int index = real_.namespaces.at(path).links().begin()->first;
-      erase(path, index);
-    }
-    real_.namespaces[path].present = false;
-    touched_.namespaces.insert(path);
+    links_.drop_namespace(path);
     wake();
   }
   int add_link(const std::string& netns, LinkFact fact) {
-    fact.ifindex = ++next_index_;
-    note(netns, fact);
-    const int index = fact.ifindex;
-    real_.namespaces.at(netns).put(std::move(fact));
+    const int ifindex = links_.add(netns, std::move(fact));
     wake();
-    return index;
+    return ifindex;
   }
+  // Whatever `ip` can change; what follows from it follows.
   void change(const LinkName& where, const std::function<void(LinkFact&)>& edit) {
-    auto& facts = real_.namespaces.at(where.netns);
-    const LinkFact* found = facts.find(where.name);
+    const LinkFact* found = real().find(where);
     if (found == nullptr) return;
     LinkFact fact = *found;
-    note(where.netns, fact);
     edit(fact);
-    note(where.netns, fact);
-    facts.put(std::move(fact));
+    links_.own(*found, fact);
+    links_.update(where.netns, std::move(fact));
     wake();
   }
   void delete_link(const LinkName& where) {
-    const LinkFact* found = real_.find(where);
-    if (found != nullptr && !found->loopback) erase(where.netns, found->ifindex);
+    const LinkFact* found = real().find(where);
+    if (found != nullptr && !found->loopback) links_.erase(where.netns, found->ifindex);
     wake();
   }
   // As Docker does it: into another namespace, named anew, and set up or down.
   void move_link(const LinkName& from, const LinkName& to, bool up) {
-    auto& facts = real_.namespaces.at(from.netns);
-    LinkFact fact = *facts.find(from.name);
-    note(from.netns, fact);
-    facts.erase(fact.ifindex);
-    fact.name = to.name;
-    fact.up = fact.lower_up = up;
-    note(to.netns, fact);
-    real_.namespaces.at(to.netns).put(std::move(fact));
-    wake();
+    links_.move(from, to);
+    change(to, [up](LinkFact& fact) { fact.up = fact.lower_up = up; });
   }
-  const Observed& real() const { return real_; }
+  const Observed& real() const { return links_.facts(); }
   // The next action on a link of this name fails so.
   void fail_once(const std::string& name, Error error) { failures_[name] = std::move(error); }
   // Every action on a link of this name fails, each time with words of its own, until nothing is given.
@@ -108,12 +82,12 @@ class MemoryKernel final : public LinkBackend {
     const bool complete = observed.complete;
     see(observed);
     observed.complete = complete;
-    return std::exchange(touched_, {});
+    return links_.take_touched();
   }
   Result<ObservedChange> resync(Observed& observed) override {
     see(observed);
     observed.complete = true;
-    ObservedChange touched = std::exchange(touched_, {});
+    ObservedChange touched = links_.take_touched();
     touched.full_resync = true;
     return touched;
   }
@@ -148,182 +122,182 @@ class MemoryKernel final : public LinkBackend {
  private:
   // Its part of what is observed: switches are others'.
   void see(Observed& observed) {
-    Observed seen = visible();
-    observed.namespaces = std::move(seen.namespaces);
-    observed.complete = seen.complete;
+    observed.namespaces.clear();
+    for (const std::string& path : watched_) observed.namespaces[path] = {};  // absent until it is there
+    for (const auto& [path, facts] : real().namespaces) {
+      if (path.empty() || watched_.contains(path)) observed.namespaces[path] = facts;
+    }
+    observed.complete = true;
+  }
+  void wake() { eventfd_write(event_fd_, 1); }
+
+  static Result<void> answer(int number, const LinkName& link) {
+    if (number == 0) return {};
+    return error_from_errno(number, "change", link.text());
   }
   template <class OfSwitch>
   Result<void> perform(const OfSwitch& /*step*/) {
     return Error{ErrorKind::internal, "act", "a switch", 0, "this is no work for the kernel", {}};
   }
-  static Error error(int number, const LinkName& link) {
-    return error_from_errno(number, "change", link.text());
-  }
 
-  void wake() { eventfd_write(event_fd_, 1); }
-
-  Observed visible() const {
-    Observed seen;
-    seen.complete = true;
-    for (const auto& [path, facts] : real_.namespaces) {
-      if (path.empty() || watched_.contains(path)) seen.namespaces[path] = facts;
+  // The messages of one action. Each is done as far as it goes; the first that fails is the action's answer.
+  class Messages {
+   public:
+    void add(int error) {
+      if (first_ == 0) first_ = error;
     }
-    return seen;
-  }
+    int first() const { return first_; }
 
-  void note(const std::string& netns, const LinkFact& fact) {
-    touched_.links.insert({netns, fact.name});
-    for (const std::string& altname : fact.altnames) touched_.links.insert({netns, altname});
-    if (const auto mark = OwnerTag::parse(fact.alias)) touched_.uids.insert(mark->uid);
-    ++touched_.messages;
-  }
-
-  std::optional<int> index_of(const LinkName& where) const {
-    const LinkFact* found = real_.find(where);
-    return found != nullptr ? std::optional(found->ifindex) : std::nullopt;
-  }
-
-  void erase(const std::string& netns, int ifindex) {
-    auto& facts = real_.namespaces.at(netns);
-    const LinkFact* found = facts.find(ifindex);
-    if (found == nullptr) return;
-    const LinkFact gone = *found;
-    note(netns, gone);
-    facts.erase(ifindex);
-    std::vector<std::pair<std::string, int>> also;
-    for (auto& [path, others] : real_.namespaces) {
-      std::vector<LinkFact> released;
-      for (const auto& [index, fact] : others.links()) {
-        const bool on_it = fact.parent == ifindex && !fact.kind.empty() && fact.kind != "bridge";
-        if (on_it) also.emplace_back(path, index);
-        if (fact.master == ifindex && path == netns) released.push_back(fact);
-      }
-      for (LinkFact& fact : released) {
-        leave_master(fact);
-        note(path, fact);
-        others.put(std::move(fact));
-      }
+   private:
+    int first_ = 0;
+  };
+  using Edit = std::function<int(LinkFact&)>;
+  // One RTM_NEWLINK: its parts in the kernel's order, until one is refused.
+  int message(const std::string& netns, int ifindex, std::initializer_list<Edit> edits) {
+    const LinkFact* found = real().find(netns) != nullptr ? real().find(netns)->find(ifindex) : nullptr;
+    if (found == nullptr) return ENODEV;
+    LinkFact fact = *found;
+    int error = 0;
+    for (const Edit& edit : edits) {
+      error = edit(fact);
+      if (error != 0) break;
     }
-    for (const auto& [path, index] : also) erase(path, index);
+    links_.update(netns, std::move(fact));
+    return error;
+  }
+  template <class T, class Set>
+  static Edit if_given(const std::optional<T>& value, Set set) {
+    return [&value, set](LinkFact& fact) { return value ? set(fact, *value) : 0; };
   }
 
-  static void leave_master(LinkFact& fact) {
-    fact.master = 0;
-    fact.port_kind.clear();
-    std::erase_if(fact.attributes,
-                  [](const auto& each) { return each.attribute->place == LinkAttribute::Place::port; });
-    fact.vlans = {};
+  int add_altname(const std::string& netns, int ifindex, const std::string& altname) {
+    return message(netns, ifindex, {[&](LinkFact& fact) {
+                     if (real().find(LinkName{netns, altname}) != nullptr) return EEXIST;
+                     fact.altnames.push_back(altname);
+                     return 0;
+                   }});
   }
 
-  static void set(LinkAttributes& attributes, const LinkAttributeValue& wanted) {
-    const auto found = std::ranges::find(attributes, wanted.attribute, &LinkAttributeValue::attribute);
-    if (found == attributes.end())
-      attributes.push_back(wanted);
-    else
-      *found = wanted;
-  }
-
-  static void join_master(LinkFact& fact, int master) {
-    leave_master(fact);
-    fact.master = master;
-    fact.port_kind = "bridge";
-    for (const auto& each : LinkAttributes{{kinds::bridge::kPortIsolated, 0},
-                                           {kinds::bridge::kPortLearning, 1},
-                                           {kinds::bridge::kPortUnicastFlood, 1},
-                                           {kinds::bridge::kPortGroupFwdMask, 0}})
-      set(fact.attributes, each);
-  }
-
-  Result<LinkFact> make(const LinkSpec& link, const OwnerTag& mark) {
-    auto& facts = real_.namespaces[link.where.netns];
-    if (!facts.present) return error(ENOENT, link.where);
-    if (facts.find(link.where.name) != nullptr) return error(EEXIST, link.where);
-    LinkFact fact;
-    fact.ifindex = ++next_index_;
-    fact.name = link.where.name;
-    fact.kind = link.kind;
-    fact.up = link.up;
-    fact.lower_up = link.up;
-    fact.arp = link.arp;
-    fact.group = birth_group(link);
-    fact.alias = mark.text();
-    fact.mtu = link.mtu.value_or(1500);
-    fact.mac = link.mac ? link.mac : MacAddress{{2, 0, 0, 0, 0, static_cast<std::uint8_t>(fact.ifindex)}};
-    fact.ipv6 = link.ipv6;
-    fact.tap_owner = link.tap_owner;
-    fact.tap_group = link.tap_group;
-    if (!link.altname.empty()) fact.altnames.push_back(link.altname);
-    if (!link.master.empty()) {
-      const auto master = index_of({link.where.netns, link.master});
-      if (!master) return error(ENODEV, link.where);
-      join_master(fact, *master);
-    }
-    if (!link.parent.empty()) {
-      const LinkFact* parent = real_.find(LinkName{"", link.parent});
-      if (parent == nullptr) return error(ENODEV, link.where);
-      fact.parent = parent->ifindex;
-      if (!link.mtu) fact.mtu = parent->mtu;
-      if (!link.mac) fact.mac = parent->mac;
-    }
-    for (const auto& each : link.attributes) set(fact.attributes, each);
-    if (link.vlans) fact.vlans = *link.vlans;
-    return fact;
+  void dress(Messages& messages, const LinkSpec& link, const OwnerTag& mark) {
+    const std::string& netns = link.where.netns;
+    const int ifindex = real().find(link.where)->ifindex;
+    const bool wait_for_vlans = link.vlans && !link.vlans->empty();
+    const auto up = [&](LinkFact& fact) { return links_.set_up(netns, fact, true); };
+    messages.add(message(netns, ifindex, {[&](LinkFact& fact) {
+                           const bool none =
+                               link.ipv6 == Ipv6Addresses::none && link.mtu.value_or(1500) >= 1280;
+                           if (none && MemoryLinks::check_ipv6(fact) != 0) return EAFNOSUPPORT;
+                           fact.alias = mark.text();
+                           if (none) fact.ipv6 = link.ipv6;
+                           return 0;
+                         }}));
+    messages.add(message(netns, ifindex,
+                         {[&](LinkFact& fact) { return links_.set_attributes(fact, link.attributes, true); },
+                          [&](LinkFact& fact) {
+                            if (!link.arp) fact.arp = false;
+                            return link.up && !wait_for_vlans ? up(fact) : 0;
+                          }}));
+    if (!link.altname.empty()) messages.add(add_altname(netns, ifindex, link.altname));
+    if (!wait_for_vlans || messages.first() != 0) return;
+    messages.add(message(netns, ifindex, {[&](LinkFact& fact) {
+                           add_vlans(fact.vlans, *link.vlans);
+                           return link.up ? up(fact) : 0;
+                         }}));
   }
 
   Result<void> perform(const CreateLink& step) {
-    auto made = make(step.link, step.mark);
-    if (!made) return made.error();
-    LinkFact fact = std::move(*made);
-    if (step.peer) {
-      auto peer = make(*step.peer, *step.peer_mark);
-      if (!peer) return peer.error();
-      LinkFact other = std::move(*peer);
-      fact.parent = other.ifindex;
-      other.parent = fact.ifindex;
-      note(step.peer->where.netns, other);
-      real_.namespaces[step.peer->where.netns].put(std::move(other));
-    }
-    note(step.link.where.netns, fact);
-    real_.namespaces[step.link.where.netns].put(std::move(fact));
-    return {};
+    const bool across = step.peer && step.peer->where.netns != step.link.where.netns;
+    if (across && !step.link.where.netns.empty() && !step.peer->where.netns.empty())
+      return Error{
+          ErrorKind::invalid, "create", step.link.where.text(), 0, "no end is in the managed namespace", {}};
+    Messages messages;
+    messages.add(links_.missing(step.link));
+    if (step.peer) messages.add(links_.missing(*step.peer));
+    if (messages.first() == 0) messages.add(links_.create(step.link, step.peer));
+    if (messages.first() != 0) return answer(messages.first(), step.link.where);
+    const bool inner_first = step.peer && step.peer->where.netns.empty() && !step.link.where.netns.empty();
+    const OwnerTag peer_mark = step.peer_mark.value_or(step.mark);
+    if (inner_first) dress(messages, *step.peer, peer_mark);
+    if (!inner_first || messages.first() == 0) dress(messages, step.link, step.mark);
+    if (step.peer && !inner_first && (!across || messages.first() == 0))
+      dress(messages, *step.peer, peer_mark);
+    return answer(messages.first(), step.link.where);
   }
 
   Result<void> perform(const ChangeLink& step) {
-    const auto index = step.ifindex != 0 ? std::optional(step.ifindex) : index_of(step.where);
-    auto& facts = real_.namespaces[step.where.netns];
-    const LinkFact* found = index ? facts.find(*index) : nullptr;
-    if (found == nullptr) return error(ENODEV, step.where);
-    LinkFact fact = *found;
-    note(step.where.netns, fact);
-    if (step.rename) {
-      if (facts.find(*step.rename) != nullptr) return error(EEXIST, step.where);
-      fact.name = *step.rename;
-    }
-    if (step.master) {
-      if (step.master->empty()) {
-        leave_master(fact);
-      } else {
-        const auto master = index_of({step.where.netns, *step.master});
-        if (!master) return error(ENODEV, step.where);
-        join_master(fact, *master);
-      }
-    }
-    if (step.mtu) fact.mtu = *step.mtu;
-    if (step.mac) fact.mac = step.mac;
-    if (step.alias) fact.alias = *step.alias;
-    if (step.group) fact.group = *step.group;
-    if (step.ipv6) fact.ipv6 = *step.ipv6;
-    if (step.arp) fact.arp = *step.arp;
-    if (step.add_altname) fact.altnames.push_back(*step.add_altname);
-    if (step.tap_owner) fact.tap_owner = step.tap_owner;
-    if (step.tap_group) fact.tap_group = step.tap_group;
-    for (const auto& each : step.attributes) set(fact.attributes, each);
-    change_vlans(fact.vlans, step);
-    if (step.up) fact.up = *step.up;
-    if (!fact.up) fact.routes.clear();
-    note(step.where.netns, fact);
-    facts.put(std::move(fact));
-    return {};
+    if (is_empty(step)) return {};
+    const std::string& netns = step.where.netns;
+    const LinkFact* found = real().find(netns) == nullptr ? nullptr
+                            : step.ifindex != 0           ? real().find(netns)->find(step.ifindex)
+                                                          : real().find(step.where);
+    if (found == nullptr) return answer(ENODEV, step.where);
+    if (step.master && !step.master->empty() && real().find(LinkName{netns, *step.master}) == nullptr)
+      return answer(ENODEV, step.where);
+    const int ifindex = found->ifindex;
+    const bool flaps = step.rename && found->up && !links_.build().renames_while_up;
+    Messages messages;
+    if (step.remove_vlans)
+      messages.add(message(netns, ifindex, {[&](LinkFact& fact) {
+                             remove_vlans(fact.vlans, *step.remove_vlans);
+                             return 0;
+                           }}));
+    if (flaps) message(netns, ifindex, {[](LinkFact& fact) { return fact.up = false, 0; }});
+    const Edit flags = [&](LinkFact& fact) {
+      if (step.arp) fact.arp = *step.arp;
+      return step.up || flaps ? links_.set_up(netns, fact, step.up.value_or(true)) : 0;
+    };
+    const bool of_port = std::any_of(step.attributes.begin(), step.attributes.end(), MemoryLinks::is_port);
+    const bool two = of_port || (step.up && step.ipv6);
+    messages.add(change(step, ifindex, two ? Edit([](LinkFact&) { return 0; }) : flags));
+    if (two)
+      messages.add(message(
+          netns, ifindex,
+          {[&](LinkFact& fact) { return links_.set_attributes(fact, step.attributes, true); }, flags}));
+    if (step.add_altname) messages.add(add_altname(netns, ifindex, *step.add_altname));
+    if (step.add_vlans)
+      messages.add(message(netns, ifindex, {[&](LinkFact& fact) {
+                             add_vlans(fact.vlans, *step.add_vlans);
+                             return 0;
+                           }}));
+    return answer(messages.first(), step.where);
+  }
+
+  // Nothing is sent then, and nobody looks whether the link is there.
+  static bool is_empty(const ChangeLink& step) {
+    ChangeLink nothing;
+    nothing.where = step.where;
+    nothing.kind = step.kind;
+    nothing.port_kind = step.port_kind;
+    nothing.ifindex = step.ifindex;
+    return step.ifindex != 0 && step == nothing;
+  }
+
+  int change(const ChangeLink& step, int ifindex, const Edit& flags) {
+    const std::string& netns = step.where.netns;
+    return message(
+        netns, ifindex,
+        {// Looked at before anything is done (net/core/rtnetlink.c: validate_linkmsg).
+         if_given(step.ipv6,
+                  [](const LinkFact& fact, Ipv6Addresses) { return MemoryLinks::check_ipv6(fact); }),
+         [&](LinkFact& fact) { return links_.set_attributes(fact, step.attributes, false); },
+         if_given(step.mac,
+                  [&](LinkFact& fact, const MacAddress& mac) { return links_.set_mac(netns, fact, mac); }),
+         if_given(step.mtu,
+                  [&](LinkFact& fact, std::uint32_t mtu) { return links_.set_mtu(netns, fact, mtu); }),
+         if_given(step.group, [](LinkFact& fact, std::uint32_t group) { return fact.group = group, 0; }),
+         if_given(step.rename, [&](LinkFact& fact,
+                                   const std::string& name) { return links_.set_name(netns, fact, name); }),
+         if_given(step.alias, [](LinkFact& fact, const std::string& alias) { return fact.alias = alias, 0; }),
+         if_given(step.master,
+                  [&](LinkFact& fact, const std::string& master) {
+                    return links_.set_master(netns, fact, master);
+                  }),
+         flags, if_given(step.ipv6, [](LinkFact& fact, Ipv6Addresses mode) { return fact.ipv6 = mode, 0; }),
+         [&](LinkFact& fact) {
+           if (step.tap_owner) fact.tap_owner = step.tap_owner;
+           if (step.tap_group) fact.tap_group = step.tap_group;
+           return 0;
+         }});
   }
 
   // A VLAN that is given again has the flags of the last time only.
@@ -332,81 +306,76 @@ class MemoryKernel final : public LinkBackend {
     std::erase(vlans.tagged, vid);
     std::erase(vlans.odd, vid);
   }
-
-  static void change_vlans(PortVlansFact& vlans, const ChangeLink& step) {
-    if (step.remove_vlans) {
-      if (step.remove_vlans->pvid) drop_vlan(vlans, *step.remove_vlans->pvid);
-      for (const auto vid : step.remove_vlans->tagged) drop_vlan(vlans, vid);
+  static void remove_vlans(PortVlansFact& vlans, const PortVlans& gone) {
+    if (gone.pvid) drop_vlan(vlans, *gone.pvid);
+    for (const auto vid : gone.tagged) drop_vlan(vlans, vid);
+  }
+  static void add_vlans(PortVlansFact& vlans, const PortVlans& more) {
+    if (more.pvid) {
+      drop_vlan(vlans, *more.pvid);
+      if (vlans.pvid) vlans.odd.push_back(*vlans.pvid);  // it stays, untagged
+      vlans.pvid = more.pvid;
     }
-    if (step.add_vlans) {
-      if (step.add_vlans->pvid) {
-        drop_vlan(vlans, *step.add_vlans->pvid);
-        if (vlans.pvid) vlans.odd.push_back(*vlans.pvid);  // it stays, untagged
-        vlans.pvid = step.add_vlans->pvid;
-      }
-      for (const auto vid : step.add_vlans->tagged) {
-        drop_vlan(vlans, vid);
-        vlans.tagged.push_back(vid);
-      }
-      std::sort(vlans.tagged.begin(), vlans.tagged.end());
-      std::sort(vlans.odd.begin(), vlans.odd.end());
+    for (const auto vid : more.tagged) {
+      drop_vlan(vlans, vid);
+      vlans.tagged.push_back(vid);
     }
+    std::sort(vlans.tagged.begin(), vlans.tagged.end());
+    std::sort(vlans.odd.begin(), vlans.odd.end());
   }
 
+  // As the executor looks at it again: what does not carry the mark is left alone.
   Result<void> perform(const RemoveLink& step) {
-    const LinkFact* found = real_.namespaces[step.where.netns].find(step.ifindex);
+    const NamespaceFacts* place = real().find(step.where.netns);
+    const LinkFact* found = place != nullptr ? place->find(step.ifindex) : nullptr;
     if (found == nullptr) return {};
-    const auto mark = OwnerTag::parse(found->alias);
-    if (!mark || mark->uid != step.mark.uid) return error(EPERM, step.where);
-    erase(step.where.netns, step.ifindex);
+    const bool unmarked = found->alias.empty() && is_birth_group(found->group);
+    if (found->kind != step.kind || (found->alias != step.mark.text() && !unmarked))
+      return Error{ErrorKind::conflict, "remove", step.where.text(), 0, "it does not carry the mark", {}};
+    links_.erase(step.where.netns, step.ifindex);
     return {};
   }
 
-  template <class Edit>
-  Result<void> edit(const LinkName& where, Edit change) {
-    auto& facts = real_.namespaces[where.netns];
-    const LinkFact* found = facts.find(where.name);
-    if (found == nullptr) return error(ENODEV, where);
-    LinkFact fact = *found;
-    note(where.netns, fact);
-    change(fact);
-    facts.put(std::move(fact));
-    return {};
-  }
   Result<void> perform(const AddAddress& step) {
-    return edit(step.where, [&](LinkFact& fact) { fact.addresses.push_back({step.address, kOwnProtocol}); });
+    const int error = links_.add_address(step.where, step.address);
+    const LinkFact* link = real().find(step.where);
+    const bool there =
+        link != nullptr && std::any_of(link->addresses.begin(), link->addresses.end(),
+                                       [&](const auto& each) { return each.prefix == step.address; });
+    return answer(error == EEXIST && there ? 0 : error, step.where);
   }
   Result<void> perform(const RemoveAddress& step) {
-    return edit(step.where, [&](LinkFact& fact) {
-      std::erase_if(fact.addresses, [&](const AddressFact& each) { return each.prefix == step.address; });
-    });
+    const int error = links_.remove_address(step.where, step.address);
+    return answer(error == EADDRNOTAVAIL || error == ENODEV ? 0 : error, step.where);
   }
+  // The agent's own route gives way to its successor; a stranger's stays.
   Result<void> perform(const AddRoute& step) {
-    RouteSpec route = step.route;
-    const RouteSpec usual{route.to, route.via, std::nullopt};
-    if (effective_metric(route) == effective_metric(usual)) route.metric.reset();  // so it is told
-    const auto takes_its_place = [&](const RouteFact& fact) {
-      return fact.route.to == route.to && effective_metric(fact.route) == effective_metric(route);
+    int error = links_.add_route(step.where, step.route, false);
+    if (error == EEXIST && step.yields) return {};
+    if (error == EEXIST && has_own_route(step)) error = links_.add_route(step.where, step.route, true);
+    return answer(error, step.where);
+  }
+  bool has_own_route(const AddRoute& step) const {
+    const auto is_it = [&](const RouteFact& fact) {
+      return fact.protocol == kOwnProtocol && fact.route.to == step.route.to.network() &&
+             effective_metric(fact.route) == effective_metric(step.route);
     };
-    for (const auto& [index, link] : real_.namespaces[step.where.netns].links()) {
-      if (step.yields && std::any_of(link.routes.begin(), link.routes.end(), takes_its_place)) return {};
-    }
-    return edit(step.where, [&](LinkFact& fact) { fact.routes.push_back({route, kOwnProtocol}); });
+    const NamespaceFacts& place = *real().find(step.where.netns);  // where a link holds that route
+    const auto& links = place.links();
+    return std::any_of(links.begin(), links.end(), [&](const auto& each) {
+      return std::any_of(each.second.routes.begin(), each.second.routes.end(), is_it);
+    });
   }
   Result<void> perform(const RemoveRoute& step) {
-    return edit(step.where, [&](LinkFact& fact) {
-      std::erase(fact.routes, RouteFact{step.route, kOwnProtocol});
-    });
+    const int error = links_.remove_route(step.where, step.route);
+    return answer(error == ESRCH || error == ENODEV ? 0 : error, step.where);
   }
 
   int event_fd_;
-  Observed real_;
+  MemoryLinks links_;
   std::set<std::string> watched_;
-  ObservedChange touched_;
   std::map<std::string, Error> failures_;
   std::map<std::string, Refusal> refusals_;
-  int next_index_ = 1;
-  std::uint64_t next_inode_ = 0;
   std::uint64_t writes_ = 0;
 };
 
