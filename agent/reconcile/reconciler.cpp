@@ -99,7 +99,6 @@ void Reconciler::stop() {
 }
 
 void Reconciler::resync() {
-  journal_.count("resyncs_total");
   sources_.reread();
 }
 
@@ -112,7 +111,10 @@ void Reconciler::on_observed(const ObservedChange& change) {
       journal_.record_own("Resync",
                           "kernel events were lost; nothing is removed until everything is read again");
   }
-  if (change.full_resync) abandon();  // it rests on what was known before
+  if (change.full_resync) {
+    journal_.count("resyncs_total");
+    abandon();  // the plan at hand rests on what was known before
+  }
   for (const ResourceId& id : desired_.concerned_by(change)) queue_.add(id);
   // More will follow a burst: it is waited for, but never pushed out, as a storm may have no end.
   if (change.messages < kBurst)
@@ -177,7 +179,6 @@ bool Reconciler::reread_before_claiming_unmarked(const Plan& plan) {
     found_.reread = false;
     return false;
   }
-  journal_.count("resyncs_total");
   sources_.reread_links();
   return true;
 }

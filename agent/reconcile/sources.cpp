@@ -48,7 +48,6 @@ Result<void> Sources::open(std::function<void(const ObservedChange&)> on_change)
   for (std::size_t i = 0; i < all_.size(); ++i) events_[i].assign(all_[i]->event_fd());
   auto first = read_all();
   if (!first) return first.error();
-  report(*first);
   return {};
 }
 

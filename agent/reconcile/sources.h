@@ -29,8 +29,8 @@ class Sources {
   Sources(const Sources&) = delete;
   Sources& operator=(const Sources&) = delete;
 
-  // Reads everything for the first time, and from then on calls `on_change` whenever anything moved, during
-  // the methods below too. Events are heard once listen() was called.
+  // Reads everything for the first time, without a call; from then on calls `on_change` whenever anything
+  // moved, during the methods below too. Events are heard once listen() was called.
   Result<void> open(std::function<void(const ObservedChange&)> on_change) LANWRIGHT_ON_LOOP;
   void listen() LANWRIGHT_ON_LOOP;
   void stop() LANWRIGHT_ON_LOOP;
