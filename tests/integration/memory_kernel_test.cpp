@@ -853,6 +853,11 @@ class RawWriter final : public Writer {
 
   std::string any_netns() { return random_.chance(70) ? "" : inner_path(); }
   std::string any_name() { return random_.of<std::string>({"a", "b", "c", "d", "nic", "nic-far"}); }
+  // A copy: the next look takes the facts away.
+  std::optional<LinkFact> link_at(const LinkName& where) {
+    const LinkFact* link = world_.look().find(where);
+    return link != nullptr ? std::optional(*link) : std::nullopt;
+  }
   // Mostly one that is there.
   LinkName any_link() {
     const std::string netns = any_netns();
@@ -936,12 +941,12 @@ class RawWriter final : public Writer {
   ChangeLink random_change() {
     ChangeLink change;
     change.where = any_link();
-    const LinkFact* link = world_.look().find(change.where);
-    if (link != nullptr) {
+    const auto link = link_at(change.where);
+    if (link) {
       change.kind = link->kind;
       change.ifindex = random_.chance(90) ? link->ifindex : 0;
     }
-    const bool host_only = link == nullptr || link->kind == "ipvlan";
+    const bool host_only = !link || link->kind == "ipvlan";
     if (random_.chance(15)) change.rename = any_name();
     if (random_.chance(25)) change.up = random_.chance(70);
     if (random_.chance(20)) change.mtu = any_mtu();
@@ -955,15 +960,15 @@ class RawWriter final : public Writer {
       change.master = random_.chance(40) ? "" : any_bridge(change.where.netns);
       change.port_kind = "bridge";
       if (!change.master->empty()) change.attributes = random_port_attributes();
-    } else if (link != nullptr && link->kind == "bridge" && random_.chance(50)) {
+    } else if (link && link->kind == "bridge" && random_.chance(50)) {
       change.attributes = random_bridge_attributes();
-    } else if (link != nullptr && link->port_kind == "bridge" && random_.chance(50)) {
+    } else if (link && link->port_kind == "bridge" && random_.chance(50)) {
       change.port_kind = "bridge";
       change.attributes = random_port_attributes();
     }
     // Which of the two comes first differs between kernels, and shows when the other one is refused.
     if (change.master) change.up.reset();
-    if (link != nullptr && link->port_kind == "bridge" && abilities_.build.vlan_filtering &&
+    if (link && link->port_kind == "bridge" && abilities_.build.vlan_filtering &&
         random_.chance(40)) {
       const PortVlans vlans{
           random_.chance(50) ? std::optional<std::uint16_t>(10 + random_.upto(2)) : std::nullopt,
@@ -975,8 +980,8 @@ class RawWriter final : public Writer {
 
   RemoveLink random_removal() {
     const LinkName where = any_link();
-    const LinkFact* link = world_.look().find(where);
-    if (link == nullptr) return {where, 1 << 30, "veth", any_mark()};
+    const auto link = link_at(where);
+    if (!link) return {where, 1 << 30, "veth", any_mark()};
     const auto mark = OwnerTag::parse(link->alias);
     return {where, link->ifindex, link->kind, mark && random_.chance(80) ? *mark : any_mark()};
   }
