@@ -335,12 +335,14 @@ TEST_F(Running, DataPathDoesNotNoticeCrashes) {
 }
 
 TEST_F(Running, AStartWithNothingToChangeWritesNothing) {
+  const std::vector<std::string> namespaces{"", "r1", "r2"};
+  ASSERT_TRUE(settles(sandbox_, namespaces));
   for (const int how : {SIGTERM, SIGKILL}) {
     SCOPED_TRACE(how);
     agent_->signal(how);
     ASSERT_TRUE(agent_->wait(20s));
     std::vector<LinkWatcher> watchers;
-    for (const char* netns : {"", "r1", "r2"}) watchers.emplace_back(netns);
+    for (const std::string& netns : namespaces) watchers.emplace_back(netns);
     agent_.emplace(sandbox_);
     ASSERT_TRUE(converges(*agent_));
     EXPECT_EQ(agent_->metric("netlink_writes_total"), 0U);

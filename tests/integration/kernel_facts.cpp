@@ -57,6 +57,14 @@ std::string in(const std::string& netns) {
   return netns.empty() ? "" : "-n " + netns + " ";
 }
 
+bool is_settled(const Json& link) {
+  const auto is_tentative = [](const Json& address) { return address.contains("tentative"); };
+  if (link.contains("addr_info") && std::ranges::any_of(link.at("addr_info"), is_tentative)) return false;
+  const auto& flags = link.at("flags").get_ref<const Json::array_t&>();
+  const bool carrier = std::ranges::find(flags, "LOWER_UP") != flags.end();
+  return !carrier || link.at("ifname") == "lo" || link.at("operstate") == "UP";
+}
+
 bool of_lo(const Json& route) {
   return route.value("dev", "") == "lo";
 }
@@ -99,6 +107,15 @@ Json facts_of_all(const Sandbox& sandbox, const std::vector<std::string>& namesp
   Json all = Json::object();
   for (const std::string& netns : namespaces) all[netns.empty() ? "host" : netns] = facts_of(sandbox, netns);
   return all;
+}
+
+bool settles(const Sandbox& sandbox, const std::vector<std::string>& namespaces) {
+  return std::ranges::all_of(namespaces, [&](const std::string& netns) {
+    return LinkWatcher(netns).wait_until([&] {
+      const auto links = sandbox.ip_json(in(netns) + "address show");
+      return std::ranges::all_of(links, is_settled);
+    });
+  });
 }
 
 std::string differences(const Json& before, const Json& after) {
