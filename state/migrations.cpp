@@ -112,6 +112,16 @@ CREATE TABLE docker_networks (
   body TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 )sql"},
+    Migration{6, "records of controllers", R"sql(
+CREATE TABLE annexes (
+  controller TEXT NOT NULL CHECK (controller <> ''),
+  id         TEXT NOT NULL CHECK (id <> ''),
+  body       TEXT NOT NULL,
+  PRIMARY KEY (controller, id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO annexes (controller, id, body) SELECT 'docker', id, body FROM docker_networks;
+DROP TABLE docker_networks;
+)sql"},
 };
 
 Result<void> run(sqlite::Connection& connection, const Migration& migration) {

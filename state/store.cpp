@@ -132,7 +132,7 @@ struct Statements {
   Statement claims, add_claim, drop_claim;
   Statement put_event, trim_events, all_history, object_history;
   Statement address_pools, add_address_pool, drop_address_pool;
-  Statement docker_networks, put_docker_network, drop_docker_network;
+  Statement annexes, put_annex, drop_annex;
   Statement pool_addresses, give_address, move_last, take_address_back;
 };
 
@@ -190,12 +190,14 @@ Result<Statements> prepare(Connection& connection) {
       Line{&made.add_address_pool, "store an address pool",
            "INSERT INTO address_pools (id, space, cidr, range, last) VALUES (?, ?, ?, ?, ?)"},
       Line{&made.drop_address_pool, "drop an address pool", "DELETE FROM address_pools WHERE id = ?"},
-      Line{&made.docker_networks, "load the networks of Docker",
-           "SELECT id, body FROM docker_networks ORDER BY id"},
-      Line{&made.put_docker_network, "store a network of Docker",
-           "INSERT INTO docker_networks (id, body) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = "
-           "excluded.body"},
-      Line{&made.drop_docker_network, "drop a network of Docker", "DELETE FROM docker_networks WHERE id = ?"},
+      Line{&made.annexes, "load a controller's records",
+           "SELECT id, body FROM annexes WHERE controller = ? ORDER BY id"},
+      Line{&made.put_annex, "store a controller's record",
+           "INSERT INTO annexes (controller, id, body) VALUES (?, ?, ?) ON CONFLICT (controller, id) DO "
+           "UPDATE "
+           "SET body = excluded.body"},
+      Line{&made.drop_annex, "drop a controller's record",
+           "DELETE FROM annexes WHERE controller = ? AND id = ?"},
       Line{&made.pool_addresses, "load the addresses of a pool",
            "SELECT address FROM pool_addresses WHERE pool = ?"},
       Line{&made.give_address, "store an address",
@@ -381,11 +383,11 @@ Result<void> Store::Impl::write(StoreChange& change, Draft& draft) {
   for (const auto& claim : change.add_claims) {
     if (auto done = statements.add_claim.run(claim.uid, claim.link); !done) return done;
   }
-  for (const auto& network : change.put_docker_networks) {
-    if (auto done = statements.put_docker_network.run(network.id, network.body); !done) return done;
+  for (const auto& annex : change.put_annexes) {
+    if (auto done = statements.put_annex.run(annex.controller, annex.id, annex.body); !done) return done;
   }
-  for (const auto& id : change.drop_docker_networks) {
-    if (auto done = statements.drop_docker_network.run(id); !done) return done;
+  for (const auto& annex : change.drop_annexes) {
+    if (auto done = statements.drop_annex.run(annex.controller, annex.id); !done) return done;
   }
   if (auto done = write_sets(change, draft); !done) return done;
   if (auto done = write_events(change.events, draft.last_event, draft.time); !done) return done;
@@ -494,13 +496,15 @@ Result<void> Store::drop_claims(const std::vector<Claim>& claims) {
   });
 }
 
-Result<std::vector<StoredDockerNetwork>> Store::docker_networks() const {
-  std::vector<StoredDockerNetwork> networks;
-  auto done = impl_->statements.docker_networks.each([&](const Row& row) {
-    networks.push_back({row.text(0), row.text(1)});
-  });
+Result<std::vector<Annex>> Store::annexes(const std::string& controller) const {
+  std::vector<Annex> annexes;
+  auto done = impl_->statements.annexes.each(
+      [&](const Row& row) {
+        annexes.push_back({controller, row.text(0), row.text(1)});
+      },
+      controller);
   if (!done) return done.error();
-  return networks;
+  return annexes;
 }
 
 Result<std::vector<AddressPool>> Store::address_pools() const {

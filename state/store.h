@@ -50,11 +50,12 @@ struct Claim {
   bool operator==(const Claim&) const = default;
 };
 
-// A network as Docker knows it, by Docker's id. The body is the agent's own JSON (agent/docker/record.h).
-struct StoredDockerNetwork {
+// What a controller keeps beside the objects: its own record by an id of its own, in a form that only it reads.
+struct Annex {
+  std::string controller;
   std::string id;
   std::string body;
-  bool operator==(const StoredDockerNetwork&) const = default;
+  bool operator==(const Annex&) const = default;
 };
 
 // One commit. Everything in it happens or nothing does. The store raises its generation by one and stamps it
@@ -71,8 +72,8 @@ struct StoreChange {
   std::vector<ResourceId> mark_deleting;  // unknown ones are ignored
   std::vector<Claim> add_claims;          // those that are there already are ignored
   std::vector<Event> events;              // history that must not be lost (who applied what)
-  std::vector<StoredDockerNetwork> put_docker_networks;
-  std::vector<std::string> drop_docker_networks;  // unknown ones are ignored
+  std::vector<Annex> put_annexes;
+  std::vector<Annex> drop_annexes;  // by controller and id; unknown ones are ignored
   // Of things that do not outlive the machine's boot: it may be forgotten if that comes at once, and nobody
   // waits for the disk.
   bool until_boot = false;
@@ -109,7 +110,8 @@ class Store {
   Result<void> add_claims(const std::vector<Claim>& claims) LANWRIGHT_ON_LOOP;
   Result<void> drop_claims(const std::vector<Claim>& claims) LANWRIGHT_ON_LOOP;
 
-  Result<std::vector<StoredDockerNetwork>> docker_networks() const LANWRIGHT_ON_LOOP;  // ascending by id
+  // Those of a controller, ascending by id.
+  Result<std::vector<Annex>> annexes(const std::string& controller) const LANWRIGHT_ON_LOOP;
 
   // Ascending by id, each with what was given of it.
   Result<std::vector<AddressPool>> address_pools() const LANWRIGHT_ON_LOOP;

@@ -164,7 +164,7 @@ std::string Audit::names_of_endpoints(const std::string& network) const {
 void Audit::forget_view(const std::string& id, const std::string& message) {
   const std::string network = records_.find(id)->network;
   reconcile::ChangeRequest change = change_of(author_);
-  change.beside.drop_docker_networks.push_back(id);
+  change.beside.drop_annexes.push_back({kController, id, {}});
   if (auto dropped = reconciler_.submit(std::move(change)); !dropped) {
     log::warning("a view that Docker forgot is not forgotten yet", {{"error", dropped.error().text()}});
     return;

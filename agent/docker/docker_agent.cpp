@@ -68,14 +68,14 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
                                                        FirewallBackend& forwards) {
   auto pools = store.address_pools();
   if (!pools) return pools.error();
-  auto networks = store.docker_networks();
-  if (!networks) return networks.error();
+  auto annexes = store.annexes(kController);
+  if (!annexes) return annexes.error();
   std::unique_ptr<DockerAgent> agent(new DockerAgent(io, reconciler, store, forwards));
   for (AddressPool& pool : *pools) agent->ipam_.load(std::move(pool));
-  for (const state::StoredDockerNetwork& network : *networks) {
-    auto record = docker_record_from(network.body);
+  for (const state::Annex& annex : *annexes) {
+    auto record = docker_record_from(annex.body);
     if (!record) return record.error();
-    agent->records_.put(network.id, *std::move(record));
+    agent->records_.put(annex.id, *std::move(record));
   }
   if (auto dropped = agent->prune_records(); !dropped)  // harmless: nobody asks for them
     log::warning("what is kept of Docker's networks is not dropped yet", {{"error", dropped.error().text()}});
@@ -100,12 +100,12 @@ void DockerAgent::sync_forward_rules(const std::set<ObjectUid>& networks) {
 
 Result<void> DockerAgent::prune_records() {
   reconcile::ChangeRequest change = change_of(*this);
+  std::vector<std::string> idle;
   for (const auto& [id, record] : records_.all()) {
-    if (!record.view && records_.find_declared(id) == nullptr)
-      change.beside.drop_docker_networks.push_back(id);
+    if (!record.view && records_.find_declared(id) == nullptr) idle.push_back(id);
   }
-  const std::vector<std::string> idle = change.beside.drop_docker_networks;
   if (idle.empty()) return {};
+  for (const std::string& id : idle) change.beside.drop_annexes.push_back({kController, id, {}});
   if (auto dropped = reconciler_.submit(std::move(change)); !dropped) return dropped.error();
   for (const std::string& id : idle) {
     records_.erase(id);

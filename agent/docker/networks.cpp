@@ -157,7 +157,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
                  "it is there already, and is another one",
                  "remove it first"};
   reconcile::ChangeRequest change = change_of(*this);
-  change.beside.put_docker_networks.push_back({network.id, text_of(record)});
+  change.beside.put_annexes.push_back({kController, network.id, text_of(record)});
   if (!record.view)
     change.upsert.emplace(network_id(record.network), reconcile::ChangeRequest::Wanted{network.spec});
   const std::set<ResourceId> waited{network_id(record.network)};
@@ -175,7 +175,7 @@ Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& netw
   const DockerRecord* record = records_.find(network);
   if (record == nullptr) return std::set<ResourceId>{};
   reconcile::ChangeRequest change = change_of(*this);
-  change.beside.drop_docker_networks.push_back(network);
+  change.beside.drop_annexes.push_back({kController, network, {}});
   if (!record->view) change.remove.insert(network_id(record->network));
   for (const ResourceId& id : records_.endpoints_of(network)) change.remove.insert(id);
   std::set<ResourceId> waited = change.remove;

@@ -18,6 +18,8 @@ struct DockerRecord {
   bool operator==(const DockerRecord&) const = default;
 };
 
+inline constexpr const char* kController = "docker";  // that keeps these in the store's annexes
+
 std::string text_of(const DockerRecord& record);  // JSON
 // Errors are `internal`: nobody but the agent writes it.
 Result<DockerRecord> docker_record_from(const std::string& text);

@@ -111,7 +111,7 @@ class DockerOrphans : public DockerNetworks {
     return api().remove({ResourceId{Kind::network, name}, std::nullopt, std::nullopt, {}}, soon());
   }
   std::size_t records() {
-    return on_loop([this] { return must(world_->store().docker_networks()).size(); });
+    return on_loop([this] { return must(world_->store().annexes(docker_agent::kController)).size(); });
   }
 };
 

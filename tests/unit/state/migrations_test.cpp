@@ -81,6 +81,18 @@ TEST_F(StateMigrations, BringVersion3ToPoolsWithItsContent) {
   EXPECT_TRUE(must(store.address_pools()).empty());
 }
 
+TEST_F(StateMigrations, BringVersion5sNetworksToTheRecordsOfTheirController) {
+  {
+    auto connection = connect();
+    must(state::migrate(connection, state::migrations().first(5)));
+    must(connection.execute("test", "INSERT INTO docker_networks VALUES ('0a1b', '{\"network\": \"lab\"}')"));
+  }
+  const auto opened = must_open(directory.path());
+  EXPECT_EQ(must(opened.store->annexes("docker")),
+            (std::vector<state::Annex>{{"docker", "0a1b", "{\"network\": \"lab\"}"}}));
+  EXPECT_TRUE(must(opened.store->annexes("another")).empty());
+}
+
 TEST_F(StateMigrations, MigratedAndNewDatabasesHaveTheSameSchema) {
   Directory fresh;
   must_open(fresh.path());
