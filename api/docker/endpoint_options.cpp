@@ -1,14 +1,15 @@
 #include "api/docker/endpoint_options.h"
 
+#include <openssl/evp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 #include <string_view>
 #include <utility>
 
 #include "api/docker/fields.h"
-#include "model/base/md5.h"
 #include "model/format/suggestions.h"
 
 namespace lanwright::docker {
@@ -65,7 +66,10 @@ Mac mac_from_base64(std::string_view text) {
 // the MD5 of "MACHINE-INTERFACE", made a locally administered unicast address.
 // Source: https://github.com/KatharaFramework/NetworkPlugin, README.md.
 MacAddress kathara_mac(const std::string& machine, const std::string& interface) {
-  const auto digest = md5(machine + "-" + interface);
+  const std::string text = machine + "-" + interface;
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  if (EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_md5(), nullptr) != 1)
+    throw std::runtime_error("libcrypto has no MD5");  // answered like any defect
   MacAddress mac;
   std::copy_n(digest.begin(), mac.bytes.size(), mac.bytes.begin());
   mac.bytes[0] = static_cast<std::uint8_t>((mac.bytes[0] | 0x02U) & 0xfeU);

@@ -34,9 +34,6 @@ struct Error {
 
   bool operator==(const Error&) const = default;
 
-  // Whether trying again later can succeed without anybody changing the request.
-  bool retryable() const { return kind != ErrorKind::invalid && kind != ErrorKind::not_found; }
-
   // "create link br0 of network lab: Operation not supported (errno 95): Unknown device type; load module
   // ..."
   std::string text() const;

@@ -47,7 +47,6 @@ TEST(ErrorKindOfErrno, DecidesWhetherToTryAgain) {
   EXPECT_EQ(kind(EEXIST), ErrorKind::conflict);
   EXPECT_EQ(kind(ENODEV), ErrorKind::waiting);
   EXPECT_EQ(kind(ETIMEDOUT), ErrorKind::timeout);
-  EXPECT_TRUE(error_from_errno(EINVAL, "try", "it").retryable());
 }
 
 TEST(KindNames, ReadBothForms) {
