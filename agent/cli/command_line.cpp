@@ -59,6 +59,7 @@ Wait wait_of(const std::string& text) {
   return text.empty() ? Wait() : parse_duration(text);
 }
 
+// A private method for each command declares its options: as many as there are commands.
 class CommandLine {
  public:
   explicit CommandLine(CliIo& io) : io_(io) {

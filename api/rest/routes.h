@@ -46,7 +46,8 @@ struct RoutesOptions {
   std::chrono::milliseconds heartbeat{15'000};
 };
 
-// Any thread may call; outlives every connection that it answers.
+// Any thread may call; outlives every connection that it answers. A private method is a route of openapi.json, and is
+// entered in the table of routes.cpp: there are as many as routes.
 class Routes {
  public:
   Routes(AgentApi& agent, CaptureSource& packets, const Grammar& grammar, const RoutesOptions& options);

@@ -715,16 +715,16 @@ void Decoder::tap_end(const TreeNode& node, AttachmentSpec& out) {
 }
 
 void Decoder::endpoint_end(const TreeNode& node, AttachmentSpec& out) {
-  const TreeNode& docker = *node.find(keys::kEndpointKey);
-  if (!is_mapping(docker)) return;
-  only_keys(docker, keys::kEndpoint);
+  const TreeNode& entry = *node.find(keys::kEndpointKey);
+  if (!is_mapping(entry)) return;
+  only_keys(entry, keys::kEndpoint);
   DelegatedEnd& end = out.endpoint.emplace();
-  if (const TreeNode* network = require(docker, "network")) text(*network, end.network);
-  if (const TreeNode* endpoint = require(docker, "endpoint")) text(*endpoint, end.endpoint);
-  if (const TreeNode* sandbox = docker.find("sandbox")) text(*sandbox, end.sandbox);
-  if (const TreeNode* left = docker.find("left")) boolean(*left, end.left);
-  if (const TreeNode* default_route = docker.find("wayOut")) boolean(*default_route, end.default_route);
-  if (const TreeNode* default_route = docker.find("wayOut6")) boolean(*default_route, end.default_route6);
+  if (const TreeNode* network = require(entry, "network")) text(*network, end.network);
+  if (const TreeNode* endpoint = require(entry, "endpoint")) text(*endpoint, end.endpoint);
+  if (const TreeNode* sandbox = entry.find("sandbox")) text(*sandbox, end.sandbox);
+  if (const TreeNode* left = entry.find("left")) boolean(*left, end.left);
+  if (const TreeNode* default_route = entry.find("wayOut")) boolean(*default_route, end.default_route);
+  if (const TreeNode* default_route = entry.find("wayOut6")) boolean(*default_route, end.default_route6);
   if (const TreeNode* name = node.find("interface")) interface_name(*name, out.interface);
   if (const TreeNode* list = node.find("addresses")) addresses(*list, out.addresses);
   if (const TreeNode* list = node.find("routes")) routes(*list, out.routes);

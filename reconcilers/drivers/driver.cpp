@@ -65,21 +65,21 @@ void set_end(LinkSpec& end, const Named<AttachmentSpec>& attachment, std::vector
   end.where = {netns_path(spec.netns), spec.interface};
   if (spec.endpoint) {
     constexpr std::size_t kDigits = 12;
-    const DelegatedEnd& docker = *spec.endpoint;
-    const bool settled = !docker.sandbox.empty() && !docker.left && !spec.interface.empty();
+    const DelegatedEnd& delegated = *spec.endpoint;
+    const bool settled = !delegated.sandbox.empty() && !delegated.left && !spec.interface.empty();
     end.delegated = true;
-    end.handover_pending = !docker.sandbox.empty() && !settled;
-    end.where = {docker.sandbox, spec.interface};
+    end.handover_pending = !delegated.sandbox.empty() && !settled;
+    end.where = {delegated.sandbox, spec.interface};
     if (!settled) {
       end.where = {"", "lwe" + hex(hash_of(attachment.uid), kDigits)};
-      end.delegate_netns = docker.sandbox;
+      end.delegate_netns = delegated.sandbox;
       end.up = false;
       end.ipv6 = Ipv6Addresses::none;  // the host is not a member of the network by it
       return;
     }
     routes = spec.routes;  // as Docker was told, but for those to everywhere, of which it took its choice
     std::erase_if(routes, [&](const RouteSpec& route) {
-      const bool chosen = route.to.address.family == AF_INET6 ? docker.default_route6 : docker.default_route;
+      const bool chosen = route.to.address.family == AF_INET6 ? delegated.default_route6 : delegated.default_route;
       return route.to.length == 0 && !chosen;
     });
   }

@@ -36,12 +36,11 @@ inline constexpr LinkAttribute kPortLearning{"port.learning", IFLA_BRPORT_LEARNI
 inline constexpr LinkAttribute kPortUnicastFlood{"port.unicast_flood", IFLA_BRPORT_UNICAST_FLOOD, u8, port};
 inline constexpr LinkAttribute kPortGroupFwdMask{"port.group_fwd_mask", IFLA_BRPORT_GROUP_FWD_MASK, u16,
                                                  port};
-inline constexpr LinkAttribute kPortGuard{"port.guard", IFLA_BRPORT_GUARD, u8, port};  // BPDU guard
 
 inline constexpr std::array kAttributes{
     &kStpState,        &kAgeingTime,   &kGroupFwdMask,     &kMcastSnooping,    &kVlanFiltering,
     &kVlanDefaultPvid, &kForwardDelay, &kHelloTime,        &kMaxAge,           &kPriority,
-    &kPortIsolated,    &kPortLearning, &kPortUnicastFlood, &kPortGroupFwdMask, &kPortGuard,
+    &kPortIsolated,    &kPortLearning, &kPortUnicastFlood, &kPortGroupFwdMask,
 };
 
 }  // namespace bridge

@@ -21,9 +21,8 @@ inline bool enters_or_leaves_passthru(std::uint64_t wanted, std::optional<std::u
 
 inline constexpr LinkAttribute kMode{
     .name = "macvlan.mode", .number = IFLA_MACVLAN_MODE, .form = u32, .recreates = enters_or_leaves_passthru};
-inline constexpr LinkAttribute kFlags{"macvlan.flags", IFLA_MACVLAN_FLAGS, u16};
 
-inline constexpr std::array kAttributes{&kMode, &kFlags};
+inline constexpr std::array kAttributes{&kMode};
 
 inline constexpr ParentSharing::Sole kPassthru{.mode = "mode passthru", .instead = "mode bridge"};
 inline const ParentSharing::Sole* sole(const LinkAttributes& attributes) {

@@ -70,7 +70,8 @@ struct Batch {
 
 using Batches = std::map<std::string, Batch>;  // by netns path; "" comes first
 
-// One call of execute(), or a part of it, but for the removals.
+// One call of execute(), or a part of it, but for the removals. The overloads of prepare() are a step of a plan each; the
+// other methods are the moments of one attempt (made, named, finished, refused, undone), which share its batches.
 class Stage {
  public:
   Stage(Observer& observer, std::span<const Action* const> actions, const Observed& observed,

@@ -204,8 +204,7 @@ inline void MemoryLinks::join(const std::string& netns, LinkFact& fact) const {
   for (const LinkAttributeValue& each : LinkAttributes{{kinds::bridge::kPortIsolated, 0},
                                                        {kinds::bridge::kPortLearning, 1},
                                                        {kinds::bridge::kPortUnicastFlood, 1},
-                                                       {kinds::bridge::kPortGroupFwdMask, 0},
-                                                       {kinds::bridge::kPortGuard, 0}})
+                                                       {kinds::bridge::kPortGroupFwdMask, 0}})
     set(fact.attributes, each);
   const LinkFact* bridge = facts_.namespaces.at(netns).find(fact.master);
   if (bridge == nullptr || find(bridge->attributes, kinds::bridge::kVlanFiltering) != 1U) return;
