@@ -323,8 +323,8 @@ inline void MemoryLinks::move(const LinkName& from, const LinkName& to) {
 
 inline LinkAttributes MemoryLinks::birth_attributes(const std::string& kind) const {
   if (kind == "vlan") return {{kinds::vlan::kProtocol, 0x8100}};
-  if (kind == "macvlan") return {{kinds::macvlan::kMode, 2}, {kinds::macvlan::kFlags, 0}};  // vepa
-  if (kind == "ipvlan") return {{kinds::ipvlan::kMode, 1}, {kinds::ipvlan::kFlags, 0}};     // l3
+  if (kind == "macvlan") return {{kinds::macvlan::kMode, 2}};                            // vepa
+  if (kind == "ipvlan") return {{kinds::ipvlan::kMode, 1}, {kinds::ipvlan::kFlags, 0}};  // l3
   if (kind != "bridge") return {};
   LinkAttributes attributes = {{kinds::bridge::kStpState, 0},        {kinds::bridge::kAgeingTime, 30000},
                                {kinds::bridge::kGroupFwdMask, 0},    {kinds::bridge::kMcastSnooping, 1},
