@@ -140,6 +140,7 @@ struct Action {
 struct Blocked {
   ResourceId object;
   Error why;
+  bool complete = false;  // all that is declared is there; it only carries nothing until what it waits for comes
   bool operator==(const Blocked&) const = default;
 };
 

@@ -67,6 +67,7 @@ void ObjectState::set_phase(Phase phase, std::string message, const Now& now) {
   if (status_.phase != phase) status_.since = now.wall;
   status_.phase = phase;
   status_.message = std::move(message);
+  awaiting_ = false;
   if (phase != Phase::retrying && phase != Phase::contested) status_.next_try.reset();
 }
 
@@ -113,6 +114,12 @@ Transition ObjectState::blocked(const Error& why, Version version, const Now& no
   Transition transition;
   if (news) transition.reports.push_back({conflict ? "Conflict" : "Pending", text});
   set_phase(phase, std::move(text), now);
+  return transition;
+}
+
+Transition ObjectState::awaiting(const Error& carrier, Version version, const Now& now) {
+  Transition transition = blocked(carrier, version, now);
+  awaiting_ = true;
   return transition;
 }
 

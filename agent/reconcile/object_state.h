@@ -5,6 +5,7 @@
 //   in_progress   the kernel is still at it        -> Applying
 //   out_of_sync   actions are needed               -> Applying, Deleting, Contested or Retrying
 //   blocked       it waits, or belongs to others   -> Pending or Conflict
+//   awaiting      it is all there, and waits to carry anything  -> Pending
 //   failed        an action was refused            -> Retrying, later each time
 #pragma once
 
@@ -53,6 +54,7 @@ class ObjectState {
   Transition in_progress(const Error& why, const Now& now);
   Transition out_of_sync(const std::vector<const Action*>& actions, Version version, const Now& now);
   Transition blocked(const Error& why, Version version, const Now& now);
+  Transition awaiting(const Error& carrier, Version version, const Now& now);
   Transition failed(const Error& error, const Now& now);
   void not_tried();  // the plan was abandoned before the object's turn
 
@@ -66,6 +68,7 @@ class ObjectState {
   const ObjectStatus& status() const { return status_; }
   std::uint32_t failures() const { return failures_; }  // in a row
   bool is_ready(Version version) const;
+  bool is_complete() const { return status_.phase == Phase::ready || awaiting_; }  // all of it is there
   bool is_idle(Version version) const;  // ready, or waits for something outside
 
  private:
@@ -89,6 +92,7 @@ class ObjectState {
   Attempt attempt_;
   Contest contest_;
   std::uint32_t failures_ = 0;
+  bool awaiting_ = false;
   bool drifting_ = false;  // was Ready when the difference was seen
 };
 

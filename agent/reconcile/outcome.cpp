@@ -35,6 +35,8 @@ std::optional<Result<void>> outcome_of(const DesiredObject& object, const Object
     case Phase::ready:
       return Result<void>();
     case Phase::pending:
+      if (state.is_complete())
+        return Result<void>();  // a link is made; whether it has a carrier is another matter
       if (status.message.empty()) return std::nullopt;
       if (auto failed = failure_below(object, desired, table)) return std::move(*failed);
       return reason_of(id, ErrorKind::waiting, status);

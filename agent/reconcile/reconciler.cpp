@@ -189,8 +189,8 @@ void Reconciler::begin(Plan next, const std::set<ResourceId>& scope) {
   const Plan& plan = runner_.begin(std::move(next));
   std::map<ResourceId, std::vector<const Action*>> actions;
   for (const Action& action : plan.actions) actions[action.object].push_back(&action);
-  std::map<ResourceId, const Error*> blocks;
-  for (const Blocked& block : plan.blocked) blocks.emplace(block.object, &block.why);
+  std::map<ResourceId, const Blocked*> blocks;
+  for (const Blocked& block : plan.blocked) blocks.emplace(block.object, &block);
   for (const ResourceId& id : scope) {
     const auto block = blocks.find(id);
     found_.removed.erase(id);  // it may have come back since it was seen to be gone
@@ -205,16 +205,16 @@ void Reconciler::begin(Plan next, const std::set<ResourceId>& scope) {
 }
 
 void Reconciler::compared(const DesiredObject& object, const std::vector<const Action*>& actions,
-                          const Error* block, bool open) {
+                          const Blocked* block, bool open) {
   const ResourceId id = object.object.id;
   const Version version = version_of(object);
   if (!actions.empty())
     return update(id, [&](ObjectState& state) { return state.out_of_sync(actions, version, now()); });
   if (block == nullptr && open) return;
   queue_.remove(id);
-  if (block != nullptr) {
+  if (block != nullptr && !block->complete) {
     found_.compared.insert(id);
-    return update(id, [&](ObjectState& state) { return state.blocked(*block, version, now()); });
+    return update(id, [&](ObjectState& state) { return state.blocked(block->why, version, now()); });
   }
   claims_.drop_settled(object, observed());
   if (version.deleting) {
@@ -223,7 +223,9 @@ void Reconciler::compared(const DesiredObject& object, const std::vector<const A
   }
   if (object.object.adopt) found_.adopted.insert(id);
   found_.compared.insert(id);
-  update(id, [&](ObjectState& state) { return state.in_sync(version, now()); });
+  update(id, [&](ObjectState& state) {
+    return block != nullptr ? state.awaiting(block->why, version, now()) : state.in_sync(version, now());
+  });
 }
 
 // Gives the object's state an input, and carries out what follows.

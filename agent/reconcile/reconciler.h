@@ -117,7 +117,7 @@ class Reconciler {
   bool reconcile_once() LANWRIGHT_ON_LOOP;
   bool reread_before_claiming_unmarked(const Plan& plan) LANWRIGHT_ON_LOOP;
   void begin(Plan next, const std::set<ResourceId>& scope) LANWRIGHT_ON_LOOP;
-  void compared(const DesiredObject& object, const std::vector<const Action*>& actions, const Error* block,
+  void compared(const DesiredObject& object, const std::vector<const Action*>& actions, const Blocked* block,
                 bool open) LANWRIGHT_ON_LOOP;
   void update(const ResourceId& id, const ObjectTable::Input& input) LANWRIGHT_ON_LOOP;
   void run_batch() LANWRIGHT_ON_LOOP;

@@ -84,8 +84,7 @@ StoreChange store_change_of(ChangeRequest& request, const DesiredState& desired,
 
 bool is_empty(const StoreChange& change) {
   return change.put_sets.empty() && change.drop_sets.empty() && change.put_objects.empty() &&
-         change.mark_deleting.empty() && change.put_annexes.empty() &&
-         change.drop_annexes.empty();
+         change.mark_deleting.empty() && change.put_annexes.empty() && change.drop_annexes.empty();
 }
 
 // It needs to see the namespaces that are named for the first time.

@@ -35,6 +35,7 @@ struct LinkKind {
   std::span<const LinkAttribute* const> attributes{};
   // Absent: it does not take what its parent receives.
   const ParentSharing* sharing = nullptr;
+  bool up_with_parent = false;     // up only while its parent is: the kernel takes both down and up together
   bool mac_of_parent = false;      // a link has its parent's MAC address as long as it is not told otherwise
   bool paired = false;             // a link comes and goes with another one, at its other end
   bool born_unmarked = false;      // its group is set after its creation only

@@ -158,7 +158,7 @@ void compare_arp(const Compared& c, ChangeLink& change, Differences& differs) {
 }
 
 void compare_state(const Compared& c, ChangeLink& change, Differences& differs) {
-  if (c.found.up == c.link.up) return;
+  if (c.found.up == c.link.up || (c.link.up && c.held_down)) return;
   change.up = c.link.up;
   differs.add("state", c.found.up ? "up" : "down", c.link.up ? "up" : "down");
 }

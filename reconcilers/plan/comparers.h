@@ -24,6 +24,7 @@ struct Compared {
   const LinkFact& found;
   OwnerTag mark;                     // that the link is to carry
   bool adopted = false;              // somebody else's so far
+  bool held_down = false;            // by its parent
   bool made_anew = false;            // in a namespace that is somebody else's, and not whole yet
   const LinkFact* master = nullptr;  // as it is and stays; one that the plan makes is none yet
   const LinkFact* parent = nullptr;

@@ -33,6 +33,10 @@ void Draft::block(const Cursor& at, Error why) {
   plan_.blocked.push_back({at.entry.object.id, std::move(why)});
 }
 
+void Draft::await(const Cursor& at, Error carrier) {
+  plan_.blocked.push_back({at.entry.object.id, std::move(carrier), true});
+}
+
 Plan Draft::take() && {
   std::stable_sort(plan_.actions.begin(), plan_.actions.end(),
                    [](const Action& a, const Action& b) { return a.stage < b.stage; });

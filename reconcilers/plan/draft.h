@@ -47,10 +47,12 @@ class Draft {
 
   // What the plan does so far.
   bool creates(const LinkName& link) const { return created_.contains(link); }
+  bool creates_down(const LinkName& link) const { return created_down_.contains(link); }
   bool renames_to(const LinkName& link) const { return renamed_.contains(link); }
   bool removes(const std::string& netns, int ifindex) const { return removed_.contains({netns, ifindex}); }
 
   void note_creation(const LinkName& link) { created_.insert(link); }
+  void note_held_down(const LinkName& link) { created_down_.insert(link); }  // of what it creates
   void note_rename(const LinkName& to) { renamed_.insert(to); }
   // False when it goes already.
   bool note_removal(const std::string& netns, int ifindex) {
@@ -60,6 +62,8 @@ class Draft {
   void act(const Cursor& at, int stage, Step step, std::string reason, std::vector<std::string> differences,
            Disruption disruption = Disruption::none);
   void block(const Cursor& at, Error why);
+  // All of it is planned or there, but carries nothing until then.
+  void await(const Cursor& at, Error carrier);
   void keep_open(const Cursor& at) { plan_.open.insert(at.entry.object.id); }
   std::size_t blocked() const { return plan_.blocked.size(); }
 
@@ -72,6 +76,7 @@ class Draft {
   Plan plan_;
   mutable std::map<const DesiredObject*, Resources> resources_;
   std::set<LinkName> created_;
+  std::set<LinkName> created_down_;  // those of them that cannot be up yet
   std::set<LinkName> renamed_;                     // names that the plan gives to links that are there
   std::set<std::pair<std::string, int>> removed_;  // ifindexes by netns
 };

@@ -51,6 +51,7 @@ void Links::compare_existing(const Cursor& at, const LinkSpec& link, const LinkF
 void Links::change(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership) {
   Compared compared{draft_, link, found, tag_of(at.entry, link)};
   compared.adopted = ownership == Ownership::adoptable;
+  compared.held_down = prerequisites_.held_down(link);
   compared.made_anew = link.delegated && is_incomplete_group(found.group);
   const LinkName master{link.where.netns, link.master};
   if (!link.master.empty() && !draft_.creates(master)) compared.master = draft_.observed().find(master);
@@ -147,6 +148,10 @@ void Links::create(const Cursor& at, const LinkSpec& link, std::string reason, D
   CreateLink step{link, tag_of(at.entry, link), std::nullopt, std::nullopt};
   std::erase_if(step.link.attributes,
                 [](const auto& one) { return holds_by_default(*one.attribute, one.value); });
+  if (prerequisites_.held_down(link)) {  // the kernel puts it up with its parent
+    step.link.up = false;
+    draft_.note_held_down(link.where);
+  }
   const LinkSpec* inner = inner_end_of(at.entry, link);
   if (inner != nullptr) {
     if (!free_inner_end(at, *inner)) return;

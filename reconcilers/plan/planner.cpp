@@ -62,6 +62,8 @@ void Planner::compare(const Cursor& at) {
   const std::size_t blocked = draft_.blocked();
   links_.compare(at);
   switches_.compare(at, draft_.blocked() == blocked);  // a switch runs without its uplinks
+  if (draft_.blocked() != blocked) return;
+  if (auto carrier = prerequisites_.awaited(at.entry)) draft_.await(at, std::move(*carrier));
 }
 
 std::optional<Error> Planner::unreadable(const DesiredObject& entry) const {

@@ -35,7 +35,7 @@ std::optional<Error> Prerequisites::unmet(const DesiredObject& entry, const Link
   if (draft_.creates(base) || draft_.renames_to(base)) return std::nullopt;
   const LinkFact* found = draft_.observed().find(base);
   if (found != nullptr && !draft_.removes(base.netns, found->ifindex))
-    return unusable(entry, link, base, *found, as_parent);
+    return unusable(entry, link, base, *found);
   const DesiredObject* owner = draft_.desired().owner_of(base);
   const bool dotted = owner == nullptr && base.name.find('.') != std::string::npos;
   return waiting(entry, link,
@@ -47,17 +47,9 @@ std::optional<Error> Prerequisites::unmet(const DesiredObject& entry, const Link
 
 // It is there; but is it what we think?
 std::optional<Error> Prerequisites::unusable(const DesiredObject& entry, const LinkName& link,
-                                             const LinkName& base, const LinkFact& found,
-                                             bool as_parent) const {
+                                             const LinkName& base, const LinkFact& found) const {
   const DesiredObject* owner = draft_.desired().owner_of(base);
-  const auto mark = OwnerTag::parse(found.alias);
-  const bool ours =
-      owner != nullptr && ((mark && mark->uid == owner->object.uid) || (!mark && found.group == kOwnGroup));
-  // A VLAN cannot be up over a parent that is down (ENETDOWN), and comes up with it.
-  if (!ours && as_parent && !found.up)
-    return waiting(entry, link, "its parent " + base.text() + " is down",
-                   "it comes up as soon as the parent does: ip link set " + base.name + " up");
-  if (owner == nullptr || ours || owner->object.implicit()) return std::nullopt;
+  if (owner == nullptr || is_ours(base, found) || owner->object.implicit()) return std::nullopt;
   if (will_adopt(draft_, *owner, base, found)) return std::nullopt;
   return waiting(entry, link, "the link " + base.text() + in_brackets(owner) + " is not ours",
                  "see the condition of " + owner->object.id.text());
@@ -85,6 +77,65 @@ std::optional<Error> Prerequisites::unmet(const DesiredObject& entry, const Pare
   const auto clash = foreign != nullptr ? kinds::clash_with_foreign(use, *foreign) : std::nullopt;
   if (!clash) return std::nullopt;
   return conflict(entry, parent, clash->words, clash->hint);
+}
+
+bool Prerequisites::is_ours(const LinkName& name, const LinkFact& found) const {
+  const DesiredObject* owner = draft_.desired().owner_of(name);
+  const auto mark = OwnerTag::parse(found.alias);
+  return owner != nullptr &&
+         ((mark && mark->uid == owner->object.uid) || (!mark && found.group == kOwnGroup));
+}
+
+bool Prerequisites::held_down(const LinkSpec& link) const {
+  if (link.parent.empty() || !kinds::kind_of(link.kind).up_with_parent) return false;
+  const LinkName parent{"", link.parent};
+  if (draft_.creates(parent)) return draft_.creates_down(parent);
+  const LinkFact* found = draft_.observed().find(parent);
+  return found != nullptr && !found->up;
+}
+
+bool Prerequisites::held_down(const LinkName& link) const {
+  if (draft_.creates(link)) return draft_.creates_down(link);
+  const LinkFact* found = draft_.observed().find(link);
+  return found != nullptr && is_over_down(*found);
+}
+
+bool Prerequisites::is_over_down(const LinkFact& link) const {
+  if (link.parent_nsid >= 0 || !kinds::kind_of(link.kind).up_with_parent) return false;
+  const LinkFact* parent = draft_.host().find(link.parent);
+  return parent != nullptr && !parent->up;
+}
+
+// The link that must come up so that this one can; none when the plan sees to it.
+const LinkFact* Prerequisites::lowest_down(const LinkFact& link) const {
+  if (link.up) return nullptr;
+  if (is_over_down(link)) return lowest_down(*draft_.host().find(link.parent));
+  return is_ours({"", link.name}, link) ? nullptr : &link;
+}
+
+std::optional<Error> Prerequisites::awaited(const DesiredObject& entry) const {
+  const Resources& resources = draft_.resources_of(entry);
+  const auto missing_below = [&](const LinkName& link, const std::string& base,
+                                 const char* role) -> std::optional<Error> {
+    const LinkFact* found = draft_.observed().find(LinkName{"", base});
+    const bool is_new = draft_.creates({"", base});
+    const LinkFact* down = found != nullptr && !is_new ? lowest_down(*found) : nullptr;
+    if (down == nullptr) return std::nullopt;
+    return waiting(entry, link, role + down->name + " is down",
+                   "it comes up as soon as that does: ip link set " + down->name + " up");
+  };
+  for (const LinkSpec& link : resources.links) {
+    if (link.parent.empty()) continue;
+    if (auto error = missing_below(link.where, link.parent, "its parent ")) return error;
+  }
+  for (const ParentUse& use : resources.parents) {
+    if (auto error = missing_below({"", use.name}, use.name, "its parent ")) return error;
+  }
+  for (const LinkSpec& link : resources.links) {
+    if (link.owned || !held_down(link.where)) continue;
+    if (auto error = missing_below(link.where, link.where.name, "the parent of the uplink, ")) return error;
+  }
+  return std::nullopt;
 }
 
 const LinkFact* Prerequisites::foreign_upper_on(int parent) {

@@ -16,6 +16,11 @@ class Prerequisites {
   std::optional<Error> unmet(const DesiredObject& entry, const LinkSpec& link) const;
   // Why no link can stand on this parent now, whoever made it.
   std::optional<Error> unmet(const DesiredObject& entry, const ParentUse& use);
+  // What keeps the object from carrying anything although all of it can be made: a parent that is down.
+  std::optional<Error> awaited(const DesiredObject& entry) const;
+  // Whether a link cannot be up now because its parent is down.
+  bool held_down(const LinkSpec& link) const;
+  bool held_down(const LinkName& link) const;  // in the managed namespace
   // A link in the managed namespace that is not ours and claims this parent (an ifindex) for itself.
   const LinkFact* foreign_upper_on(int parent);
 
@@ -23,7 +28,10 @@ class Prerequisites {
   std::optional<Error> unmet(const DesiredObject& entry, const LinkName& link, const LinkName& base,
                              bool as_parent) const;
   std::optional<Error> unusable(const DesiredObject& entry, const LinkName& link, const LinkName& base,
-                                const LinkFact& found, bool as_parent) const;
+                                const LinkFact& found) const;
+  bool is_ours(const LinkName& name, const LinkFact& found) const;
+  bool is_over_down(const LinkFact& link) const;
+  const LinkFact* lowest_down(const LinkFact& link) const;
   void find_foreign_uppers();
 
   const Draft& draft_;

@@ -11,13 +11,14 @@ std::string how_to_take_off(const LinkName& link) {
   return "take it off there (ip link set " + link.name + " nomaster), or ";
 }
 
-void use_as_it_is(Draft& draft, const Cursor& at, const LinkSpec& link, const LinkFact& fact) {
+void use_as_it_is(Draft& draft, const Prerequisites& prerequisites, const Cursor& at, const LinkSpec& link,
+                  const LinkFact& fact) {
   if (!fact.port_kind.empty())
     return draft.block(at, conflict(at.entry, link.where,
                                     "it is a port of " + fact.port_kind + " " +
                                         draft.name_of_index("", fact.master) + " already",
                                     how_to_take_off(link.where) + "name another uplink"));
-  if (fact.up || !link.up) return;
+  if (fact.up || !link.up || prerequisites.held_down(link.where)) return;
   ChangeLink change = change_of(link.where, fact);
   change.up = true;
   draft.act(at, at.stage + kLinks, std::move(change), "state is down, wanted up", {"state"});
@@ -44,7 +45,8 @@ void plug_in(const Draft& draft, const LinkSpec& link, const LinkFact& fact, Cha
   if (link.vlans && !link.vlans->empty()) change.add_vlans = *link.vlans;
 }
 
-void use_as_port(Draft& draft, const Cursor& at, const LinkSpec& link, const LinkFact& fact) {
+void use_as_port(Draft& draft, const Prerequisites& prerequisites, const Cursor& at, const LinkSpec& link,
+                 const LinkFact& fact) {
   const LinkFact* master = draft.observed().find(LinkName{"", link.master});
   const bool member =
       master != nullptr && !draft.creates({"", link.master}) && fact.master == master->ifindex;
@@ -59,7 +61,7 @@ void use_as_port(Draft& draft, const Cursor& at, const LinkSpec& link, const Lin
     plug_in(draft, link, fact, change, differs);
   }
   change.port_kind = kinds::kBridge.name;
-  if (!fact.up && link.up) {
+  if (!fact.up && link.up && !prerequisites.held_down(link.where)) {
     change.up = true;
     differs.add("state", "down", "up");
   }
@@ -88,8 +90,8 @@ void compare_uplink(Draft& draft, Prerequisites& prerequisites, const Cursor& at
                                     "the " + foreign->kind + " link " + foreign->name +
                                         " stands on it; a link is a port or a parent, not both",
                                     "remove that link, or name another uplink"));
-  if (link.master.empty()) return use_as_it_is(draft, at, link, fact);
-  use_as_port(draft, at, link, fact);
+  if (link.master.empty()) return use_as_it_is(draft, prerequisites, at, link, fact);
+  use_as_port(draft, prerequisites, at, link, fact);
 }
 
 }  // namespace lanwright::planning

@@ -432,6 +432,63 @@ TEST_F(DockerOnParent, MistakesAreToldApart) {
 
 // --- the parent that goes and returns ---
 
+// As Docker's own drivers have it: a link is made over a parent that is down, and has a carrier when that
+// comes up. A host that boots starts its containers before the cable of a NIC is seen.
+class DockerParentIsDown : public DockerOnParent,
+                           public testing::WithParamInterface<std::pair<const char*, const char*>> {
+ protected:
+  void SetUp() override {
+    DockerOnParent::SetUp();
+    if (IsSkipped()) return;
+    if (is_vlan()) end_vlan(sandbox_, "router", "50", "10.5.0.1/24");
+    sandbox_.ip("link set p0 down");
+  }
+  static std::string kind() { return GetParam().first; }
+  static std::string parent() { return GetParam().second; }
+  static bool is_vlan() { return parent() != "p0"; }
+  void expect_waiting(const std::string& container) {
+    EXPECT_TRUE(becomes("Pending", container));
+    const std::string status = attachment(container, "lan").at("status").dump();
+    EXPECT_NE(status.find("p0 is down"), std::string::npos) << status;
+  }
+};
+
+TEST_P(DockerParentIsDown, NetworksAndContainersAreMadeAllTheSame) {
+  const Json before = inventory();
+  docker_->create_network(kind(), "lan", lan_on(parent()));
+  run("c1", "lan", "10.5.0.11");
+  expect_waiting("c1");
+  EXPECT_EQ(sandbox_.links("c1"), Words{"eth0"});
+  EXPECT_TRUE(no_ping("c1", "10.5.0.1"));
+  sandbox_.ip("link set p0 up");
+  EXPECT_TRUE(becomes("Ready", "c1"));
+  EXPECT_TRUE(ping("c1", "10.5.0.1"));
+
+  sandbox_.ip("link set p0 down");
+  expect_waiting("c1");
+  docker_->remove("c1");
+  run("c1", "lan", "10.5.0.11");  // docker restart
+  expect_waiting("c1");
+  restart_killed_agent();
+  expect_waiting("c1");
+  sandbox_.ip("link set p0 up");
+  EXPECT_TRUE(becomes("Ready", "c1"));
+  EXPECT_TRUE(ping("c1", "10.5.0.1"));
+
+  sandbox_.ip("link set p0 down");
+  remove({"c1"}, {"lan"});
+  sandbox_.ip("link set p0 up");
+  EXPECT_TRUE(is_as_before(before));
+}
+
+INSTANTIATE_TEST_SUITE_P(Docker, DockerParentIsDown,
+                         testing::Values(std::pair("macvlan", "p0"), std::pair("macvlan", "p0.50"),
+                                         std::pair("ipvlan", "p0.50")),
+                         [](const auto& each) {
+                           return std::string(each.param.first) +
+                                  (std::string(each.param.second) == "p0" ? "" : "_on_vlan");
+                         });
+
 class DockerParentReturns : public DockerOnParent {
  protected:
   // What a container has of its network, but for the index of its link, the MAC address of an ipvlan link,

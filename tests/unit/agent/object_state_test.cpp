@@ -107,6 +107,8 @@ const std::vector<Named>& inputs() {
        [](Object& o) { return o.state.blocked(error_of(ErrorKind::waiting, "else"), kNow, o.moment.now); }},
       {"blocked: foreign",
        [](Object& o) { return o.state.blocked(error_of(ErrorKind::conflict, "else"), kNow, o.moment.now); }},
+      {"awaiting",
+       [](Object& o) { return o.state.awaiting(error_of(ErrorKind::waiting, "up"), kNow, o.moment.now); }},
       {"blocked: busy",
        [](Object& o) { return o.state.blocked(error_of(ErrorKind::busy), kNow, o.moment.now); }},
       {"failed", [](Object& o) { return o.fails("else"); }},
@@ -130,6 +132,7 @@ std::string row(const Named& beginning, const Named& input) {
   for (const auto& report : transition.reports) text << ", " << report.event;
   if (transition.retry) text << ", later" << (transition.retry->until_hint ? " or at a hint" : "");
   if (!transition.run_actions) text << ", held";
+  if (object.state.is_complete() && object.status().phase != Phase::ready) text << ", complete";
   return text.str();
 }
 
@@ -145,6 +148,7 @@ new + out of sync -> Applying
 new + out of sync, deleting -> Deleting
 new + blocked: waits -> Pending, Pending
 new + blocked: foreign -> Conflict, Conflict
+new + awaiting -> Pending, Pending, complete
 new + blocked: busy -> Applying
 new + failed -> Retrying, Failed, later or at a hint, held
 new + not tried -> Pending
@@ -157,6 +161,7 @@ Pending + out of sync -> Applying
 Pending + out of sync, deleting -> Deleting
 Pending + blocked: waits -> Pending, Pending
 Pending + blocked: foreign -> Conflict, Conflict
+Pending + awaiting -> Pending, Pending, complete
 Pending + blocked: busy -> Applying
 Pending + failed -> Retrying, Failed, later or at a hint, held
 Pending + not tried -> Pending
@@ -169,6 +174,7 @@ Applying + out of sync -> Applying
 Applying + out of sync, deleting -> Deleting
 Applying + blocked: waits -> Pending, Pending
 Applying + blocked: foreign -> Conflict, Conflict
+Applying + awaiting -> Pending, Pending, complete
 Applying + blocked: busy -> Applying
 Applying + failed -> Retrying, Failed, later or at a hint, held
 Applying + not tried -> Applying
@@ -181,6 +187,7 @@ Ready + out of sync -> Applying, DriftSeen
 Ready + out of sync, deleting -> Deleting, DriftSeen
 Ready + blocked: waits -> Pending, Pending
 Ready + blocked: foreign -> Conflict, Conflict
+Ready + awaiting -> Pending, Pending, complete
 Ready + blocked: busy -> Applying
 Ready + failed -> Retrying, Failed, later or at a hint, held
 Ready + not tried -> Ready
@@ -193,6 +200,7 @@ Retrying + out of sync -> Applying
 Retrying + out of sync, deleting -> Deleting
 Retrying + blocked: waits -> Pending, Pending
 Retrying + blocked: foreign -> Conflict, Conflict
+Retrying + awaiting -> Pending, Pending, complete
 Retrying + blocked: busy -> Applying
 Retrying + failed -> Retrying, Failed, later, held
 Retrying + not tried -> Retrying
@@ -205,6 +213,7 @@ Conflict + out of sync -> Applying
 Conflict + out of sync, deleting -> Deleting
 Conflict + blocked: waits -> Pending, Pending
 Conflict + blocked: foreign -> Conflict, Conflict
+Conflict + awaiting -> Pending, Pending, complete
 Conflict + blocked: busy -> Applying
 Conflict + failed -> Retrying, Failed, later or at a hint, held
 Conflict + not tried -> Conflict
@@ -217,6 +226,7 @@ Contested + out of sync -> Contested, DriftSeen
 Contested + out of sync, deleting -> Deleting, DriftSeen
 Contested + blocked: waits -> Pending, Pending
 Contested + blocked: foreign -> Conflict, Conflict
+Contested + awaiting -> Pending, Pending, complete
 Contested + blocked: busy -> Applying
 Contested + failed -> Retrying, Failed, later or at a hint, held
 Contested + not tried -> Contested
@@ -229,6 +239,7 @@ Deleting + out of sync -> Applying
 Deleting + out of sync, deleting -> Deleting
 Deleting + blocked: waits -> Pending, Pending
 Deleting + blocked: foreign -> Conflict, Conflict
+Deleting + awaiting -> Pending, Pending, complete
 Deleting + blocked: busy -> Applying
 Deleting + failed -> Retrying, Failed, later or at a hint, held
 Deleting + not tried -> Deleting

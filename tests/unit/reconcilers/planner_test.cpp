@@ -188,15 +188,37 @@ TEST_F(PlannerTest, AVlanIsMadeAnewWhenItsIdChanges) {
   EXPECT_EQ(converge(), 1) << "the plan shows what follows for the bridge too";
 }
 
-TEST_F(PlannerTest, AVlanWaitsForItsParentToBeUp) {
+TEST_F(PlannerTest, AVlanIsThereAndWaitsForItsParentToBeUp) {
   LinkFact nic;
   nic.name = "eth1";
   kernel.add_link("", nic);
   put({Kind::vlan, "eth1.50"}, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
-  ASSERT_EQ(plan().blocked.size(), 1U);
-  EXPECT_NE(plan().blocked[0].why.text().find("eth1 is down"), std::string::npos);
-  kernel.change({"", "eth1"}, [](LinkFact& fact) { fact.up = true; });
   EXPECT_EQ(converge(), 1);
+  ASSERT_EQ(plan().blocked.size(), 1U);
+  EXPECT_TRUE(plan().blocked[0].complete);
+  EXPECT_NE(plan().blocked[0].why.text().find("eth1 is down"), std::string::npos);
+  ASSERT_NE(kernel.real().find(LinkName{"", "eth1.50"}), nullptr);
+  EXPECT_FALSE(kernel.real().find(LinkName{"", "eth1.50"})->up) << "the kernel refuses that (ENETDOWN)";
+  kernel.change({"", "eth1"}, [](LinkFact& fact) { fact.up = true; });
+  converge();
+  EXPECT_TRUE(kernel.real().find(LinkName{"", "eth1.50"})->up);
+  EXPECT_TRUE(plan().blocked.empty());
+}
+
+TEST_F(PlannerTest, AnUplinkIsLeftDownWhileItsParentIs) {
+  LinkFact nic;
+  nic.name = "eth1";
+  kernel.add_link("", nic);
+  put({Kind::vlan, "eth1.50"}, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
+  put({Kind::network, "lan"}, bridge({"eth1.50"}));
+  converge();
+  const Plan todo = plan();
+  EXPECT_TRUE(todo.actions.empty());
+  ASSERT_EQ(todo.blocked.size(), 2U);
+  for (const Blocked& each : todo.blocked) {
+    EXPECT_TRUE(each.complete) << each.why.text();
+    EXPECT_NE(each.why.text().find("eth1 is down"), std::string::npos) << each.why.text();
+  }
 }
 
 TEST_F(PlannerTest, NothingIsPlannedOnIncompleteKnowledge) {
