@@ -440,7 +440,10 @@ class DockerParentIsDown : public DockerOnParent,
   void SetUp() override {
     DockerOnParent::SetUp();
     if (IsSkipped()) return;
-    if (is_vlan()) end_vlan(sandbox_, "router", "50", "10.5.0.1/24");
+    if (is_vlan())
+      end_vlan(sandbox_, "router", "50", "10.5.0.1/24");
+    else
+      sandbox_.ip("-n router address add 10.5.0.1/24 dev eth0");
     sandbox_.ip("link set p0 down");
   }
   static std::string kind() { return GetParam().first; }
