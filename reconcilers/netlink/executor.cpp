@@ -547,7 +547,7 @@ Reply Stage::change_while_down(Socket& socket, const ChangeLink& step) {
   for (Message& message : change_link(again, master == nullptr ? 0 : master->ifindex)) {
     messages.push_back(std::move(message));
   }
-  if (!step.up) messages.push_back(set_up(step.ifindex, true));
+  messages.push_back(set_up(step.ifindex, step.up.value_or(true)));  // also when the change was refused
   return perform_in_order(socket, std::move(messages));
 }
 

@@ -259,6 +259,9 @@ class MemoryKernel final : public LinkBackend {
                              add_vlans(fact.vlans, *step.add_vlans);
                              return 0;
                            }}));
+    if (flaps)
+      message(netns, ifindex,
+              {[&](LinkFact& fact) { return links_.set_up(netns, fact, step.up.value_or(true)); }});
     return answer(messages.first(), step.where);
   }
 

@@ -153,6 +153,7 @@ class MemoryLinks {
 
   LinkAttributes birth_attributes(const std::string& kind) const;
   int make(const LinkSpec& link, LinkFact& fact);
+  bool sibling_has(const LinkFact& link, const IpAddress& address) const;
   int check_mtu(const LinkFact& fact, std::uint32_t mtu) const;
   int check_parent(const LinkFact& parent, const LinkFact& child) const;
   const LinkFact* parent_of(const LinkFact& fact, std::string* netns = nullptr) const;
@@ -344,7 +345,7 @@ inline int MemoryLinks::check_mtu(const LinkFact& fact, std::uint32_t mtu) const
   if (fact.kind == "dummy") return 0;
   if (mtu < kLeast) return EINVAL;
   if (mtu > (fact.kind == "tun" ? kMostOfTap : kMost)) return EINVAL;
-  const LinkFact* parent = stands_on_parent(fact) ? parent_of(fact) : nullptr;
+  const LinkFact* parent = stands_on_parent(fact) && fact.kind != "ipvlan" ? parent_of(fact) : nullptr;
   return parent != nullptr && mtu > parent->mtu ? (fact.kind == "vlan" ? ERANGE : EINVAL) : 0;
 }
 
@@ -500,6 +501,21 @@ inline int MemoryLinks::set_attributes(LinkFact& fact, const LinkAttributes& att
   return 0;
 }
 
+// Wherever they are, no two links on one parent have the same address (drivers/net/ipvlan: ipvlan_addr_busy).
+inline bool MemoryLinks::sibling_has(const LinkFact& link, const IpAddress& address) const {
+  const LinkFact* parent = parent_of(link);
+  const auto has = [&](const LinkFact& other) {
+    return other.kind == link.kind && &other != &link && parent_of(other) == parent &&
+           std::any_of(other.addresses.begin(), other.addresses.end(),
+                       [&](const AddressFact& each) { return each.prefix.address == address; });
+  };
+  return parent != nullptr &&
+         std::any_of(facts_.namespaces.begin(), facts_.namespaces.end(), [&](const auto& place) {
+           const auto& links = place.second.links();
+           return std::any_of(links.begin(), links.end(), [&](const auto& each) { return has(each.second); });
+         });
+}
+
 inline int MemoryLinks::add_address(const LinkName& where, const IpPrefix& address) {
   const LinkFact* found = facts_.find(where);
   if (found == nullptr) return ENODEV;
@@ -509,6 +525,7 @@ inline int MemoryLinks::add_address(const LinkName& where, const IpPrefix& addre
     const bool same = each.prefix.address == address.address;
     if (same && (family == AF_INET6 || each.prefix.length == address.length)) return EEXIST;
   }
+  if (found->kind == "ipvlan" && sibling_has(*found, address.address)) return EADDRINUSE;
   LinkFact fact = *found;
   fact.addresses.push_back({address, kOwnProtocol});
   update(where.netns, std::move(fact));
