@@ -10,7 +10,8 @@ namespace lanwright::host {
 // Holds DIR/lock (flock(2)) for its lifetime; the kernel lets go of it however the process ends.
 class InstanceLock {
  public:
-  // conflict, naming the pid of the holder, when somebody else has it.
+  // conflict, naming the pid of the holder, when somebody else has it. Waits for a second when that process
+  // is dead: one that it was about to start holds the lock too, until it has executed its program.
   static Result<InstanceLock> take(const std::filesystem::path& directory);
   InstanceLock(InstanceLock&& other) noexcept;
   InstanceLock& operator=(InstanceLock&&) = delete;

@@ -83,6 +83,8 @@ Result<Json> request_of(const std::string& body, bool takes_body) {
     return json;
   } catch (const Json::parse_error& error) {
     return not_json("the body is not JSON: the mistake is at byte " + std::to_string(error.byte));
+  } catch (const Json::exception& error) {  // a number that no type holds
+    return not_json(std::string("the body cannot be read: ") + error.what());
   }
 }
 

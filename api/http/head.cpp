@@ -82,8 +82,8 @@ std::optional<HttpError> read_target(std::string_view target, RequestHead& head)
                   [](char c) { return is_control(c) || static_cast<unsigned char>(c) >= 0x80; })) {
     return bad("the request target contains a byte that has to be percent-encoded");
   }
-  if (const std::size_t scheme = target.find("://"); target.starts_with("http") && scheme < 6) {
-    const std::size_t path = target.find('/', scheme + 3);
+  if (target.starts_with("http://") || target.starts_with("https://")) {
+    const std::size_t path = target.find('/', target.find("://") + 3);
     target = path == std::string_view::npos ? "/" : target.substr(path);
   }
   if (!target.starts_with('/')) return bad("the request target is not a path");

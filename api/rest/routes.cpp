@@ -1,5 +1,7 @@
 #include "api/rest/routes.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -27,6 +29,7 @@ using Type = ParameterType;
 
 constexpr std::chrono::seconds kReadTime{10};   // for the agent to answer what changes nothing
 constexpr std::chrono::seconds kWriteTime{60};  // for it to make a change durable
+constexpr std::size_t kLargeBody = 1U << 20U;   // takes up to a hundred times as much while it is read
 constexpr std::uint64_t kMostEvents = 10'000;
 
 Deadline soon() {
@@ -221,7 +224,8 @@ Routes::Routes(AgentApi& agent, CaptureSource& packets, const Grammar& grammar, 
       options_(options),
       streams_(options.event_streams),
       captures_(options.captures),
-      waiting_(options.waiting) {}
+      waiting_(options.waiting),
+      large_bodies_(options.large_bodies) {}
 
 const std::vector<Route>& Routes::table() {
   static const std::vector<Parameter> kList{
@@ -314,6 +318,14 @@ http::Response Routes::route(http::Connection& connection) {
                                        .hint = "the paths are listed in /openapi.json"});
 }
 
+// What a large request took is given back to the system, whatever became of it.
+struct Trim {
+  Trim() = default;
+  ~Trim() { malloc_trim(0); }
+  Trim(const Trim&) = delete;
+  Trim& operator=(const Trim&) = delete;
+};
+
 http::Response Routes::serve(const Route& route, http::Connection& connection, std::string name) {
   const http::RequestHead& head = connection.head();
   auto read = Parameters::read(head.query, route.parameters, grammar_);
@@ -335,6 +347,10 @@ http::Response Routes::serve(const Route& route, http::Connection& connection, s
       return http::problem(*refusal);
     }
   }
+  if (call.body.size() < kLargeBody) return (this->*route.handler)(call);
+  const http::ConcurrencyLimit::Pass pass = large_bodies_.enter();
+  if (!pass) return busy("as many large requests as this server takes at a time are being read");
+  const Trim trim;
   return (this->*route.handler)(call);
 }
 

@@ -43,11 +43,13 @@ struct RoutesOptions {
   std::size_t event_streams = 4;
   std::size_t captures = 4;
   std::size_t waiting = 7;  // requests that wait for convergence at the same time
+  std::size_t large_bodies =
+      2;  // requests with a body of a megabyte and more, which take many times as much memory
   std::chrono::milliseconds heartbeat{15'000};
 };
 
-// Any thread may call; outlives every connection that it answers. A private method is a route of openapi.json, and is
-// entered in the table of routes.cpp: there are as many as routes.
+// Any thread may call; outlives every connection that it answers. A private method is a route of
+// openapi.json, and is entered in the table of routes.cpp: there are as many as routes.
 class Routes {
  public:
   Routes(AgentApi& agent, CaptureSource& packets, const Grammar& grammar, const RoutesOptions& options);
@@ -105,6 +107,7 @@ class Routes {
   http::ConcurrencyLimit streams_;
   http::ConcurrencyLimit captures_;
   http::ConcurrencyLimit waiting_;
+  http::ConcurrencyLimit large_bodies_;
   std::mutex mutex_;
   std::map<int, std::uint64_t> answers_;  // by status
 };

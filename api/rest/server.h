@@ -10,6 +10,7 @@
 #include "api/rest/capture.h"
 #include "model/base/result.h"
 #include "model/format/grammar.h"
+#include "model/format/set_reader.h"
 
 namespace lanwright::rest {
 
@@ -17,7 +18,7 @@ struct ServerOptions {
   std::filesystem::path socket;     // made with `mode` and `group`; replaced when no one listens on it
   std::string group = "lanwright";  // used when it exists, otherwise root's, and a notice is logged
   unsigned mode = 0660;
-  std::size_t body_limit = 16U << 20U;  // bytes
+  std::size_t body_limit = ReadLimits().bytes;
   std::size_t threads = 8;
   std::size_t event_streams = 4;                // more answer 503
   std::size_t captures = 4;                     // more answer 503

@@ -67,6 +67,12 @@ TEST_F(ApiDocker, TellsFailuresAsDockerReadsThem) {
   EXPECT_EQ(value("IpamDriver.ReleasePool", R"({"PoolID":"p"})"), said);
 }
 
+TEST_F(ApiDocker, ANumberThatNoTypeHoldsIsTheCallersMistake) {
+  const DockerReply reply = call("IpamDriver.RequestPool", R"({"AddressSpace":1e999})");
+  EXPECT_EQ(reply.status, 400);
+  EXPECT_NE(reply.body.find("the body cannot be read"), std::string::npos) << reply.body;
+}
+
 TEST_F(ApiDocker, NamesTheFieldThatIsWrong) {
   const std::map<std::pair<std::string, std::string>, std::string> wrong{
       {{"RequestPool", R"({})"}, "read the field AddressSpace: it is missing"},

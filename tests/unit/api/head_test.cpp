@@ -40,6 +40,8 @@ TEST(RequestHead, IsTakenApart) {
   EXPECT_TRUE(head.keep_alive);
   EXPECT_EQ(accepted("GET http://localhost/v1/sets HTTP/1.1\r\nHost: l\r\n\r\n").target_path, "/v1/sets");
   EXPECT_EQ(accepted("GET http://localhost HTTP/1.1\r\nHost: l\r\n\r\n").target_path, "/");
+  EXPECT_EQ(accepted("GET https://localhost/healthz HTTP/1.1\r\nHost: l\r\n\r\n").target_path, "/healthz");
+  EXPECT_EQ(refused("GET httpx://localhost/healthz HTTP/1.1\r\nHost: l\r\n\r\n"), 400);
 }
 
 TEST(RequestHead, TheConnectionEndsWhenTheClientSaysSoOrIsOld) {
