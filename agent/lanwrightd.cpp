@@ -146,20 +146,20 @@ void reload(int argc, char** argv, const Options& running) {
     log::warning("directories, sockets, group and namespace change with a restart only");
 }
 
-struct Backends {
-  std::unique_ptr<LinkBackend> links;
-  std::unique_ptr<SwitchBackend> switches;
-  std::unique_ptr<FirewallBackend> firewall;
-};
-
-Backends open_backends(const Options& options) {
+std::unique_ptr<LinkBackend> open_links(const Options& options) {
   netlink::NetlinkOptions netlink;
   netlink.receive_buffer = options.receive_buffer;
-  return {must(netlink::open_netlink_backend(netlink)),
-          must(vde::open_vde_backend({options.run_dir, vde::find_plug_program()})),
-          must(netfilter::open_iptables_backend([](const Error& error) {
-            log::warning("the host's firewall and bridges of Docker's", {{"error", error.text()}});
-          }))};
+  return must(netlink::open_netlink_backend(netlink));
+}
+
+std::unique_ptr<SwitchBackend> open_switches(asio::io_context& io, const Options& options) {
+  return must(vde::open_vde_backend(io, {options.run_dir, vde::find_plug_program()}));
+}
+
+std::unique_ptr<FirewallBackend> open_firewall() {
+  return must(netfilter::open_iptables_backend([](const Error& error) {
+    log::warning("the host's firewall and bridges of Docker's", {{"error", error.text()}});
+  }));
 }
 
 std::string notice_of(const state::Store::Opened& opened) {
@@ -181,8 +181,7 @@ service::AgentService::Options service_options(const state::Store::Opened& opene
 class Daemon {
  public:
   Daemon(const Options& options, std::function<void()> reread_configuration)
-      : Daemon(options, std::move(reread_configuration), must(state::Store::open(options.state_dir)),
-               open_backends(options)) {}
+      : Daemon(options, std::move(reread_configuration), must(state::Store::open(options.state_dir))) {}
 
   void run() LANWRIGHT_ON_LOOP {
     await_reload();
@@ -196,14 +195,13 @@ class Daemon {
   }
 
  private:
-  Daemon(const Options& options, std::function<void()> reread_configuration, state::Store::Opened opened,
-         Backends backends)
+  Daemon(const Options& options, std::function<void()> reread_configuration, state::Store::Opened opened)
       : options_(options),
         reread_configuration_(std::move(reread_configuration)),
         systemd_(io_),
-        core_(io_, std::move(opened.store), std::move(backends.links), std::move(backends.switches),
+        core_(io_, std::move(opened.store), open_links(options), open_switches(io_, options),
               service_options(opened)),
-        firewall_(std::move(backends.firewall)),
+        firewall_(open_firewall()),
         docker_(start_docker()),
         plugins_(must(serve_docker(*docker_, options))),
         packets_(capture::open_capture_source(options.run_dir, drivers::driver_grammar())),

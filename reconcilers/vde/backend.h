@@ -5,6 +5,7 @@
 // that nothing that is there without it is ever taken for ours.
 #pragma once
 
+#include <boost/asio/io_context.hpp>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -19,9 +20,10 @@ struct VdeOptions {
   std::string plug_program;  // absolute path of lanwright-plug
 };
 
-// Nothing is looked at yet: the first call is resync(). The port must be used from the network namespace that
-// the calling thread is in.
-Result<std::unique_ptr<SwitchBackend>> open_vde_backend(const VdeOptions& options);
+// Nothing is looked at yet: the first call is resync(). The backend must be used from the network namespace
+// that the calling thread is in. `io` is the loop, for timers; it outlives the backend.
+Result<std::unique_ptr<SwitchBackend>> open_vde_backend(boost::asio::io_context& io,
+                                                        const VdeOptions& options);
 
 // lanwright-plug beside the running program, or where it is installed; empty when it is in neither place.
 std::string find_plug_program();
