@@ -32,7 +32,8 @@ class SwitchBackend : public Source {
  public:
   bool carries_out(const Step& step) const override LANWRIGHT_ON_LOOP { return is_switch_step(step); }
 
-  // Waits a fraction of a second, no longer, for one that does not answer.
+  // Waits a fraction of a second for all together that do not answer, and not at all for those that did not
+  // answer before.
   virtual std::vector<SwitchReport> report(const Observed& observed) LANWRIGHT_ON_LOOP = 0;
 };
 

@@ -25,6 +25,10 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kStartGlance = 100ms;  // in which the loop waits for all that it started together
+// For processes that do not answer: asked because of an event, to act or read everything, and for counters.
+constexpr auto kDrainPatience = 20ms;
+constexpr auto kActPatience = 200ms;
+constexpr auto kReportPatience = 100ms;
 constexpr auto kStartTurn = 5ms;      // between looks at those that took longer
 constexpr auto kProbePause = 2s;      // between turns of asking for signs of life
 constexpr std::size_t kProbes = 64;   // in one turn
@@ -64,8 +68,8 @@ class VdeBackend final : public SwitchBackend {
  public:
   VdeBackend(boost::asio::io_context& io, VdeOptions options, os::Descriptor epoll, os::Descriptor changes,
              os::Descriptor wake)
-      : options_(std::move(options)),
-        epoll_(std::move(epoll)),
+      : run_dir_(std::move(options.run_dir)),
+        shared_{std::move(options.plug_program), std::move(epoll), {}},
         changes_(std::move(changes)),
         wake_(std::move(wake)),
         probe_timer_(io, [this] { wake_up(); }),
@@ -74,7 +78,7 @@ class VdeBackend final : public SwitchBackend {
     listen(wake_.get());
   }
 
-  int event_fd() const override { return epoll_.get(); }
+  int event_fd() const override { return shared_.events.get(); }
   ObservedChange drain(Observed& observed) override LANWRIGHT_ON_LOOP;
   Result<ObservedChange> resync(Observed& observed) override LANWRIGHT_ON_LOOP;
   std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) override
@@ -92,8 +96,8 @@ class VdeBackend final : public SwitchBackend {
   void run_switches(std::span<const Action* const> actions, std::vector<Result<void>>& results);
   Result<void> perform(const Step& step, const Observed& observed);
 
-  VdeOptions options_;
-  os::Descriptor epoll_;
+  fs::path run_dir_;
+  SwitchInstance::Shared shared_;
   os::Descriptor changes_;   // inotify: directories in RUN/vde came or went
   os::Descriptor wake_;      // eventfd: a timer is due
   os::Timer probe_timer_;    // set while there is a switch
@@ -106,7 +110,7 @@ class VdeBackend final : public SwitchBackend {
 void VdeBackend::listen(int fd) {
   epoll_event event{};
   event.events = EPOLLIN;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+  ::epoll_ctl(shared_.events.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
 // All is done in drain(): nothing when nobody listens any more.
@@ -115,16 +119,14 @@ void VdeBackend::wake_up() {
 }
 
 SwitchInstance& VdeBackend::instance_of(const std::string& network) {
-  return instances_
-      .try_emplace(network, network, switch_paths(options_.run_dir, network), options_.plug_program, epoll_)
-      .first->second;
+  return instances_.try_emplace(network, network, switch_paths(run_dir_, network), shared_).first->second;
 }
 
 // ---- observation
 
 // What of this network there is. Level-triggered: whatever happened, the same look.
 void VdeBackend::look(const std::string& network, Observed& observed, ObservedChange& touched) {
-  const auto owner = read_switch_owner(switch_paths(options_.run_dir, network));
+  const auto owner = read_switch_owner(switch_paths(run_dir_, network));
   const auto known = observed.switches.find(network);
   const bool is_known = known != observed.switches.end();
   if (!owner) {
@@ -149,9 +151,9 @@ void VdeBackend::look(const std::string& network, Observed& observed, ObservedCh
 void VdeBackend::scan_foreign_sockets(Observed& observed, ObservedChange& touched) {
   std::set<std::string> foreign;
   std::error_code failed;
-  for (const auto& each : fs::directory_iterator(options_.run_dir / "vde", failed)) {
+  for (const auto& each : fs::directory_iterator(run_dir_ / "vde", failed)) {
     const std::string network = each.path().filename();
-    const SwitchPaths paths = switch_paths(options_.run_dir, network);
+    const SwitchPaths paths = switch_paths(run_dir_, network);
     if (read_switch_owner(paths)) continue;
     foreign.insert(network);
     // Who makes a directory listens in it a little later.
@@ -167,6 +169,7 @@ void VdeBackend::scan_foreign_sockets(Observed& observed, ObservedChange& touche
 }
 
 ObservedChange VdeBackend::drain(Observed& observed) {
+  shared_.patience.begin_turn(kDrainPatience);
   ObservedChange touched = std::exchange(touched_, {});
   eventfd_t times = 0;
   ::eventfd_read(wake_.get(), &times);
@@ -187,13 +190,14 @@ ObservedChange VdeBackend::drain(Observed& observed) {
 }
 
 Result<ObservedChange> VdeBackend::resync(Observed& observed) {
+  shared_.patience.begin_turn(kActPatience);
   ObservedChange touched;
   std::set<std::string> networks;
   for (const auto& [network, instance] : instances_) networks.insert(network);
   std::error_code failed;
-  for (const auto& each : fs::directory_iterator(options_.run_dir / "switches", failed))
+  for (const auto& each : fs::directory_iterator(run_dir_ / "switches", failed))
     networks.insert(each.path().filename());
-  if (failed) return error_from_errno(failed.value(), "read", (options_.run_dir / "switches").string());
+  if (failed) return error_from_errno(failed.value(), "read", (run_dir_ / "switches").string());
   for (const std::string& network : networks) look(network, observed, touched);
   scan_foreign_sockets(observed, touched);
   set_timers();
@@ -227,6 +231,7 @@ void VdeBackend::probe_instances() {
 // ---- actions
 
 std::vector<Result<void>> VdeBackend::execute(std::span<const Action* const> actions, Observed& observed) {
+  shared_.patience.begin_turn(kActPatience);
   std::vector<Result<void>> results(actions.size());
   run_switches(actions, results);
   std::set<std::string> networks;
@@ -273,17 +278,19 @@ Result<void> VdeBackend::perform(const Step& step, const Observed& observed) {
 }
 
 std::vector<SwitchReport> VdeBackend::report(const Observed& observed) {
+  shared_.patience.begin_turn(kReportPatience);
   std::vector<SwitchReport> reports;
   for (const auto& [network, fact] : observed.switches) {
     if (fact.uid.empty()) continue;
     SwitchReport report;
     report.network = network;
-    report.socket = switch_paths(options_.run_dir, network).socket;
+    report.socket = switch_paths(run_dir_, network).socket;
     report.fact = fact;
     const auto known = instances_.find(network);
     report.answered = known != instances_.end() && known->second.count(report);
     reports.push_back(std::move(report));
   }
+  wake_up();  // for what plugs told between their answers
   return reports;
 }
 

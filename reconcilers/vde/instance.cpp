@@ -1,10 +1,12 @@
 #include "reconcilers/vde/instance.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -15,7 +17,6 @@
 #include "reconcilers/os/namespace.h"
 #include "reconcilers/os/packet_socket.h"
 #include "reconcilers/os/tap.h"
-#include "reconcilers/vde/management.h"
 
 namespace lanwright::vde {
 namespace {
@@ -24,12 +25,13 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Clock = SwitchInstance::Clock;
 using State = ManagedProcess::State;
+using std::chrono::milliseconds;
 
 constexpr auto kStartTime = 5s;     // until a process that was started answers
 constexpr auto kStartPause = 1ms;   // between tries to connect to a starting process, which tells nobody
 constexpr auto kProbeTimeout = 3s;  // with one that runs, before it is taken for dead
-constexpr auto kGlance = 200ms;     // with one that is asked for its counters, and holds up the loop
-constexpr auto kGrace = 500ms;      // from SIGTERM to SIGKILL
+constexpr auto kGlance = 200ms;     // with a probe, before the loop does not wait for this process at all
+constexpr auto kGrace = 500ms;      // from SIGTERM to SIGKILL, at most
 constexpr std::uint64_t kSpareDescriptors = 512;
 constexpr std::uint64_t kDescriptorsPerPort = 3;
 constexpr std::size_t kWordsShown = 300;  // of a log
@@ -132,25 +134,65 @@ Result<os::Descriptor> open_interface(const PlugIn& step, const Observed& observ
   return tap;
 }
 
+const SwitchProgram& program_at(const SwitchPaths& paths) {
+  const auto owner = read_switch_owner(paths);
+  return owner ? program_of(owner->settings) : default_switch_program();
+}
+
+// Until there may be something new of a process that is starting.
+void pause(const os::Process& starting, const PendingProbe* probe) {
+  std::array<pollfd, 2> events{pollfd{starting.handle.get(), POLLIN, 0},
+                               pollfd{probe != nullptr ? probe->connection().get() : -1, POLLIN, 0}};
+  ::poll(events.data(), events.size(), static_cast<int>(kStartPause.count()));
+}
+
+bool is_timeout(const Error& error) {
+  return error.kind == ErrorKind::timeout;
+}
+
 }  // namespace
+
+// Of a question that the switch does not answer in time a probe remains: it tells when the switch answers
+// again, or that it has to be ended.
+template <class Question>
+auto SwitchInstance::ask_switch(const Question& question) {
+  using Answer = decltype(question(1ms));
+  if (switch_.is_silent())
+    return Answer(Error{ErrorKind::timeout, "ask", paths_.management(), 0, "the switch does not answer", {}});
+  Answer answer = shared_.patience.spend(question);
+  if (!answer && is_timeout(answer.error()) && switch_.is_up()) {
+    if (!probe_) begin_probe();
+    if (probe_) listen(probe_->connection().get());
+    switch_.state = State::silent;
+  }
+  return answer;
+}
+
+template <class Question>
+auto SwitchInstance::ask_plug(const Question& question) {
+  auto answer = shared_.patience.spend(question);
+  if (!answer && is_timeout(answer.error())) plug_.state = State::silent;
+  return answer;
+}
 
 void SwitchInstance::listen(int fd) const {
   epoll_event event{};
   event.events = EPOLLIN;
-  ::epoll_ctl(events_.get(), EPOLL_CTL_ADD, fd, &event);
+  ::epoll_ctl(shared_.events.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
 // ---- observation
 
 void SwitchInstance::find_switch() {
   if (switch_.is_starting()) return;
-  if (switch_.has_ended()) switch_ = {};
-  if (switch_.is_up()) return;
-  auto connection = os::connect_unix(paths_.management());
-  if (!connection) return;
-  auto process = os::process_behind(*connection);
-  say_goodbye(*connection);
-  if (!process) return;
+  if (switch_.is_up() && !switch_.has_ended()) return;
+  switch_ = {};
+  probe_.reset();
+  begin_probe();
+  if (!probe_) return;
+  auto process = os::process_behind(probe_->connection());
+  if (!process) return probe_.reset();
+  listen(probe_->connection().get());
   switch_ = {State::up, std::move(*process), {}};
   failure_.reset();
   watch_due_ = true;
@@ -161,7 +203,7 @@ void SwitchInstance::find_plug() {
   if (plug_.is_up() && client_ && !plug_.has_ended()) return;
   client_ = {};
   if (plug_.is_up()) plug_ = {};
-  auto client = PlugClient::open(paths_.plug(), kProbeTimeout);
+  auto client = PlugClient::open(paths_.plug());
   if (!client) return;
   auto process = os::process_behind(client->connection());
   if (!process) return;
@@ -173,36 +215,37 @@ void SwitchInstance::find_plug() {
   listen(client_.fd());
 }
 
-// Whoever started first, and whether or not the loop waited for them: a plug watches a switch that is no hub.
-void SwitchInstance::watch_switch(const SwitchFact& fact) {
-  if (!watch_due_ || fact.pid == 0) return;
-  const bool hub = fact.settings.find(" hub=1 ") != std::string::npos;
-  watch_due_ = !hub && !client_.watch();
-}
-
-void SwitchInstance::list_plugs(SwitchFact& fact) {
+void SwitchInstance::list_plugs(SwitchFact& fact, const SwitchFact* known) {
   if (!client_) return;
-  const auto ports = client_.list();
-  if (!ports) {
-    // One that does not answer is of no use, and started anew; one that took another for its agent is asked
-    // again at the next look.
-    if (ports.error().kind == ErrorKind::timeout) {
-      if (auto ended = os::end(plug_.process, kGrace); ended) plug_ = {};
-    }
+  const auto ports = ask_plug([this](auto patience) { return client_.list(patience); });
+  if (!ports && is_timeout(ports.error())) {
+    if (known == nullptr || known->plug_pid != plug_.process.pid) return;
+    fact.plug_pid = known->plug_pid;
+    fact.connected = known->connected;
+    fact.plugs = known->plugs;
+    return;
+  }
+  if (!ports) {  // it took another for its agent: asked again at the next look
     client_ = {};
     return;
   }
   fact.plug_pid = plug_.process.pid;
   fact.connected = ports->shared.connected;
   for (const plug::PortLine& line : ports->lines) fact.plugs[line.plug.mark] = line.plug;
-  watch_switch(fact);
+  // Whoever started first, and whether or not the loop waited for them: a plug watches a switch that is no
+  // hub.
+  if (!watch_due_ || fact.pid == 0) return;
+  const bool hub = fact.settings.find(" hub=1 ") != std::string::npos;
+  watch_due_ = !hub && !ask_plug([this](auto patience) { return client_.watch(patience); });
 }
 
-void SwitchInstance::read_vlans(SwitchFact& fact, const SwitchFact* known) const {
+void SwitchInstance::read_vlans(SwitchFact& fact, const SwitchFact* known) {
   const bool has_vlans = std::any_of(fact.plugs.begin(), fact.plugs.end(),
                                      [](const auto& plug) { return plug.second.port != 0; });
   if (fact.pid == 0 || !has_vlans) return;
-  if (const auto vlans = program_of(fact.settings).vlans(paths_)) {
+  const auto vlans =
+      ask_switch([&](auto patience) { return program_of(fact.settings).vlans(paths_, patience); });
+  if (vlans) {
     for (auto& [mark, plug] : fact.plugs) {
       const auto of_port = vlans->find(plug.port);
       if (of_port != vlans->end()) plug.vlans = of_port->second;
@@ -222,7 +265,7 @@ SwitchFact SwitchInstance::look(const SwitchOwner& owner, const SwitchFact* know
   fact.uid = owner.uid;
   fact.settings = owner.settings;
   fact.pid = switch_.is_up() ? switch_.process.pid : 0;
-  list_plugs(fact);
+  list_plugs(fact, known);
   fact.starting = is_starting();
   read_vlans(fact, known);
   return fact;
@@ -232,51 +275,64 @@ bool SwitchInstance::has_news() {
   PlugClient::News news;
   if (client_) news = client_.news();
   if (!news.alive) client_ = {};
+  if (plug_.is_silent() && client_ && !client_.owes()) plug_.state = State::up;
+  take_probe();
+  const bool answered = std::exchange(answered_, false);
   const bool unheard = plug_.is_up() && !client_;
-  return news.any || unheard || switch_.has_ended() || plug_.has_ended();
+  return news.any || unheard || answered || switch_.has_ended() || plug_.has_ended();
 }
 
 bool SwitchInstance::count(SwitchReport& report) {
-  // Who owes an answer for longer than a glance is not waited for again.
-  if (probe_ && probe_->look() != PendingProbe::Answer::none) probe_.reset();
-  const bool owes = probe_ && Clock::now() - asked_ > kGlance;
-  const bool switch_answers = switch_.is_up() && !owes;
-  if (switch_answers) {
-    auto ports = program_of(report.fact.settings).ports(paths_, kGlance);
+  if (!switch_.is_silent()) take_probe();
+  const bool owes = switch_.is_silent() || (probe_ && Clock::now() - asked_ > kGlance);
+  const bool is_asked = switch_.is_up() && !owes;
+  if (is_asked) {
+    auto ports =
+        ask_switch([&](auto patience) { return program_of(report.fact.settings).ports(paths_, patience); });
     if (!ports) return false;
     report.ports = std::move(*ports);
   }
-  if (!client_ || !client_.answers_within(kGlance)) return false;
-  const auto ports = client_.list();
+  if (!client_ || client_.silence() > kGlance) return false;
+  const auto ports = ask_plug([this](auto patience) { return client_.list(patience); });
   if (!ports) return false;
   for (const plug::PortLine& line : ports->lines) report.plugs[line.plug.mark] = line.counters;
   report.shared = ports->shared.counters;
-  return switch_answers;
+  return is_asked;
 }
 
 // ---- signs of life
 
 void SwitchInstance::kill_unresponsive() {
-  if (client_ && client_.silence() > kProbeTimeout) end_now(plug_.process);
-  if (!probe_ || switch_.is_starting()) return;
-  if (probe_->look() != PendingProbe::Answer::none) {
-    probe_.reset();
-  } else if (Clock::now() - asked_ > kProbeTimeout) {
-    end_now(switch_.process);
-    probe_.reset();
+  if (client_ && client_.silence() > kProbeTimeout) {
+    end_now(plug_.process);
+  } else if (client_ && client_.debt() > kProbeTimeout) {
+    client_ = {};  // it lives, but this answer will not come: asked again by a new connection
   }
+  take_probe();
+  if (!probe_ || switch_.is_starting() || Clock::now() - asked_ <= kProbeTimeout) return;
+  end_now(switch_.process);
+  probe_.reset();
+}
+
+void SwitchInstance::take_probe() {
+  if (!probe_ || switch_.is_starting() || probe_->look() == PendingProbe::Answer::none) return;
+  probe_.reset();
+  if (!switch_.is_silent()) return;
+  switch_.state = State::up;
+  answered_ = true;
+}
+
+// False when its queue is full: it has accepted nobody for a long time.
+bool SwitchInstance::begin_probe() {
+  asked_ = Clock::now();
+  auto probe = program_at(paths_).begin_probe(paths_);
+  if (probe) probe_ = std::move(*probe);
+  return probe || !is_timeout(probe.error());
 }
 
 void SwitchInstance::probe() {
   if (client_) client_.ping();
-  if (probe_ || !switch_.is_up()) return;
-  const auto owner = read_switch_owner(paths_);
-  if (!owner) return;
-  auto probe = program_of(owner->settings).begin_probe(paths_);
-  asked_ = Clock::now();
-  if (probe) probe_ = std::move(*probe);
-  // Its queue is full: it has accepted nobody for a long time.
-  if (!probe && probe.error().kind == ErrorKind::timeout) end_now(switch_.process);
+  if (!probe_ && switch_.is_up() && !begin_probe()) end_now(switch_.process);
 }
 
 // ---- starting
@@ -312,19 +368,13 @@ Result<void> SwitchInstance::start(const RunSwitch& step) {
 }
 
 Result<void> SwitchInstance::start_plug(const RunSwitch& step) {
-  if (plug_program_.empty())
+  if (shared_.plug_program.empty())
     return Error{
         ErrorKind::unsupported,        "run plug", network_, ENOENT, "lanwright-plug is not installed",
         "it belongs beside lanwrightd"};
   os::SpawnSpec spawned;
-  spawned.command = {plug_program_,
-                     "--switch",
-                     paths_.socket,
-                     "--management",
-                     paths_.management(),
-                     "--control",
-                     paths_.plug(),
-                     "--mtu",
+  spawned.command = {shared_.plug_program,         "--switch",  paths_.socket, "--management",
+                     paths_.management(),          "--control", paths_.plug(), "--mtu",
                      std::to_string(step.spec.mtu)};
   if (step.spec.hub) spawned.command.emplace_back("--hub");
   spawned.environment = {"LANWRIGHT_SWITCH=" + step.uid};
@@ -346,7 +396,10 @@ Result<void> SwitchInstance::await_start(Clock::duration& budget) {
     if (!up) return up.error();
     if (*up) continue;
     if (Clock::now() - begin >= budget) break;
-    os::await_end(switch_.is_starting() ? switch_.process : plug_.process, kStartPause);
+    if (switch_.is_starting())
+      pause(switch_.process, probe_.get());
+    else
+      pause(plug_.process, nullptr);
   }
   if (!is_starting()) return {};
   budget -= std::min(budget, Clock::now() - begin);
@@ -396,17 +449,16 @@ Error SwitchInstance::give_up(ManagedProcess& given) {
 }
 
 bool SwitchInstance::switch_answers() {
-  const auto owner = read_switch_owner(paths_);
-  const SwitchProgram& program = owner ? program_of(owner->settings) : default_switch_program();
   if (!probe_) {
-    if (auto probe = program.begin_probe(paths_)) probe_ = std::move(*probe);
+    begin_probe();
+    if (!probe_) return false;
+    // An earlier one that still holds the place would answer for ours.
+    const auto process = os::process_behind(probe_->connection());
+    if (!process || process->pid != switch_.process.pid) probe_.reset();
   }
   const auto answer = probe_ ? probe_->look() : PendingProbe::Answer::none;
   if (answer != PendingProbe::Answer::none) probe_.reset();
-  if (answer != PendingProbe::Answer::alive) return false;
-  const auto answers = program.probe(paths_, kGlance);
-  // An earlier one that still holds the place would answer for ours.
-  return answers && answers->pid == switch_.process.pid;
+  return answer == PendingProbe::Answer::alive;
 }
 
 Result<void> SwitchInstance::run_plug(const RunSwitch& step, Clock::duration& budget) {
@@ -415,14 +467,15 @@ Result<void> SwitchInstance::run_plug(const RunSwitch& step, Clock::duration& bu
     if (auto started = start_plug(step); !started) return started;
   }
   if (auto up = await_start(budget); !up) return up;
-  if (!step.spec.hub) return client_.watch();
-  const auto ports = client_.list();
+  if (!step.spec.hub) return ask_plug([this](auto patience) { return client_.watch(patience); });
+  const auto ports = ask_plug([this](auto patience) { return client_.list(patience); });
   if (!ports) return ports.error();
   if (ports->shared.connected) return {};
   // An earlier plug is to be forgotten first: see say_goodbye().
-  if (auto answers = find_switch_program(step.spec.engine)->probe(paths_, kProbeTimeout); !answers)
-    return answers.error();
-  return client_.connect();
+  const auto answers =
+      ask_switch([this](auto patience) { return program_at(paths_).probe(paths_, patience); });
+  if (!answers) return answers.error();
+  return ask_plug([this](auto patience) { return client_.connect(patience); });
 }
 
 // ---- other actions
@@ -433,8 +486,12 @@ Result<void> SwitchInstance::end_processes() {
   failure_.reset();
   for (ManagedProcess* each : {&plug_, &switch_}) {
     if (each->state == State::absent) continue;
+    // One that is known to hang would not hear a request.
+    const auto grace = each->is_silent() ? 0ms : std::min<milliseconds>(kGrace, shared_.patience.for_one());
     each->state = State::up;  // nobody awaits it any more
-    if (auto ended = os::end(each->process, kGrace); !ended) return ended;
+    const auto begin = Clock::now();
+    if (auto ended = os::end(each->process, grace); !ended) return ended;
+    if (Clock::now() - begin > grace) shared_.patience.waited_in_vain(grace);
     *each = {};
   }
   return {};
@@ -463,10 +520,12 @@ Result<void> SwitchInstance::stop(const StopSwitch& step) {
 
 Result<std::uint32_t> SwitchInstance::make_port(const PlugIn& step, const SwitchOwner& owner) {
   std::vector<std::uint32_t> taken;
-  const auto ports = client_.list();
+  const auto ports = ask_plug([this](auto patience) { return client_.list(patience); });
   if (!ports) return ports.error();
   for (const plug::PortLine& line : ports->lines) taken.push_back(line.plug.port);
-  return program_of(owner.settings).make_port(paths_, taken, step.spec.vlans);
+  return ask_switch([&](auto patience) {
+    return program_of(owner.settings).make_port(paths_, taken, step.spec.vlans, patience);
+  });
 }
 
 Result<void> SwitchInstance::plug_in(const PlugIn& step, const Observed& observed) {
@@ -487,19 +546,22 @@ Result<void> SwitchInstance::plug_in(const PlugIn& step, const Observed& observe
     plug.port = *number;
   }
   // What has its place first lets go of the tap, which only one may hold.
-  if (auto removed = client_.remove(step.mark); !removed) return removed;
+  auto removed = ask_plug([&](auto patience) { return client_.remove(step.mark, patience); });
+  if (!removed) return removed;
   const auto descriptor = open_interface(step, observed, plug);
   if (!descriptor) return descriptor.error();
-  return client_.add(plug, *descriptor);
+  return ask_plug([&](auto patience) { return client_.add(plug, *descriptor, patience); });
 }
 
 Result<void> SwitchInstance::unplug(const Unplug& step, const SwitchFact* known) {
   if (!client_) return {};
-  if (auto removed = client_.remove(step.mark); !removed) return removed;
-  if (known == nullptr) return {};
+  auto removed = ask_plug([&](auto patience) { return client_.remove(step.mark, patience); });
+  if (!removed || known == nullptr) return removed;
   const auto plug = known->plugs.find(step.mark);
   if (plug == known->plugs.end() || plug->second.port == 0) return {};
-  return program_of(known->settings).remove_port(paths_, plug->second.port);
+  return ask_switch([&](auto patience) {
+    return program_of(known->settings).remove_port(paths_, plug->second.port, patience);
+  });
 }
 
 }  // namespace lanwright::vde

@@ -16,6 +16,7 @@
 #include "reconcilers/os/descriptor.h"
 #include "reconcilers/os/process.h"
 #include "reconcilers/vde/paths.h"
+#include "reconcilers/vde/patience.h"
 #include "reconcilers/vde/plug_client.h"
 #include "reconcilers/vde/program.h"
 
@@ -27,13 +28,15 @@ struct ManagedProcess {
     absent,    // never started, not found, or ended
     starting,  // started here; has until `due` to answer
     up,        // answered, or was found at its socket
+    silent,    // up, but owes an answer: asked nothing more, and waited for by nobody, until it is there
   };
   State state = State::absent;
   os::Process process;
   std::chrono::steady_clock::time_point due;
 
   bool is_starting() const { return state == State::starting; }
-  bool is_up() const { return state == State::up; }
+  bool is_up() const { return state == State::up || state == State::silent; }
+  bool is_silent() const { return state == State::silent; }
   bool has_ended() const { return state != State::absent && os::has_ended(process); }
 };
 
@@ -41,18 +44,19 @@ class SwitchInstance {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // `plug_program` is the path of lanwright-plug, empty when it is not installed. `events`, an epoll
-  // descriptor that must outlive this, becomes readable when has_news() may have something to say.
-  SwitchInstance(std::string network, SwitchPaths paths, const std::string& plug_program,
-                 const os::Descriptor& events)
-      : network_(std::move(network)),
-        paths_(std::move(paths)),
-        plug_program_(plug_program),
-        events_(events) {}
+  // What all instances share; it outlives them.
+  struct Shared {
+    std::string plug_program;  // path of lanwright-plug; empty when it is not installed
+    os::Descriptor events;     // epoll; readable when has_news() may have something to say
+    Patience patience;         // for answers, in whichever call below
+  };
+  SwitchInstance(std::string network, SwitchPaths paths, Shared& shared)
+      : network_(std::move(network)), paths_(std::move(paths)), shared_(shared) {}
 
   // Observation.
 
-  // What there is, whatever happened since. `known` is what the last look found, or nullptr.
+  // What there is, whatever happened since. `known` is what the last look found, or nullptr: what is not told
+  // now stays as it was. When it can be told, there is news.
   SwitchFact look(const SwitchOwner& owner, const SwitchFact* known);
   // Whether something happened that calls for a look.
   bool has_news();
@@ -60,7 +64,7 @@ class SwitchInstance {
   // Of one that takes longer to start than the loop waited: whether it answers by now, or failed, which
   // start() tells. Does not wait.
   bool follow_start();
-  // Counters, and whether both processes answered. Waits a fraction of a second at most for each.
+  // Counters, and whether both processes answered.
   bool count(SwitchReport& report);
 
   // Signs of life. A process that hangs without having ended carries nothing: it is ended, which has_news()
@@ -84,9 +88,15 @@ class SwitchInstance {
  private:
   void find_switch();
   void find_plug();
-  void list_plugs(SwitchFact& fact);
-  void watch_switch(const SwitchFact& fact);
-  void read_vlans(SwitchFact& fact, const SwitchFact* known) const;
+  void list_plugs(SwitchFact& fact, const SwitchFact* known);
+
+  void read_vlans(SwitchFact& fact, const SwitchFact* known);
+  template <class Question>
+  auto ask_switch(const Question& question);
+  template <class Question>
+  auto ask_plug(const Question& question);
+  bool begin_probe();
+  void take_probe();
   Result<void> start_plug(const RunSwitch& step);
   Result<bool> advance();
   bool switch_answers();
@@ -97,11 +107,11 @@ class SwitchInstance {
 
   std::string network_;
   SwitchPaths paths_;
-  const std::string& plug_program_;
-  const os::Descriptor& events_;
+  Shared& shared_;
   ManagedProcess switch_;
   std::unique_ptr<PendingProbe> probe_;  // of the switch
   Clock::time_point asked_;              // since then
+  bool answered_ = false;                // it was silent, and is not any more
   ManagedProcess plug_;
   PlugClient client_;       // of the plug that is up; empty until the next look when the connection broke
   bool watch_due_ = false;  // one of the two is new: the plug may not watch the switch (no hub) yet

@@ -16,27 +16,36 @@ constexpr std::string_view kPrompt = "\nvde$ ";
 constexpr unsigned long kSuccess = 1000;  // and above it, an errno
 constexpr std::chrono::milliseconds kFarewell(200);
 
+bool send_logout(const os::Descriptor& console) {
+  constexpr std::string_view kWords = "logout\n";
+  return ::send(console.get(), kWords.data(), kWords.size(), MSG_NOSIGNAL) >= 0;
+}
+
 }  // namespace
 
 void say_goodbye(const os::Descriptor& console) {
-  constexpr std::string_view kWords = "logout\n";
-  if (::send(console.get(), kWords.data(), kWords.size(), MSG_NOSIGNAL) < 0) return;
+  if (!send_logout(console)) return;
   const auto end = std::chrono::steady_clock::now() + kFarewell;
   std::string rest;
   while (os::receive_more(console, rest, end, {"log out", "the console", "the switch"})) rest.clear();
 }
 
 PendingProbe::Answer PendingGreeting::look() {
-  while (!text_.ends_with(kPrompt)) {
+  for (;;) {
+    if (!leaving_ && text_.ends_with(kPrompt)) leaving_ = send_logout(socket_);
     const auto more = os::receive_more(socket_, text_, {}, {"greet", path_, "the switch"});
-    if (!more) return more.error().kind == ErrorKind::timeout ? Answer::none : Answer::ended;
+    if (more) continue;
+    if (more.error().kind == ErrorKind::timeout) return Answer::none;
+    return leaving_ ? Answer::alive : Answer::ended;
   }
-  say_goodbye(socket_);
-  return Answer::alive;
 }
 
 Management::~Management() {
-  if (socket_) say_goodbye(socket_);
+  if (!socket_) return;
+  if (answers_)
+    say_goodbye(socket_);
+  else
+    send_logout(socket_);
 }
 
 Result<Management> Management::open(const std::string& socket, std::chrono::milliseconds patience) {
@@ -50,11 +59,13 @@ Result<Management> Management::open(const std::string& socket, std::chrono::mill
 
 Result<std::string> Management::read_until_prompt(const std::string& tried) {
   std::string text;
+  answers_ = false;
   const auto end = std::chrono::steady_clock::now() + patience_;
   while (!text.ends_with(kPrompt)) {
     if (auto more = os::receive_more(socket_, text, end, {tried, path_, "the switch"}); !more)
       return more.error();
   }
+  answers_ = true;
   return text;
 }
 

@@ -12,23 +12,25 @@
 
 namespace lanwright::vde {
 
-// Ends a connection to a console: the switch has closed its end when this returns, unless it does not answer.
-// vde_switch forgets to close a client's port whose data socket got a lower number than its control
-// connection, which happens when a descriptor becomes free between the two (2.3.2+r586; it then spins when
-// the client is gone).
+// Ends a connection to a console: the switch has closed its end when this returns, unless it does not answer
+// within a fraction of a second. Only for one that has just answered. vde_switch forgets to close a client's
+// port whose data socket got a lower number than its control connection, which happens when a descriptor
+// becomes free between the two (2.3.2+r586; it then spins when the client is gone).
 void say_goodbye(const os::Descriptor& console);
 
-// A connection to a console at which nobody waits for the greeting.
+// A connection to a console at which nobody waits for the greeting, nor for the switch to close its end.
 class PendingGreeting final : public PendingProbe {
  public:
   PendingGreeting(os::Descriptor socket, std::string path)
       : socket_(std::move(socket)), path_(std::move(path)) {}
   Answer look() override;
+  const os::Descriptor& connection() const override { return socket_; }
 
  private:
   os::Descriptor socket_;
   std::string path_;
   std::string text_;
+  bool leaving_ = false;
 };
 
 class Management {
@@ -41,7 +43,8 @@ class Management {
 
   Management(Management&&) = default;
   Management& operator=(Management&&) = delete;
-  // Takes its leave, and waits until the switch has closed its end: see say_goodbye().
+  // Takes its leave, and waits until the switch has closed its end: see say_goodbye(). One that does not
+  // answer is not waited for.
   ~Management();
 
   const os::Descriptor& connection() const { return socket_; }
@@ -54,6 +57,7 @@ class Management {
   os::Descriptor socket_;
   std::string path_;
   std::chrono::milliseconds patience_;
+  bool answers_ = false;  // the last time
 };
 
 }  // namespace lanwright::vde

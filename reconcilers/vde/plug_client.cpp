@@ -14,19 +14,24 @@ namespace {
 
 constexpr std::string_view kAlive = "alive";
 
+using Clock = std::chrono::steady_clock;
+
+bool is_answer(const std::string& line) {
+  return line == "ok" || line.starts_with("error ");
+}
+
 bool is_news(const std::string& line) {
   return line.starts_with("gone ") || line == "lost";
 }
 
 }  // namespace
 
-Result<PlugClient> PlugClient::open(const std::string& socket, std::chrono::milliseconds patience) {
+Result<PlugClient> PlugClient::open(const std::string& socket) {
   auto connection = os::connect_unix(socket);
   if (!connection) return connection.error();
   PlugClient client;
   client.socket_ = std::move(*connection);
   client.path_ = socket;
-  client.patience_ = patience;
   return client;
 }
 
@@ -35,13 +40,27 @@ std::optional<std::string> PlugClient::take_line() {
   if (at == std::string::npos) return std::nullopt;
   std::string line = text_.substr(0, at);
   text_.erase(0, at + 1);
-  if (line == kAlive) asked_.reset();
-  if (is_news(line)) told_ = true;
+  if (line == kAlive) pinged_.reset();
+  const bool is_late = asked_ && is_answer(line);
+  if (is_late) asked_.reset();
+  if (is_late || is_news(line)) told_ = true;
   return line;
 }
 
-Result<std::string> PlugClient::next_line(std::chrono::steady_clock::time_point end,
-                                          const std::string& tried) {
+// What has arrived between questions, where no answers are but late ones.
+void PlugClient::take_in() {
+  std::array<char, 4096> piece{};
+  for (;;) {
+    const ssize_t size = ::recv(socket_.get(), piece.data(), piece.size(), MSG_DONTWAIT);
+    if (size < 0 && errno == EINTR) continue;
+    if (size == 0 || (size < 0 && errno != EAGAIN)) closed_ = true;
+    if (size <= 0) break;
+    text_.append(piece.data(), static_cast<std::size_t>(size));
+  }
+  while (take_line()) continue;
+}
+
+Result<std::string> PlugClient::next_line(Clock::time_point end, const std::string& tried) {
   for (;;) {
     if (auto line = take_line()) return std::move(*line);
     if (auto more = os::receive_more(socket_, text_, end, {tried, path_, "the plug"}); !more)
@@ -49,9 +68,8 @@ Result<std::string> PlugClient::next_line(std::chrono::steady_clock::time_point 
   }
 }
 
-Result<std::vector<std::string>> PlugClient::ask(const std::string& command,
-                                                 const os::Descriptor* descriptor) {
-  const std::string line = command + "\n";
+Result<void> PlugClient::send(const std::string& line, const os::Descriptor* descriptor,
+                              const std::string& tried) {
   iovec piece{const_cast<char*>(line.data()), line.size()};  // NOLINT: iovec
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> extra{};
   msghdr message{};
@@ -67,30 +85,40 @@ Result<std::vector<std::string>> PlugClient::ask(const std::string& command,
     const int number = descriptor->get();
     std::memcpy(CMSG_DATA(rights), &number, sizeof number);
   }
+  if (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(line.size()))
+    return {};
+  return error_from_errno(errno, tried, path_);
+}
+
+Result<std::vector<std::string>> PlugClient::ask(const std::string& command, Milliseconds patience,
+                                                 const os::Descriptor* descriptor) {
   const std::string tried = command.substr(0, command.find(' '));
-  if (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL) != static_cast<ssize_t>(line.size()))
-    return error_from_errno(errno, tried, path_);
-  const auto end = std::chrono::steady_clock::now() + patience_;
+  if (asked_) take_in();
+  if (asked_) return Error{ErrorKind::timeout, tried, path_, 0, "the plug does not answer", {}};
+  if (auto sent = send(command + "\n", descriptor, tried); !sent) return sent.error();
+  const auto begin = Clock::now();
   std::vector<std::string> data;
   for (;;) {
-    auto answer = next_line(end, tried);
+    auto answer = next_line(begin + patience, tried);
+    if (!answer && answer.error().kind == ErrorKind::timeout) {
+      asked_ = begin;
+      ping();
+      return answer.error();
+    }
     if (!answer) {
-      socket_ = {};  // a late answer would be taken for that to another question
+      socket_ = {};
       return answer.error();
     }
     if (is_news(*answer) || *answer == kAlive) continue;
-    if (*answer == "ok") {
-      return data;
-    } else if (answer->starts_with("error ")) {
+    if (*answer == "ok") return data;
+    if (is_answer(*answer))
       return Error{ErrorKind::busy, tried, path_, 0, answer->substr(std::strlen("error ")), {}};
-    } else {
-      data.push_back(std::move(*answer));
-    }
+    data.push_back(std::move(*answer));
   }
 }
 
-Result<PlugClient::Ports> PlugClient::list() {
-  auto lines = ask("list");
+Result<PlugClient::Ports> PlugClient::list(Milliseconds patience) {
+  auto lines = ask("list", patience);
   if (!lines) return lines.error();
   Ports ports;
   for (const std::string& line : *lines) {
@@ -100,65 +128,51 @@ Result<PlugClient::Ports> PlugClient::list() {
   return ports;
 }
 
-Result<void> PlugClient::connect() {
-  auto answer = ask("connect");
+Result<void> PlugClient::connect(Milliseconds patience) {
+  auto answer = ask("connect", patience);
   if (!answer) return answer.error();
   return {};
 }
 
-Result<void> PlugClient::watch() {
-  auto answer = ask("watch");
+Result<void> PlugClient::watch(Milliseconds patience) {
+  auto answer = ask("watch", patience);
   if (!answer) return answer.error();
   return {};
 }
 
-Result<void> PlugClient::add(const PlugFact& plug, const os::Descriptor& descriptor) {
-  auto answer = ask("add " + text_of(plug::PortLine{plug, {}}), &descriptor);
+Result<void> PlugClient::add(const PlugFact& plug, const os::Descriptor& descriptor, Milliseconds patience) {
+  auto answer = ask("add " + text_of(plug::PortLine{plug, {}}), patience, &descriptor);
   if (!answer) return answer.error();
   return {};
 }
 
-Result<void> PlugClient::remove(const OwnerTag& mark) {
-  auto answer = ask("remove " + mark.text());
+Result<void> PlugClient::remove(const OwnerTag& mark, Milliseconds patience) {
+  auto answer = ask("remove " + mark.text(), patience);
   if (!answer) return answer.error();
   return {};
 }
 
 PlugClient::News PlugClient::news() {
-  News news;
-  std::array<char, 4096> piece{};
-  for (;;) {
-    const ssize_t size = ::recv(socket_.get(), piece.data(), piece.size(), MSG_DONTWAIT);
-    if (size < 0 && errno == EINTR) continue;
-    if (size == 0 || (size < 0 && errno != EAGAIN)) news.alive = false;
-    if (size <= 0) break;
-    text_.append(piece.data(), static_cast<std::size_t>(size));
-  }
-  // Between commands there are no answers: whatever came says "look again".
-  while (take_line()) continue;
-  news.any = std::exchange(told_, false);
-  return news;
+  take_in();
+  return {std::exchange(told_, false), !closed_};
 }
 
 void PlugClient::ping() {
   constexpr std::string_view kWords = "ping\n";
-  if (asked_) return;
-  asked_ = std::chrono::steady_clock::now();
+  if (pinged_) return;
+  pinged_ = Clock::now();
   // One whose queue is full has not read for long: it does not answer either.
   ::send(socket_.get(), kWords.data(), kWords.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-std::chrono::steady_clock::duration PlugClient::silence() const {
-  return asked_ ? std::chrono::steady_clock::now() - *asked_ : std::chrono::steady_clock::duration::zero();
+Clock::duration PlugClient::silence() {
+  if (pinged_) take_in();
+  return pinged_ ? Clock::now() - *pinged_ : Clock::duration::zero();
 }
 
-bool PlugClient::answers_within(std::chrono::milliseconds patience) {
-  ping();
-  const auto end = std::chrono::steady_clock::now() + patience;
-  while (asked_) {
-    if (!next_line(end, "ping")) return false;
-  }
-  return true;
+Clock::duration PlugClient::debt() {
+  if (asked_) take_in();
+  return asked_ ? Clock::now() - *asked_ : Clock::duration::zero();
 }
 
 }  // namespace lanwright::vde

@@ -15,19 +15,21 @@ namespace lanwright::vde {
 class PlugClient {
  public:
   PlugClient() = default;
-  static Result<PlugClient> open(const std::string& socket, std::chrono::milliseconds patience);
+  static Result<PlugClient> open(const std::string& socket);
 
   struct Ports {
     std::vector<plug::PortLine> lines;
     plug::SharedLine shared;
   };
-  // A question that is not answered in time ends the connection: this client is empty then.
-  Result<Ports> list();
-  Result<void> connect();
-  Result<void> watch();
+  // A question that is not answered within `patience` fails with ErrorKind::timeout, and so does each further
+  // one, at once, until the answer is there, which news() tells.
+  using Milliseconds = std::chrono::milliseconds;
+  Result<Ports> list(Milliseconds patience);
+  Result<void> connect(Milliseconds patience);
+  Result<void> watch(Milliseconds patience);
   // `descriptor` stays the caller's; the plug has one of its own.
-  Result<void> add(const PlugFact& plug, const os::Descriptor& descriptor);
-  Result<void> remove(const OwnerTag& mark);
+  Result<void> add(const PlugFact& plug, const os::Descriptor& descriptor, Milliseconds patience);
+  Result<void> remove(const OwnerTag& mark, Milliseconds patience);
 
   // Whether something was told since the last look; false in `alive` when the plug closed the connection.
   struct News {
@@ -38,10 +40,11 @@ class PlugClient {
 
   // Asks for a sign of life, which news() takes in; no more than one at a time. Does not wait.
   void ping();
-  // For how long a ping has not been answered.
-  std::chrono::steady_clock::duration silence() const;
-  // Waits for one.
-  bool answers_within(std::chrono::milliseconds patience);
+  // For how long a ping, and for how long any question, has not been answered: by what has arrived, whether
+  // or not anybody looked at it before.
+  std::chrono::steady_clock::duration silence();
+  std::chrono::steady_clock::duration debt();
+  bool owes() const { return asked_.has_value(); }
 
   int fd() const { return socket_.get(); }
   const os::Descriptor& connection() const { return socket_; }
@@ -49,17 +52,21 @@ class PlugClient {
 
  private:
   // Sends a command; answers the lines of data before its "ok".
-  Result<std::vector<std::string>> ask(const std::string& command,
+  Result<std::vector<std::string>> ask(const std::string& command, Milliseconds patience,
                                        const os::Descriptor* descriptor = nullptr);
+  Result<void> send(const std::string& line, const os::Descriptor* descriptor, const std::string& tried);
+  void take_in();
   std::optional<std::string> take_line();
   Result<std::string> next_line(std::chrono::steady_clock::time_point end, const std::string& tried);
 
   os::Descriptor socket_;
   std::string path_;
-  std::chrono::milliseconds patience_{};
   std::string text_;
-  bool told_ = false;  // something came in between that is not an answer
-  std::optional<std::chrono::steady_clock::time_point> asked_;  // for a sign of life that has not come
+  bool told_ = false;                                            // something came that nobody waits for
+  bool closed_ = false;                                          // by the plug
+  std::optional<std::chrono::steady_clock::time_point> pinged_;  // for a sign of life that has not come
+  // For an answer that nobody waits for any more.
+  std::optional<std::chrono::steady_clock::time_point> asked_;
 };
 
 }  // namespace lanwright::vde

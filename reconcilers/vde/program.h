@@ -24,8 +24,11 @@ class PendingProbe {
   virtual ~PendingProbe() = default;
   // Does not block. After `alive` or `ended` it is over.
   virtual Answer look() = 0;
+  // To the switch; readable when look() has something to do.
+  virtual const os::Descriptor& connection() const = 0;
 };
 
+// `patience` is for each answer of the switch; ErrorKind::timeout when there is none.
 class SwitchProgram {
  public:
   virtual ~SwitchProgram() = default;
@@ -40,12 +43,15 @@ class SwitchProgram {
   virtual Result<std::vector<SwitchPortReport>> ports(const SwitchPaths& paths,
                                                       std::chrono::milliseconds patience) const = 0;
   // By number of the port.
-  virtual Result<std::map<std::uint32_t, PortVlans>> vlans(const SwitchPaths& paths) const = 0;
+  virtual Result<std::map<std::uint32_t, PortVlans>> vlans(const SwitchPaths& paths,
+                                                           std::chrono::milliseconds patience) const = 0;
   // Makes a port that nobody gets who does not name it, in these VLANs only; answers its number. `taken`:
   // numbers of others of ours.
   virtual Result<std::uint32_t> make_port(const SwitchPaths& paths, const std::vector<std::uint32_t>& taken,
-                                          const PortVlans& vlans) const = 0;
-  virtual Result<void> remove_port(const SwitchPaths& paths, std::uint32_t number) const = 0;
+                                          const PortVlans& vlans,
+                                          std::chrono::milliseconds patience) const = 0;
+  virtual Result<void> remove_port(const SwitchPaths& paths, std::uint32_t number,
+                                   std::chrono::milliseconds patience) const = 0;
 };
 
 // nullptr when there is none of that name.

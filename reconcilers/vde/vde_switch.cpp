@@ -12,7 +12,6 @@
 namespace lanwright::vde {
 namespace {
 
-constexpr std::chrono::seconds kAnswerTimeout(3);
 // Every frame walks over all slots: few to begin with, more as they are needed.
 constexpr std::size_t kFirstPorts = 32;
 constexpr std::uint32_t kMorePorts = 32;
@@ -117,18 +116,20 @@ class VdeSwitchProgram final : public SwitchProgram {
     return reports;
   }
 
-  Result<std::map<std::uint32_t, PortVlans>> vlans(const SwitchPaths& paths) const override;
+  Result<std::map<std::uint32_t, PortVlans>> vlans(const SwitchPaths& paths,
+                                                   std::chrono::milliseconds patience) const override;
   Result<std::uint32_t> make_port(const SwitchPaths& paths, const std::vector<std::uint32_t>& taken,
-                                  const PortVlans& vlans) const override;
-  Result<void> remove_port(const SwitchPaths& paths, std::uint32_t number) const override {
-    auto answer = ask(paths, "port/remove " + std::to_string(number));
+                                  const PortVlans& vlans, std::chrono::milliseconds patience) const override;
+  Result<void> remove_port(const SwitchPaths& paths, std::uint32_t number,
+                           std::chrono::milliseconds patience) const override {
+    auto answer = ask(paths, "port/remove " + std::to_string(number), patience);
     if (!answer && answer.error().number != ENXIO) return answer.error();
     return {};
   }
 
  private:
   static Result<std::string> ask(const SwitchPaths& paths, const std::string& command,
-                                 std::chrono::milliseconds patience = kAnswerTimeout) {
+                                 std::chrono::milliseconds patience) {
     auto management = Management::open(paths.management(), patience);
     if (!management) return management.error();
     return management->ask(command);
@@ -143,8 +144,9 @@ class VdeSwitchProgram final : public SwitchProgram {
 
 // "VLAN 0005" followed by " -- Port 0003 tagged=0 active=1 status=Forwarding" for each of its ports. VLAN 0
 // is where a port is untagged that was told nothing.
-Result<std::map<std::uint32_t, PortVlans>> VdeSwitchProgram::vlans(const SwitchPaths& paths) const {
-  auto data = ask(paths, "vlan/allprint");
+Result<std::map<std::uint32_t, PortVlans>> VdeSwitchProgram::vlans(const SwitchPaths& paths,
+                                                                   std::chrono::milliseconds patience) const {
+  auto data = ask(paths, "vlan/allprint", patience);
   if (!data) return data.error();
   std::map<std::uint32_t, PortVlans> vlans;
   std::uint16_t vlan = 0;
@@ -182,10 +184,11 @@ Result<void> VdeSwitchProgram::grow(Management& management, std::uint32_t number
 
 Result<std::uint32_t> VdeSwitchProgram::make_port(const SwitchPaths& paths,
                                                   const std::vector<std::uint32_t>& taken,
-                                                  const PortVlans& vlans) const {
-  auto listed = list(paths, kAnswerTimeout);
+                                                  const PortVlans& vlans,
+                                                  std::chrono::milliseconds patience) const {
+  auto listed = list(paths, patience);
   if (!listed) return listed.error();
-  auto management = Management::open(paths.management(), kAnswerTimeout);
+  auto management = Management::open(paths.management(), patience);
   if (!management) return management.error();
   std::vector<std::string> commands;
   std::uint32_t number = 1;
