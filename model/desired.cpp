@@ -13,6 +13,10 @@ std::uint32_t effective_metric(const RouteSpec& route) {
   return said == 0 && route.to.address.family == AF_INET6 ? kIpv6Default : said;
 }
 
+bool has_same_place(const RouteSpec& a, const RouteSpec& b) {
+  return a.to.network() == b.to.network() && effective_metric(a) == effective_metric(b);
+}
+
 std::optional<VlanSpec> vlan_named(const std::string& name) {
   constexpr std::uint16_t kLastVid = 4094;
   const std::size_t dot = name.rfind('.');

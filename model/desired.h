@@ -57,6 +57,8 @@ struct RouteSpec {
 };
 // The metric that the kernel gives such a route: 0 when none is said, for IPv6 1024 (IP6_RT_PRIO_USER).
 std::uint32_t effective_metric(const RouteSpec& route);
+// A table has room for one of the two.
+bool has_same_place(const RouteSpec& a, const RouteSpec& b);
 
 struct HostInterface {
   std::string name;

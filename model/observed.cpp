@@ -122,6 +122,12 @@ const NamespaceFacts* Observed::find(const std::string& netns) const {
   return found == namespaces.end() ? nullptr : &found->second;
 }
 
+NamespaceId Observed::id_of(const std::string& netns) const {
+  const NamespaceFacts* facts = find(netns);
+  if (facts == nullptr || !facts->present || facts->inode == 0) return {0, netns};
+  return {facts->inode, {}};
+}
+
 const LinkFact* Observed::find(const LinkName& where) const {
   const NamespaceFacts* facts = find(where.netns);
   return facts == nullptr ? nullptr : facts->find(where.name);

@@ -48,8 +48,17 @@ class NamespaceFacts {
   std::unordered_multimap<ObjectUid, int> by_uid_;
 };
 
+// A network namespace, whichever path leads to it: its inode, or its path while nothing is there.
+struct NamespaceId {
+  std::uint64_t inode = 0;
+  std::string path;
+  auto operator<=>(const NamespaceId&) const = default;
+  bool operator==(const NamespaceId&) const = default;
+};
+
 struct Observed {
-  // By netns path; "" is the managed namespace, always there once the first dump is complete.
+  // By netns path; "" is the managed namespace, always there once the first dump is complete. A namespace is
+  // here once for each path that leads to it.
   std::map<std::string, NamespaceFacts> namespaces;
   std::map<std::string, SwitchFact> switches;  // by network; what runs, and what holds a place that is wanted
   // False after an overrun or an interrupted dump until a complete re-read: nothing is removed meanwhile.
@@ -57,16 +66,21 @@ struct Observed {
 
   const NamespaceFacts* find(const std::string& netns) const;
   const LinkFact* find(const LinkName& where) const;
+  NamespaceId id_of(const std::string& netns) const;
+  bool is_same_namespace(const std::string& a, const std::string& b) const {
+    return a == b || id_of(a) == id_of(b);
+  }
 };
 
 // What moved since the last look. Only says where to look again.
 struct ObservedChange {
-  std::set<LinkName> links;          // changed, appeared or went (under each name it had)
-  std::set<ObjectUid> uids;          // of the tags that those links carried
-  std::set<std::string> namespaces;  // appeared, went, or were read anew
-  std::set<std::string> switches;    // networks in whose place somebody came or went
-  bool full_resync = false;          // a full re-read happened
-  bool overrun = false;              // the socket overran: the source is stale until resync()
+  std::set<LinkName> links;  // changed, appeared or went (under each name it had)
+  std::set<ObjectUid> uids;  // of the tags that those links carried
+  // Appeared, went, or were read anew; and by which other paths these were, or are, the same ones.
+  std::set<std::string> namespaces;
+  std::set<std::string> switches;  // networks in whose place somebody came or went
+  bool full_resync = false;        // a full re-read happened
+  bool overrun = false;            // the socket overran: the source is stale until resync()
   std::size_t messages = 0;
 };
 

@@ -18,10 +18,6 @@ constexpr auto kQuietAfterOverrun = 20ms;
 constexpr auto kReadRetry = 100ms;
 constexpr auto kProcPoll = 1s;
 
-bool is_below_proc(const std::string& path) {
-  return path.starts_with("/proc/");
-}
-
 }  // namespace
 
 Sources::Sources(boost::asio::io_context& io, std::unique_ptr<LinkBackend> links,
@@ -29,6 +25,7 @@ Sources::Sources(boost::asio::io_context& io, std::unique_ptr<LinkBackend> links
     : links_(std::move(links)),
       others_(std::move(others)),
       mounts_(io),
+      path_events_(io),
       reread_timer_(io, [this]() LANWRIGHT_ON_LOOP { reread(); }),
       poll_timer_(io, [this]() LANWRIGHT_ON_LOOP { recheck_namespaces(true); }) {
   all_.push_back(links_.get());
@@ -45,6 +42,10 @@ Result<void> Sources::open(std::function<void(const ObservedChange&)> on_change)
   const int mounts = ::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
   if (mounts < 0) return error_from_errno(errno, "open", "/proc/self/mountinfo");
   mounts_.assign(mounts);
+  auto paths = os::PathWatch::open();
+  if (!paths) return paths.error();
+  paths_ = std::move(*paths);
+  path_events_.assign(paths_->fd());
   for (std::size_t i = 0; i < all_.size(); ++i) events_[i].assign(all_[i]->event_fd());
   auto first = read_all();
   if (!first) return first.error();
@@ -55,6 +56,7 @@ void Sources::listen() {
   for (std::size_t i = 0; i < all_.size(); ++i) wait_for_events(i);
   recheck_namespaces(false);
   wait_for_mounts();
+  wait_for_paths();
 }
 
 void Sources::stop() {
@@ -62,6 +64,7 @@ void Sources::stop() {
   poll_timer_.cancel();
   boost::system::error_code ignored;  // of waits that are over
   mounts_.cancel(ignored);
+  if (path_events_.is_open()) path_events_.release();
   for (Descriptor& events : events_) {
     if (events.is_open()) events.release();  // it belongs to the source: asio must not close it
   }
@@ -87,12 +90,24 @@ void Sources::wait_for_mounts() {
                      });
 }
 
+// A symbolic link, as container tools make them, leads to a namespace without any mount.
+void Sources::wait_for_paths() {
+  path_events_.async_wait(Descriptor::wait_read,
+                          [this](const boost::system::error_code& error) LANWRIGHT_ON_LOOP {
+                            if (error) return;
+                            for (const std::string& path : paths_->drain())
+                              report(links_->recheck(path, observed_));
+                            poll_proc_paths();
+                            wait_for_paths();
+                          });
+}
+
 void Sources::recheck_namespaces(bool only_absent) {
   const std::set<std::string> paths = watched_;
   for (const std::string& path : paths) {
     const NamespaceFacts* facts = observed_.find(path);
     const bool absent = facts == nullptr || !facts->present;
-    if (!only_absent || (absent && is_below_proc(path))) report(links_->recheck(path, observed_));
+    if (!only_absent || (absent && paths_->leads_to_proc(path))) report(links_->recheck(path, observed_));
   }
   poll_proc_paths();
 }
@@ -101,7 +116,7 @@ void Sources::recheck_namespaces(bool only_absent) {
 void Sources::poll_proc_paths() {
   const bool needed = std::any_of(watched_.begin(), watched_.end(), [this](const std::string& path) {
     const NamespaceFacts* facts = observed_.find(path);
-    return is_below_proc(path) && (facts == nullptr || !facts->present);
+    return paths_->leads_to_proc(path) && (facts == nullptr || !facts->present);
   });
   if (needed) poll_timer_.set_in(kProcPoll);
 }
@@ -145,6 +160,7 @@ void Sources::report(const ObservedChange& change) {
 void Sources::watch(std::set<std::string> namespaces) {
   if (namespaces == watched_) return;
   watched_ = std::move(namespaces);
+  paths_->watch(watched_);  // before they are looked at: what changes in between is told
   report(links_->watch(watched_, observed_));
   poll_proc_paths();
 }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "model/observed.h"
 #include "model/plan.h"
 #include "reconcilers/backends/link_backend.h"
+#include "reconcilers/os/path_watch.h"
 #include "reconcilers/os/timer.h"
 
 namespace lanwright::reconcile {
@@ -52,6 +54,7 @@ class Sources {
   using Descriptor = boost::asio::posix::stream_descriptor;
   void wait_for_events(std::size_t number) LANWRIGHT_ON_LOOP;
   void wait_for_mounts() LANWRIGHT_ON_LOOP;
+  void wait_for_paths() LANWRIGHT_ON_LOOP;
   void recheck_namespaces(bool only_absent) LANWRIGHT_ON_LOOP;
   void poll_proc_paths() LANWRIGHT_ON_LOOP;
   Result<ObservedChange> read_all() LANWRIGHT_ON_LOOP;
@@ -65,6 +68,8 @@ class Sources {
   std::set<std::string> watched_;
   std::deque<Descriptor> events_;  // by the number of the source
   Descriptor mounts_;
+  std::optional<os::PathWatch> paths_;
+  Descriptor path_events_;
   os::Timer reread_timer_;
   os::Timer poll_timer_;
 };

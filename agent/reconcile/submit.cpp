@@ -87,10 +87,10 @@ bool is_empty(const StoreChange& change) {
          change.mark_deleting.empty() && change.put_annexes.empty() && change.drop_annexes.empty();
 }
 
-// It needs to see the namespaces that are named for the first time.
-LANWRIGHT_ON_LOOP Plan plan_of(const Changeset& changes, const DesiredState& desired, Sources& sources) {
+// Namespaces that are named for the first time are looked at: they may be others' too.
+LANWRIGHT_ON_LOOP void look_at_namespaces(Changeset& changes, const DesiredState& desired, Sources& sources) {
   if (changes.moves_namespaces()) sources.watch_also(desired.namespaces());
-  return planning::plan(desired, sources.observed(), &changes.scope());
+  changes.include_neighbours(sources.observed());
 }
 
 }  // namespace
@@ -108,7 +108,8 @@ Result<Plan> Reconciler::preview(ChangeRequest request) {
   auto planned = [&]() LANWRIGHT_ON_LOOP -> Result<Plan> {
     Changeset changes(desired_, new_uid);
     if (auto declared = declare(request, desired_, changes); !declared) return declared.error();
-    return plan_of(changes, desired_, sources_);
+    look_at_namespaces(changes, desired_, sources_);
+    return planning::plan(desired_, observed(), &changes.scope());
   }();
   sources_.watch(desired_.namespaces());
   return planned;
@@ -127,8 +128,9 @@ Result<Reconciler::Committed> Reconciler::commit(ChangeRequest& request, Answer 
   if (const auto& stopped = waiters_.dismissed()) return *stopped;
   Changeset changes(desired_, new_uid);
   if (auto declared = declare(request, desired_, changes); !declared) return declared.error();
+  look_at_namespaces(changes, desired_, sources_);
   Committed committed;
-  if (answer == Answer::with_plan) committed.plan = plan_of(changes, desired_, sources_);
+  if (answer == Answer::with_plan) committed.plan = planning::plan(desired_, observed(), &changes.scope());
   StoreChange change = store_change_of(request, desired_, changes);
   if (is_empty(change)) return committed;
 

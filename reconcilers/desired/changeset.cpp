@@ -73,7 +73,6 @@ void Changeset::mark_deleting(const ResourceId& id) {
 Result<void> Changeset::complete() {
   sync_implicit_vlans();
   if (auto allocated = allocate(); !allocated) return allocated;
-  include_netns_peers();
   return desired_.check(&scope_);
 }
 
@@ -125,15 +124,22 @@ Result<void> Changeset::allocate_on(const std::string& network) {
   return {};
 }
 
-// Attachments in one namespace share its default route.
-void Changeset::include_netns_peers() {
-  std::set<std::string> namespaces;
+// Attachments in one namespace share its names and its default route.
+void Changeset::include_neighbours(const Observed& observed) {
+  std::set<NamespaceId> shared;
+  const auto add = [&](const DesiredObject* object) {
+    const AttachmentSpec* spec = attachment_of(object);
+    if (spec != nullptr && !spec->netns.empty()) shared.insert(observed.id_of(netns_path(spec->netns)));
+  };
   for (const ResourceId& id : scope_) {
-    const AttachmentSpec* spec = attachment_of(desired_.find(id));
-    if (spec != nullptr && !spec->netns.empty()) namespaces.insert(netns_path(spec->netns));
+    add(desired_.find(id));
+    const auto before = before_.find(id);
+    if (before != before_.end()) add(before->second.get());
   }
-  for (const std::string& netns : namespaces) {
-    for (const DesiredObject* object : desired_.in_namespace(netns)) scope_.insert(object->object.id);
+  if (shared.empty()) return;
+  for (const std::string& path : desired_.namespaces()) {
+    if (!shared.contains(observed.id_of(path))) continue;
+    for (const DesiredObject* object : desired_.in_namespace(path)) scope_.insert(object->object.id);
   }
 }
 

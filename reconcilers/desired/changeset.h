@@ -32,9 +32,11 @@ class Changeset {
   void upsert(Declaration object);
   void mark_deleting(const ResourceId& id);  // a declared object
 
-  // Adds what follows from the above (VLAN links that networks name as their parent, addresses from subnets,
-  // whoever shares a namespace with them), and checks the whole.
+  // Adds what follows from the above (VLAN links that networks name as their parent, addresses from subnets),
+  // and checks the whole.
   Result<void> complete();
+  // Adds whoever shares a namespace with these, or did, by whichever path. Once the namespaces are observed.
+  void include_neighbours(const Observed& observed);
 
   // What is declared or removed, and whatever depends on it: to be compared anew.
   const std::set<ResourceId>& scope() const { return scope_; }
@@ -60,7 +62,6 @@ class Changeset {
   void sync_implicit_vlans();
   Result<void> allocate();
   Result<void> allocate_on(const std::string& network);
-  void include_netns_peers();
 
   DesiredState& desired_;
   std::function<ObjectUid()> new_uid_;

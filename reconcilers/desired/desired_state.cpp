@@ -108,9 +108,8 @@ std::vector<RouteSpec> declared_routes(const std::vector<LinkSpec>& links, const
 std::optional<RouteSpec> find_same_place(const std::vector<RouteSpec>& routes,
                                          const std::vector<RouteSpec>& others) {
   for (const RouteSpec& route : routes) {
-    const bool taken = std::any_of(others.begin(), others.end(), [&](const RouteSpec& other) {
-      return other.to.network() == route.to.network() && effective_metric(other) == effective_metric(route);
-    });
+    const bool taken = std::any_of(others.begin(), others.end(),
+                                   [&](const RouteSpec& other) { return has_same_place(other, route); });
     if (taken) return route;
   }
   return std::nullopt;

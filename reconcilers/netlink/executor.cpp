@@ -30,15 +30,11 @@ namespace {
 constexpr std::size_t kMostDescriptors = 64;  // of namespaces, held at a time: the usual limit is 1024 in all
 constexpr std::chrono::milliseconds kRemovalTime{200};  // after which execute() returns
 
-bool same_key(const RouteSpec& a, const RouteSpec& b) {
-  return a.to.network() == b.to.network() && effective_metric(a) == effective_metric(b);
-}
-
 bool has_own_route(const NamespaceFacts& facts, const RouteSpec& route) {
   return std::any_of(facts.links().begin(), facts.links().end(), [&](const auto& entry) {
     const auto& routes = entry.second.routes;
     return std::any_of(routes.begin(), routes.end(), [&](const RouteFact& fact) {
-      return fact.protocol == kOwnProtocol && same_key(fact.route, route);
+      return fact.protocol == kOwnProtocol && has_same_place(fact.route, route);
     });
   });
 }

@@ -165,6 +165,14 @@ void Observer::forget(const std::string& path) {
   watched_.erase(known);
 }
 
+// With all other paths that lead to the same namespace.
+void Observer::touch(const std::string& path, ObservedChange& touched) const {
+  touched.namespaces.insert(path);
+  const auto known = watched_.find(path);
+  const auto paths = known != watched_.end() ? paths_by_id_.find(known->second.nsid) : paths_by_id_.end();
+  if (paths != paths_by_id_.end()) touched.namespaces.insert(paths->second.begin(), paths->second.end());
+}
+
 // The whole namespace at `path`. One that is not there is not an error but a fact.
 Result<NamespaceFacts> Observer::read(const std::string& path, Identity& identity) {
   identity = {};
@@ -195,7 +203,7 @@ Result<NamespaceFacts> Observer::read(const std::string& path, Identity& identit
 void Observer::look_at(const std::string& path, Observed& observed, ObservedChange& touched) {
   Identity identity;
   auto facts = read(path, identity);
-  touched.namespaces.insert(path);
+  touch(path, touched);
   if (!facts) {
     observed.complete = false;
     touched.overrun = true;
@@ -203,6 +211,7 @@ void Observer::look_at(const std::string& path, Observed& observed, ObservedChan
   }
   forget(path);
   remember(path, identity);
+  touch(path, touched);
   observed.namespaces[path] = std::move(*facts);
 }
 
@@ -246,9 +255,9 @@ ObservedChange Observer::watch(const std::set<std::string>& paths, Observed& obs
     if (!path.empty() && paths.count(path) == 0) dropped.push_back(path);
   }
   for (const std::string& path : dropped) {
+    touch(path, touched);
     forget(path);
     observed.namespaces.erase(path);
-    touched.namespaces.insert(path);
   }
   for (const std::string& path : paths) {
     if (watched_.count(path) == 0) look_at(path, observed, touched);

@@ -58,6 +58,7 @@ class Observer {
   Result<NamespaceFacts> read(const std::string& path, Identity& identity);
   void look_at(const std::string& path, Observed& observed, ObservedChange& touched);
   void forget(const std::string& path);
+  void touch(const std::string& path, ObservedChange& touched) const;
   void remember(const std::string& path, const Identity& identity);
   void discard_events();
   void apply(const Socket::Datagram& datagram, Observed& observed, ObservedChange& touched);

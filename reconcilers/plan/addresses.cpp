@@ -1,6 +1,7 @@
 #include "reconcilers/plan/addresses.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "reconcilers/plan/ownership.h"
@@ -43,11 +44,16 @@ void Addresses::compare_addresses(const Cursor& at, const LinkSpec& link, const 
 // those that are there one that declares it, else the first by name; when none is there yet, likewise of all.
 std::optional<ResourceId> Addresses::default_route_of(const std::string& netns, std::uint8_t family) const {
   std::optional<std::tuple<bool, bool, ResourceId>> best;
-  for (const DesiredObject* other : draft_.desired().in_namespace(netns)) {
+  std::set<const DesiredObject*> there;
+  for (const std::string& path : draft_.paths_to(netns)) {
+    const auto by_path = draft_.desired().in_namespace(path);
+    there.insert(by_path.begin(), by_path.end());
+  }
+  for (const DesiredObject* other : there) {
     if (other->object.deleting || other->object.id.kind != Kind::attachment) continue;
     const Resources resources = other->compile();
     for (const LinkSpec& link : resources.links) {
-      if (link.where.netns != netns) continue;
+      if (!draft_.observed().is_same_namespace(link.where.netns, netns)) continue;
       const bool absent = locate(draft_, *other, link) == nullptr;
       for (const RouteSpec& route : link.routes) {
         if (route.to.length != 0 || route.to.address.family != family || route.metric) continue;
@@ -61,7 +67,7 @@ std::optional<ResourceId> Addresses::default_route_of(const std::string& netns, 
 
 bool Addresses::holds_default_route(const DesiredObject& entry, const std::string& netns,
                                     std::uint8_t family) {
-  const auto [place, is_new] = default_routes_.try_emplace({netns, family});
+  const auto [place, is_new] = default_routes_.try_emplace({draft_.observed().id_of(netns), family});
   if (is_new) place->second = default_route_of(netns, family);
   return !place->second || *place->second == entry.object.id;
 }

@@ -26,7 +26,7 @@ class Addresses {
 
   Draft& draft_;
   // Of namespaces and address families: which attachment has the default route.
-  std::map<std::pair<std::string, std::uint8_t>, std::optional<ResourceId>> default_routes_;
+  std::map<std::pair<NamespaceId, std::uint8_t>, std::optional<ResourceId>> default_routes_;
 };
 
 }  // namespace lanwright::planning

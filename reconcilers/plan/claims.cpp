@@ -12,7 +12,8 @@ namespace {
 bool is_settled_place(const Draft& draft, const DesiredObject& entry, const std::string& place) {
   const auto& links = draft.resources_of(entry).links;
   const bool declared = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
-    return link.where.netns == place || link.delegate_netns == place;
+    return draft.observed().is_same_namespace(link.where.netns, place) ||
+           draft.observed().is_same_namespace(link.delegate_netns, place);
   });
   const NamespaceFacts* facts = draft.observed().find(place);
   return declared || facts == nullptr || !facts->present || facts->marked(entry.object.uid).empty();

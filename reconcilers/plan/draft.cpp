@@ -23,6 +23,15 @@ const Resources& Draft::resources_of(const DesiredObject& entry) const {
                                    : resources_.emplace(&entry, entry.compile()).first->second;
 }
 
+std::vector<std::string> Draft::paths_to(const std::string& netns) const {
+  if (!paths_) {
+    paths_.emplace();
+    for (const auto& [path, facts] : observed_.namespaces) (*paths_)[observed_.id_of(path)].push_back(path);
+  }
+  const auto found = paths_->find(observed_.id_of(netns));
+  return found != paths_->end() ? found->second : std::vector{netns};
+}
+
 void Draft::act(const Cursor& at, int stage, Step step, std::string reason,
                 std::vector<std::string> differences, Disruption disruption) {
   plan_.actions.push_back(

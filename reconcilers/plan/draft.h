@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -44,19 +45,23 @@ class Draft {
   // Compiled once, until forget_resources(): those of thousands of objects would take much room.
   const Resources& resources_of(const DesiredObject& entry) const;
   void forget_resources() { resources_.clear(); }
+  // All watched paths that lead to where this one does, itself included.
+  std::vector<std::string> paths_to(const std::string& netns) const;
 
   // What the plan does so far.
-  bool creates(const LinkName& link) const { return created_.contains(link); }
-  bool creates_down(const LinkName& link) const { return created_down_.contains(link); }
-  bool renames_to(const LinkName& link) const { return renamed_.contains(link); }
-  bool removes(const std::string& netns, int ifindex) const { return removed_.contains({netns, ifindex}); }
+  bool creates(const LinkName& link) const { return created_.contains(place_of(link)); }
+  bool creates_down(const LinkName& link) const { return created_down_.contains(place_of(link)); }
+  bool renames_to(const LinkName& link) const { return renamed_.contains(place_of(link)); }
+  bool removes(const std::string& netns, int ifindex) const {
+    return removed_.contains({observed_.id_of(netns), ifindex});
+  }
 
-  void note_creation(const LinkName& link) { created_.insert(link); }
-  void note_held_down(const LinkName& link) { created_down_.insert(link); }  // of what it creates
-  void note_rename(const LinkName& to) { renamed_.insert(to); }
+  void note_creation(const LinkName& link) { created_.insert(place_of(link)); }
+  void note_held_down(const LinkName& link) { created_down_.insert(place_of(link)); }  // of what it creates
+  void note_rename(const LinkName& to) { renamed_.insert(place_of(to)); }
   // False when it goes already.
   bool note_removal(const std::string& netns, int ifindex) {
-    return removed_.insert({netns, ifindex}).second;
+    return removed_.insert({observed_.id_of(netns), ifindex}).second;
   }
 
   void act(const Cursor& at, int stage, Step step, std::string reason, std::vector<std::string> differences,
@@ -71,14 +76,18 @@ class Draft {
   Plan take() &&;
 
  private:
+  using Place = std::pair<NamespaceId, std::string>;  // what a LinkName means
+  Place place_of(const LinkName& link) const { return {observed_.id_of(link.netns), link.name}; }
+
   const DesiredState& desired_;
   const Observed& observed_;
   Plan plan_;
   mutable std::map<const DesiredObject*, Resources> resources_;
-  std::set<LinkName> created_;
-  std::set<LinkName> created_down_;  // those of them that cannot be up yet
-  std::set<LinkName> renamed_;                     // names that the plan gives to links that are there
-  std::set<std::pair<std::string, int>> removed_;  // ifindexes by netns
+  std::set<Place> created_;
+  std::set<Place> created_down_;                   // those of them that cannot be up yet
+  std::set<Place> renamed_;                        // names that the plan gives to links that are there
+  std::set<std::pair<NamespaceId, int>> removed_;  // ifindexes by namespace
+  mutable std::optional<std::map<NamespaceId, std::vector<std::string>>> paths_;
 };
 
 // Why an object cannot be made to match now.

@@ -89,7 +89,8 @@ bool Links::make_room(const Cursor& at, const LinkName& name, const LinkFact& ho
   if (owner == nullptr || owner->object.deleting) return false;
   const auto& links = draft_.resources_of(*owner).links;
   const bool leaves = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
-    return link.role == mark->role && link.where.netns == name.netns && link.where.name != name.name;
+    return link.role == mark->role && draft_.observed().is_same_namespace(link.where.netns, name.netns) &&
+           link.where.name != name.name;
   });
   if (!leaves) return false;
   ChangeLink aside = change_of({name.netns, holder.name}, holder);

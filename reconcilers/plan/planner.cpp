@@ -8,6 +8,7 @@
 #include "reconcilers/plan/links.h"
 #include "reconcilers/plan/prerequisites.h"
 #include "reconcilers/plan/removals.h"
+#include "reconcilers/plan/rivals.h"
 #include "reconcilers/plan/switches.h"
 
 namespace lanwright::planning {
@@ -57,6 +58,7 @@ void Planner::compare(const Cursor& at) {
   if (at.entry.object.spec) release_uplinks(draft_, at);
   if (auto error = unreadable(at.entry)) return draft_.block(at, std::move(*error));
   if (auto error = absent_place(at.entry)) return draft_.block(at, std::move(*error));
+  if (auto error = refused_by_rival(draft_, at.entry)) return draft_.block(at, std::move(*error));
   remove_strays(draft_, at);
   if (!parents_are_fit(at)) return;
   const std::size_t blocked = draft_.blocked();

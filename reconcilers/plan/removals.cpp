@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "model/link_names.h"
 #include "reconcilers/kinds/table.h"
@@ -14,7 +16,9 @@ constexpr const char* kNotDeclared = "no longer declared";
 
 // One end of a pair takes the other with it.
 bool goes_with_its_peer(const Draft& draft, const std::string& netns, const LinkFact& fact) {
-  if (netns.empty() || !kinds::kind_of(fact.kind).paired || !draft.removes({}, fact.parent)) return false;
+  if (draft.observed().is_same_namespace(netns, {}) || !kinds::kind_of(fact.kind).paired ||
+      !draft.removes({}, fact.parent))
+    return false;
   const LinkFact* peer = draft.host().find(fact.parent);
   return peer != nullptr && kinds::kind_of(peer->kind).paired && peer->parent == fact.ifindex &&
          peer->parent_nsid == draft.observed().find(netns)->nsid;
@@ -30,23 +34,36 @@ void remove_half_made(Draft& draft, const Cursor& at, const std::string& netns, 
 
 bool is_wanted(const Draft& draft, const DesiredObject& entry, const std::string& netns,
                const LinkFact& fact) {
+  const auto is_here = [&](const std::string& path) {
+    return draft.observed().is_same_namespace(path, netns);
+  };
   const auto& links = draft.resources_of(entry).links;
   return std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
     if (!link.owned) return false;
     // While it is moved it may be seen in both places: which one is out of date, nobody knows.
     if (link.delegated && OwnerTag::parse(fact.alias) == tag_of(entry, link))
-      return netns == link.where.netns || netns == link.delegate_netns;
-    return link.where.netns == netns && locate(draft, entry, link) == &fact;
+      return is_here(link.where.netns) || is_here(link.delegate_netns);
+    // By another path the same link is another fact.
+    const LinkFact* found = is_here(link.where.netns) ? locate(draft, entry, link) : nullptr;
+    return found != nullptr && found->ifindex == fact.ifindex && found->alias == fact.alias;
   });
 }
 
-// Namespaces in which the object has links, or once had some.
-std::set<std::string> places_of(const Draft& draft, const DesiredObject& entry) {
-  std::set<std::string> places = {""};
-  for (const LinkSpec& link : draft.resources_of(entry).links)
-    places.insert({link.where.netns, link.delegate_netns});
+// Namespaces in which the object has links, or once had some: each by one of its paths, the managed one
+// first.
+std::vector<std::string> places_of(const Draft& draft, const DesiredObject& entry) {
+  std::vector<std::string> places;
+  std::set<NamespaceId> known;
+  const auto add = [&](const std::string& path) {
+    if (known.insert(draft.observed().id_of(path)).second) places.push_back(path);
+  };
+  add({});
+  for (const LinkSpec& link : draft.resources_of(entry).links) {
+    add(link.where.netns);
+    add(link.delegate_netns);
+  }
   for (const std::string& claim : draft.desired().claims_of(entry.object.uid)) {
-    if (claim.starts_with(desired::kPlaceClaim)) places.insert(claim.substr(desired::kPlaceClaim.size()));
+    if (claim.starts_with(desired::kPlaceClaim)) add(claim.substr(desired::kPlaceClaim.size()));
   }
   return places;
 }

@@ -1,8 +1,10 @@
 // Network namespaces come and go; attachments follow them.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -133,6 +135,70 @@ TEST_F(Namespaces, OfAProcessAreFoundByPath) {
   EXPECT_TRUE(wait_until([&] { return !sandbox_.link("lw-process"); }))
       << "the port of the dead process is left";
   EXPECT_EQ(phase_of(agent_, "attachments", "here"), "Ready");
+}
+
+TEST_F(Namespaces, AreTheSameByWhicheverPath) {
+  sandbox_.add_netns("r1");
+  const pid_t process = spawn({{"sleep", "600"}, "r1", {}, -1, -1, -1});
+  const std::string of_process = "/proc/" + std::to_string(process) + "/ns/net";
+  ASSERT_EQ(symlink("/run/netns/r1", "/run/link"), 0);
+  const auto is_in_r1 = [&] {
+    return run({"ip", "netns", "identify", std::to_string(process)}).out == "r1\n";
+  };
+  ASSERT_TRUE(wait_until(is_in_r1));
+  agent_.apply(lan(attachment("a", "r1", "eth0", "10.1.0.1/24")));
+  const Json before = *sandbox_.link("eth0", "r1");
+  for (const std::string& path :
+       {std::string("/var/run/netns/r1"), std::string("/run/link"), of_process, std::string("r1")}) {
+    SCOPED_TRACE(path);
+    const std::string text = lan(attachment("a", path, "eth0", "10.1.0.1/24"));
+    agent_.apply(text);
+    EXPECT_EQ(*sandbox_.link("eth0", "r1"), before);
+    EXPECT_EQ(agent_.cli({"plan", "-f", sandbox_.write_file("again.yaml", text)}).out, "nothing to do\n");
+  }
+  // Two by two paths.
+  const std::string route = "10.1.0.2/24], routes: [{to: default, via: 10.1.0.9}";
+  apply(lan(attachment("a", "r1", "eth0", "10.1.0.1/24], routes: [{to: default, via: 10.1.0.8}") +
+            attachment("b", of_process, "eth1", route)));
+  ASSERT_TRUE(reaches(agent_, "attachments", "a", "Ready"));
+  ASSERT_TRUE(reaches(agent_, "attachments", "b", "Conflict"));
+  EXPECT_NE(message_of(agent_, "attachments", "b").find("attachment a declares the route"),
+            std::string::npos);
+  apply(lan(attachment("a", "r1", "eth0", "10.1.0.1/24") + attachment("b", of_process, "eth1", route)));
+  EXPECT_TRUE(reaches(agent_, "attachments", "b", "Ready")) << "what stood in its way is gone";
+}
+
+// As container tools show the namespaces of their processes.
+TEST_F(Namespaces, AreFoundBySymbolicLinks) {
+  EventStream events(agent_);
+  apply(lan(attachment("a", "lab-r1", "eth0", "10.1.0.1/24")));
+  events.expect("Pending", "attachment a", "lab-r1");
+  const auto another = [] {
+    const pid_t process = spawn({{"unshare", "--net", "sleep", "600"}, "", {}, -1, -1, -1});
+    return "/proc/" + std::to_string(process) + "/ns/net";
+  };
+  const auto links_in = [&](const std::string& path) {
+    return run({"nsenter", "--net=" + path, "ip", "-brief", "link"}).out;
+  };
+  const std::string first = another();
+  const std::string second = another();
+  const auto is_apart = [&](const std::string& path) {
+    return std::filesystem::read_symlink(path) != std::filesystem::read_symlink("/proc/self/ns/net");
+  };
+  ASSERT_TRUE(wait_until([&] { return is_apart(first) && is_apart(second); }));
+
+  ASSERT_EQ(symlink(first.c_str(), "/run/netns/lab-r1"), 0);
+  events.expect("Ready", "attachment a", {}, 0, 5s);
+  EXPECT_NE(links_in(first).find("eth0"), std::string::npos);
+
+  ASSERT_EQ(symlink(second.c_str(), "/run/netns/new"), 0);
+  std::filesystem::rename("/run/netns/new", "/run/netns/lab-r1");
+  EXPECT_TRUE(wait_until([&] { return links_in(second).find("eth0") != std::string::npos; }));
+  EXPECT_EQ(links_in(first).find("eth0"), std::string::npos) << "and it is gone from where it was";
+
+  events.pass_over();
+  std::filesystem::remove("/run/netns/lab-r1");
+  events.expect("Pending", "attachment a", "lab-r1");
 }
 
 TEST_F(Namespaces, HoldSeveralAttachments) {

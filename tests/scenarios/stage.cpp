@@ -207,7 +207,10 @@ std::string Stage::play(const Command& command) {
   if (verb == "namespace") {
     world_.kernel.add_namespace(path_of(words.at(1)));
   } else if (verb == "drop") {
-    world_.kernel.drop_namespace(path_of(words.at(2)));
+    words.at(1) == "path" ? world_.kernel.drop_path(words.at(2))
+                          : world_.kernel.drop_namespace(path_of(words.at(2)));
+  } else if (verb == "path") {
+    world_.kernel.add_path(words.at(1), words.size() > 2 ? path_of(words[2]) : std::string());
   } else if (verb == "link") {
     const LinkName where = link_named(words.at(1));
     LinkFact fact = foreign_link(where.name);

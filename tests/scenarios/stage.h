@@ -15,6 +15,7 @@ class Stage {
   // The host has a loopback interface.
   //
   //   namespace NAME | drop namespace NAME
+  //   path PATH [NAME] | drop path PATH  another path to this namespace, or to the managed one
   //   link LINK [SETTING…]               somebody makes a link
   //   set LINK SETTING…                  or changes one
   //   delete LINK

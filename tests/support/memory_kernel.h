@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,19 @@ class MemoryKernel final : public LinkBackend {
   }
   void drop_namespace(const std::string& path) {
     links_.drop_namespace(path);
+    wake();
+  }
+  // Another path to a namespace, as a symbolic link or a process of it gives one; until it leads elsewhere.
+  void add_path(const std::string& path, const std::string& netns) {
+    const bool lead_elsewhere = paths_.contains(path) && paths_.at(path) != netns;
+    if (lead_elsewhere) touched_paths_.insert(paths_.at(path));
+    paths_[path] = netns;
+    touched_paths_.insert({path, netns});
+    wake();
+  }
+  void drop_path(const std::string& path) {
+    touched_paths_.insert({path, paths_.at(path)});
+    paths_.erase(path);
     wake();
   }
   int add_link(const std::string& netns, LinkFact fact) {
@@ -82,12 +96,12 @@ class MemoryKernel final : public LinkBackend {
     const bool complete = observed.complete;
     see(observed);
     observed.complete = complete;
-    return links_.take_touched();
+    return take_touched();
   }
   Result<ObservedChange> resync(Observed& observed) override {
     see(observed);
     observed.complete = true;
-    ObservedChange touched = links_.take_touched();
+    ObservedChange touched = take_touched();
     touched.full_resync = true;
     return touched;
   }
@@ -112,7 +126,8 @@ class MemoryKernel final : public LinkBackend {
         continue;
       }
       ++writes_;
-      results.push_back(std::visit([&](const auto& step) { return perform(step); }, action->step));
+      results.push_back(
+          std::visit([&](auto step) { return perform(by_first_path(std::move(step))); }, action->step));
     }
     wake();
     return results;
@@ -127,9 +142,43 @@ class MemoryKernel final : public LinkBackend {
     for (const auto& [path, facts] : real().namespaces) {
       if (path.empty() || watched_.contains(path)) observed.namespaces[path] = facts;
     }
+    for (const auto& [path, netns] : paths_) {
+      if (watched_.contains(path)) observed.namespaces[path] = real().namespaces.at(netns);
+    }
     observed.complete = true;
   }
   void wake() { eventfd_write(event_fd_, 1); }
+
+  // What is told of a namespace is told of each of its paths.
+  ObservedChange take_touched() {
+    ObservedChange touched = links_.take_touched();
+    touched.namespaces.merge(std::exchange(touched_paths_, {}));
+    const auto links = touched.links;
+    for (const auto& [path, netns] : paths_) {
+      for (const LinkName& link : links)
+        if (link.netns == netns) touched.links.insert({path, link.name});
+      if (touched.namespaces.contains(netns)) touched.namespaces.insert(path);
+    }
+    return touched;
+  }
+  void resolve(LinkName& where) const {
+    const auto found = paths_.find(where.netns);
+    if (found != paths_.end()) where.netns = found->second;
+  }
+  void resolve(LinkSpec& link) const {
+    resolve(link.where);
+    if (link.peer) resolve(*link.peer);
+  }
+  template <class OneStep>
+  OneStep by_first_path(OneStep step) const {
+    if constexpr (std::is_same_v<OneStep, CreateLink>) {
+      resolve(step.link);
+      if (step.peer) resolve(*step.peer);
+    } else {
+      resolve(step.where);
+    }
+    return step;
+  }
 
   static Result<void> answer(int number, const LinkName& link) {
     if (number == 0) return {};
@@ -377,6 +426,8 @@ class MemoryKernel final : public LinkBackend {
   int event_fd_;
   MemoryLinks links_;
   std::set<std::string> watched_;
+  std::map<std::string, std::string> paths_;  // that were added, with the first path of their namespace
+  std::set<std::string> touched_paths_;
   std::map<std::string, Error> failures_;
   std::map<std::string, Refusal> refusals_;
   std::uint64_t writes_ = 0;

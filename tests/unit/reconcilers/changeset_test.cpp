@@ -200,6 +200,7 @@ TEST_F(ChangesetTest, ItsScopeIsWhatDependsOnIt) {
   Changeset changes(desired, new_uid());
   changes.upsert(network("lan", "vde"));
   ASSERT_TRUE(changes.complete().ok());
+  changes.include_neighbours({});
   // `p1` shares a namespace, and with it the default route, with `h2`.
   EXPECT_EQ(changes.scope(), (std::set<ResourceId>{{Kind::network, "lan"},
                                                    {Kind::attachment, "h1"},
@@ -207,6 +208,21 @@ TEST_F(ChangesetTest, ItsScopeIsWhatDependsOnIt) {
                                                    {Kind::attachment, "p1"}}));
   EXPECT_TRUE(changes.alters({Kind::attachment, "h1"}));
   EXPECT_FALSE(changes.alters({Kind::attachment, "p1"}));
+}
+
+// `p1` is in r1; `w1` calls the same namespace by another path, and leaves it.
+TEST_F(ChangesetTest, NeighboursAreThoseInTheSameNamespaceByAnyPath) {
+  Observed observed;
+  for (const char* path : {"/run/netns/r1", "/run/netns/other"}) observed.namespaces[path].present = true;
+  observed.namespaces["/run/netns/r1"].inode = observed.namespaces["/run/netns/other"].inode = 7;
+  change_and_keep([](Changeset& changes) { changes.upsert(attachment("w1", "lan", "other")); });
+  Changeset changes(desired, new_uid());
+  changes.upsert(attachment("w1", "lan", "r9"));
+  ASSERT_TRUE(changes.complete().ok());
+  EXPECT_FALSE(changes.scope().contains({Kind::attachment, "p1"}));
+  changes.include_neighbours(observed);
+  EXPECT_TRUE(changes.scope().contains({Kind::attachment, "p1"}));
+  EXPECT_FALSE(changes.scope().contains({Kind::attachment, "h1"}));
 }
 
 TEST_F(ChangesetTest, ItKnowsWhichNamespacesAreLeft) {
