@@ -53,6 +53,7 @@ struct RouteSpec {
   std::optional<IpAddress> via;
   std::optional<std::uint32_t> metric;
   bool automatic = false;  // not declared: the network's gateway
+  bool onlink = false;     // `via` is a neighbour, whatever the addresses say (RTNH_F_ONLINK)
   bool operator==(const RouteSpec&) const = default;
 };
 // The metric that the kernel gives such a route: 0 when none is said, for IPv6 1024 (IP6_RT_PRIO_USER).

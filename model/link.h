@@ -77,8 +77,8 @@ struct AddressFact {
   bool operator==(const AddressFact&) const = default;
 };
 
-// Of the main table; only the agent's own (kOwnProtocol), and default routes made by hand (RTPROT_BOOT, as
-// ip-route(8) and Docker make them).
+// Of the main table; only the agent's own (kOwnProtocol), and default routes: in the managed namespace those
+// made by hand (RTPROT_BOOT, as ip-route(8) and Docker make them), in others whoever made them.
 struct RouteFact {
   RouteSpec route;
   std::uint8_t protocol = 0;  // rtm_protocol

@@ -76,7 +76,8 @@ struct Observed {
 struct ObservedChange {
   std::set<LinkName> links;  // changed, appeared or went (under each name it had)
   std::set<ObjectUid> uids;  // of the tags that those links carried
-  // Appeared, went, or were read anew; and by which other paths these were, or are, the same ones.
+  // Appeared, went, or were read anew; and by which other paths these were, or are, the same ones. Others'
+  // default routes there changed.
   std::set<std::string> namespaces;
   std::set<std::string> switches;  // networks in whose place somebody came or went
   bool full_resync = false;        // a full re-read happened

@@ -20,6 +20,7 @@ std::string kind_text(const std::string& kind) {
 std::string route_text(const RouteSpec& route) {
   std::string text = route.to.length == 0 ? "default" : route.to.text();
   if (route.via) text += " via " + route.via->text();
+  if (route.onlink) text += " onlink";
   if (route.metric) text += " metric " + std::to_string(*route.metric);
   return text;
 }

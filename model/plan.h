@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <variant>
@@ -77,7 +78,9 @@ struct RemoveAddress {
 struct AddRoute {
   LinkName where;
   RouteSpec route;
-  bool yields = false;  // to one with this destination and metric, whoever's it is and wherever it leads
+  // To one with this destination and metric, wherever it leads: to anybody's, but an automatic route to no
+  // other of the agent's.
+  bool yields = false;
   bool operator==(const AddRoute&) const = default;
 };
 struct RemoveRoute {
@@ -147,6 +150,8 @@ struct Blocked {
 struct Plan {
   std::vector<Action> actions;
   std::vector<Blocked> blocked;
+  // What people are told of objects that are as declared all the same.
+  std::map<ResourceId, std::string> notes;
   // Objects that need nothing themselves and stand on what this makes: whether it could be made shows later.
   std::set<ResourceId> open;
   bool empty() const { return actions.empty(); }

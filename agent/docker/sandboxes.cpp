@@ -1,5 +1,7 @@
 #include "agent/docker/sandboxes.h"
 
+#include <linux/rtnetlink.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -39,7 +41,8 @@ Sandboxes::Seen Sandboxes::seen_of(const AttachmentSpec& spec, const LinkFact& f
   Seen seen;
   seen.interface = spec.interface.empty() ? fact.name : spec.interface;
   for (const RouteFact& each : fact.routes) {
-    if (each.route.to.length != 0 || each.route.metric) continue;  // Docker gives none
+    const bool dockers = each.protocol == RTPROT_BOOT || each.protocol == kOwnProtocol;
+    if (each.route.to.length != 0 || each.route.metric || !dockers) continue;  // Docker gives no metric
     (each.route.to.address.family == AF_INET6 ? seen.default_route6 : seen.default_route) = true;
   }
   return seen;

@@ -71,8 +71,9 @@ void ObjectState::set_phase(Phase phase, std::string message, const Now& now) {
   if (phase != Phase::retrying && phase != Phase::contested) status_.next_try.reset();
 }
 
-Transition ObjectState::in_sync(Version version, const Now& now) {
+Transition ObjectState::in_sync(Version version, const Now& now, const std::string& note) {
   const bool waited = status_.phase == Phase::pending && !status_.message.empty();
+  const bool told = status_.phase != Phase::ready || status_.message == note;
   const bool worked = attempt_.rounds > 0 || failures_ > 0 || waited || status_.phase == Phase::conflict;
   failures_ = 0;
   attempt_ = {};
@@ -81,8 +82,8 @@ Transition ObjectState::in_sync(Version version, const Now& now) {
   if (std::exchange(drifting_, false)) {
     ++status_.repairs;
     transition.reports.push_back({"Repaired", "as declared again"});
-  } else if (worked) {
-    transition.reports.push_back({"Ready", "as declared"});
+  } else if (worked || !told) {
+    transition.reports.push_back({"Ready", note.empty() ? "as declared" : "as declared; " + note});
   }
   if (contest_.until && *contest_.until > now.steady) {
     transition.retry = Deferral{*contest_.until};  // to see whether it holds
@@ -90,7 +91,7 @@ Transition ObjectState::in_sync(Version version, const Now& now) {
   }
   contest_.until.reset();
   contest_.count = 0;
-  set_phase(Phase::ready, {}, now);
+  set_phase(Phase::ready, note, now);
   return transition;
 }
 

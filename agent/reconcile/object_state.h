@@ -50,7 +50,8 @@ struct Transition {
 class ObjectState {
  public:
   // What a comparison found.
-  Transition in_sync(Version version, const Now& now);
+  // `note` is what people are told all the same.
+  Transition in_sync(Version version, const Now& now, const std::string& note = {});
   Transition in_progress(const Error& why, const Now& now);
   Transition out_of_sync(const std::vector<const Action*>& actions, Version version, const Now& now);
   Transition blocked(const Error& why, Version version, const Now& now);

@@ -195,8 +195,7 @@ void Reconciler::begin(Plan next, const std::set<ResourceId>& scope) {
     const auto block = blocks.find(id);
     found_.removed.erase(id);  // it may have come back since it was seen to be gone
     queue_.add_now(id);
-    compared(*desired_.find(id), actions[id], block != blocks.end() ? block->second : nullptr,
-             plan.open.contains(id));
+    compared(*desired_.find(id), actions[id], block != blocks.end() ? block->second : nullptr, plan);
   }
   if (const auto refused = claims_.claim_uplinks(plan)) {
     for (const ResourceId& id : refused->objects)
@@ -205,12 +204,12 @@ void Reconciler::begin(Plan next, const std::set<ResourceId>& scope) {
 }
 
 void Reconciler::compared(const DesiredObject& object, const std::vector<const Action*>& actions,
-                          const Blocked* block, bool open) {
+                          const Blocked* block, const Plan& plan) {
   const ResourceId id = object.object.id;
   const Version version = version_of(object);
   if (!actions.empty())
     return update(id, [&](ObjectState& state) { return state.out_of_sync(actions, version, now()); });
-  if (block == nullptr && open) return;
+  if (block == nullptr && plan.open.contains(id)) return;
   queue_.remove(id);
   if (block != nullptr && !block->complete) {
     found_.compared.insert(id);
@@ -223,8 +222,11 @@ void Reconciler::compared(const DesiredObject& object, const std::vector<const A
   }
   if (object.object.adopt) found_.adopted.insert(id);
   found_.compared.insert(id);
+  const auto note = plan.notes.find(id);
+  const std::string words = note != plan.notes.end() ? note->second : std::string();
   update(id, [&](ObjectState& state) {
-    return block != nullptr ? state.awaiting(block->why, version, now()) : state.in_sync(version, now());
+    return block != nullptr ? state.awaiting(block->why, version, now())
+                            : state.in_sync(version, now(), words);
   });
 }
 

@@ -86,7 +86,6 @@ class Reconciler {
   // event say so, nothing else. Idempotent.
   void set_orphaned(const ResourceId& id, bool orphaned, const std::string& message) LANWRIGHT_ON_LOOP;
   void record(const std::string& type, const ResourceId& id, const std::string& message) LANWRIGHT_ON_LOOP;
-
   void add(Controller& controller) LANWRIGHT_ON_LOOP { controllers_.push_back(&controller); }
   void remove(Controller& controller) LANWRIGHT_ON_LOOP { std::erase(controllers_, &controller); }
   const std::vector<Controller*>& controllers() const LANWRIGHT_ON_LOOP { return controllers_; }
@@ -118,7 +117,7 @@ class Reconciler {
   bool reread_before_claiming_unmarked(const Plan& plan) LANWRIGHT_ON_LOOP;
   void begin(Plan next, const std::set<ResourceId>& scope) LANWRIGHT_ON_LOOP;
   void compared(const DesiredObject& object, const std::vector<const Action*>& actions, const Blocked* block,
-                bool open) LANWRIGHT_ON_LOOP;
+                const Plan& plan) LANWRIGHT_ON_LOOP;
   void update(const ResourceId& id, const ObjectTable::Input& input) LANWRIGHT_ON_LOOP;
   void run_batch() LANWRIGHT_ON_LOOP;
   void abandon() LANWRIGHT_ON_LOOP;

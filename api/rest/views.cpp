@@ -37,6 +37,7 @@ Json route_json(const RouteSpec& route) {
   Json json = {{"to", route.to.text()}};
   if (route.via) json["via"] = route.via->text();
   if (route.metric) json["metric"] = *route.metric;
+  if (route.onlink) json["onlink"] = true;
   return json;
 }
 

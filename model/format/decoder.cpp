@@ -575,6 +575,10 @@ bool Decoder::route(const TreeNode& node, RouteSpec& out) {
     std::uint32_t value = 0;
     if (integer(*metric, "metric", 0, kUint32Max, value)) out.metric = value;
   }
+  if (const TreeNode* onlink = node.find("onlink")) {
+    if (boolean(*onlink, out.onlink) && out.onlink && via == nullptr)
+      wrong(*onlink, "`onlink` is about the router: it needs `via`");
+  }
   const TreeNode* to = require(node, "to");
   if (to == nullptr || !route_target(*to, out)) return false;
   if (via != nullptr && good && out.via->family != out.to.address.family) {

@@ -15,7 +15,7 @@ inline constexpr std::array<std::string_view, 8> kNetwork = {
 inline constexpr std::array<std::string_view, 4> kSubnet = {"cidr", "gateway", "range", "reserved"};
 inline constexpr std::array<std::string_view, 4> kUplink = {"interface", "ofport", "vlan", "trunk"};
 inline constexpr std::array<std::string_view, 3> kHostInterface = {"name", "addresses", "routes"};
-inline constexpr std::array<std::string_view, 3> kRoute = {"to", "via", "metric"};
+inline constexpr std::array<std::string_view, 4> kRoute = {"to", "via", "metric", "onlink"};
 inline constexpr std::array<std::string_view, 11> kAttachment = {
     "network", "netns", "interface", "tap", "mac", "mtu", "isolated", "vlan", "trunk", "addresses", "routes"};
 // Stored with an endpoint, and not to be declared.

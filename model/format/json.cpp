@@ -52,6 +52,7 @@ void put_routes(Json& json, const std::vector<RouteSpec>& routes) {
     entry["to"] = target_text(route);
     put_text(entry, "via", route.via);
     put(entry, "metric", route.metric);
+    if (route.onlink) entry["onlink"] = true;
   }
 }
 

@@ -138,6 +138,8 @@ std::vector<RouteSpec> with_gateways(const AttachmentSpec& attachment, const Net
       route.to.address.family = family;
       route.via = subnet.gateway;
       route.automatic = true;
+      route.onlink = std::none_of(attachment.addresses.begin(), attachment.addresses.end(),
+                                  [&](const IpPrefix& own) { return own.contains(*subnet.gateway); });
       routes.push_back(route);
       break;
     }

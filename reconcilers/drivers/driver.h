@@ -65,7 +65,8 @@ void set_end(LinkSpec& end, const Named<AttachmentSpec>& attachment, std::vector
 Resources veth_or_tap(const Named<AttachmentSpec>& attachment, const NetworkSpec& network, std::uint32_t mtu);
 
 // Where the attachment's addresses lie in subnets of the network that name a gateway: the default routes
-// there, one per family, unless it declares one itself or the network is internal.
+// there, one per family, unless it declares one itself or the network is internal. On the link where none of
+// its addresses covers the gateway.
 std::vector<RouteSpec> with_gateways(const AttachmentSpec& attachment, const NetworkSpec& network);
 
 // Typed access to decoded settings; `fallback` when the user did not say.

@@ -62,6 +62,10 @@ Error action_error(const Action& action, const Reply& reply) {
     error.kind = ErrorKind::conflict;
     error.hint = "something of that name or place is there already and is not the agent's";
   }
+  const auto* route = std::get_if<AddRoute>(&action.step);
+  if (route != nullptr && route->route.via && (reply.error == ENETUNREACH || reply.error == EHOSTUNREACH))
+    error.hint = "no address of the link covers " + route->route.via->text() +
+                 ": say `onlink: true` if it is a neighbour all the same";
   if (reply.error == EOPNOTSUPP) {
     error.kind = ErrorKind::unsupported;
     error.hint = hint_of(action);

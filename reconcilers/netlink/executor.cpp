@@ -3,9 +3,11 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <fstream>
+#include <istream>
 #include <map>
 #include <optional>
 #include <set>
@@ -37,6 +39,28 @@ bool has_own_route(const NamespaceFacts& facts, const RouteSpec& route) {
       return fact.protocol == kOwnProtocol && has_same_place(fact.route, route);
     });
   });
+}
+
+// net/ipv6/route.c: rt6_info_route(). To, its length, source, its length, next hop, metric, uses, flags,
+// link.
+bool holds_advertised_only(std::istream& table, const RouteSpec& route) {
+  constexpr unsigned long kAdvertised = 0x00040000;  // RTF_ADDRCONF, <linux/ipv6_route.h>
+  constexpr int kHex = 16;
+  const IpPrefix to = route.to.network();
+  std::string wanted;
+  for (const std::uint8_t byte : to.address.bytes) {
+    wanted += "0123456789abcdef"[byte >> 4U];
+    wanted += "0123456789abcdef"[byte & 0xfU];
+  }
+  bool found = false;
+  std::array<std::string, 10> words;
+  while (std::all_of(words.begin(), words.end(), [&](std::string& word) { return bool(table >> word); })) {
+    const auto number = [&](std::size_t index) { return std::stoul(words.at(index), nullptr, kHex); };
+    if (words[0] != wanted || number(1) != to.length || number(5) != effective_metric(route)) continue;
+    if ((number(8) & kAdvertised) == 0) return false;
+    found = true;
+  }
+  return found;
 }
 
 // What an action wanted to reach is so already.
@@ -130,7 +154,7 @@ class Stage {
   }
   void prepare(std::size_t owner, const AddRoute& step) {
     if (const LinkFact* link = find(owner, step.where)) {
-      first_[step.where.netns].add(owner, add_route(link->ifindex, step.route, false));
+      first_[step.where.netns].add(owner, add_route(link->ifindex, step.route, IfThere::refuse));
     }
   }
   void prepare(std::size_t owner, const RemoveRoute& step) {
@@ -161,7 +185,8 @@ class Stage {
   void judge(Socket& socket, std::size_t owner, std::span<const Reply> replies);
   bool has_other_length(const AddAddress& step) const;
   Reply enable_ipv6(Socket& socket, std::size_t owner, const AddAddress& step, const Reply& refused);
-  Reply replace_own_route(Socket& socket, const AddRoute& step, const Reply& refused);
+  Reply make_room_for_route(Socket& socket, const AddRoute& step, const Reply& refused);
+  bool stands_beside_advertised(const AddRoute& step);
   void undo_creation(Socket& socket, const CreateLink& step);
   Reply change_while_down(Socket& socket, const ChangeLink& step);
   Reply perform_in_order(Socket& socket, std::vector<Message> messages);
@@ -464,7 +489,7 @@ void Stage::judge(Socket& socket, std::size_t owner, std::span<const Reply> repl
     if (reply.error == EACCES && !address->where.netns.empty())
       reply = enable_ipv6(socket, owner, *address, reply);
   } else if (const auto* route = std::get_if<AddRoute>(&step)) {
-    if (reply.error == EEXIST) reply = route->yields ? Reply{} : replace_own_route(socket, *route, reply);
+    if (reply.error == EEXIST) reply = make_room_for_route(socket, *route, reply);
   } else if (const auto* create = std::get_if<CreateLink>(&step)) {
     if (bad == replies.begin()) undo_creation(socket, *create);
   }
@@ -495,13 +520,31 @@ Reply Stage::enable_ipv6(Socket& socket, std::size_t owner, const AddAddress& st
   return perform_one(socket, add_address(link->ifindex, step.address));
 }
 
-// The agent's own route gives way to its successor; a stranger's stays.
-Reply Stage::replace_own_route(Socket& socket, const AddRoute& step, const Reply& refused) {
+// The agent's own route gives way to its successor; a stranger's stays, and of IPv6 an advertised one too.
+Reply Stage::make_room_for_route(Socket& socket, const AddRoute& step, const Reply& refused) {
   const NamespaceFacts* facts = observed_.find(step.where.netns);
   const LinkFact* link = observed_.find(step.where);
-  if (link == nullptr || !has_own_route(*facts, step.route)) return refused;
+  if (link == nullptr) return refused;
+  const bool own = has_own_route(*facts, step.route);
+  if (step.yields && !(own && step.route.automatic)) {
+    observer_.look_for_default_routes(step.where.netns);
+    return {};
+  }
+  if (!own && !stands_beside_advertised(step)) return refused;
   ++writes_;
-  return perform_one(socket, add_route(link->ifindex, step.route, true));
+  return perform_one(socket, add_route(link->ifindex, step.route, own ? IfThere::replace : IfThere::beside));
+}
+
+// Every route in its place is one that the kernel made of a router advertisement: those are told by a flag
+// that netlink does not show. With any other, a second one would be made one route with two next hops.
+bool Stage::stands_beside_advertised(const AddRoute& step) {
+  if (step.route.to.address.family != AF_INET6) return false;
+  auto netns = observer_.reopen(step.where.netns);
+  if (!netns) return false;
+  const os::NamespaceVisit visit(*netns);
+  if (visit.error() != 0) return false;
+  std::ifstream table("/proc/thread-self/net/ipv6_route");
+  return holds_advertised_only(table, step.route);
 }
 
 // The creating message was refused. A tap has been made before; and where a stranger's link took the name

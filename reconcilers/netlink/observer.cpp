@@ -178,7 +178,7 @@ Result<NamespaceFacts> Observer::read(const std::string& path, Identity& identit
   identity = {};
   if (path.empty()) {
     identity = watched_.at(path);
-    auto facts = read_namespace(requests_);
+    auto facts = read_namespace(requests_, true);
     if (!facts) return facts;
     facts->present = true;
     facts->inode = managed_.inode;
@@ -191,7 +191,7 @@ Result<NamespaceFacts> Observer::read(const std::string& path, Identity& identit
   // The id comes first: from then on its events are heard.
   auto id = id_of(visited->file.descriptor);
   if (!id) return id.error();
-  auto facts = read_namespace(visited->socket);
+  auto facts = read_namespace(visited->socket, false);
   if (!facts) return facts;
   identity = {visited->socket.cookie(), *id};
   facts->present = true;

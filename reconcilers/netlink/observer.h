@@ -36,6 +36,8 @@ class Observer {
   Result<std::shared_ptr<Socket>> enter(const std::string& netns);
   // The next drain() reads this link again: what was changed on it makes no event.
   void look_again(const std::string& netns, int ifindex) { stale_[netns].links.insert(ifindex); }
+  // The same of all its default routes, rare ones included.
+  void look_for_default_routes(const std::string& netns) { stale_[netns].rare_routes = true; }
 
  private:
   // Who a watched path is. cookie 0: nobody.

@@ -74,9 +74,16 @@ Result<void> read_addresses(Socket& socket, NamespaceFacts& facts) {
   return {};
 }
 
-Result<RoutesByLink> read_routes(Socket& socket) {
+// The kernel goes through its whole table for each protocol: the managed namespace's may be large.
+std::vector<std::uint8_t> protocols_read(bool managed, bool rare) {
+  if (rare && !managed) return {RTPROT_UNSPEC};
+  if (managed) return {kOwnProtocol, RTPROT_BOOT};
+  return {kOwnProtocol, RTPROT_BOOT, RTPROT_STATIC, RTPROT_DHCP, RTPROT_RA};
+}
+
+Result<RoutesByLink> read_routes(Socket& socket, bool managed, bool rare) {
   RoutesByLink result;
-  for (const std::uint8_t protocol : {kOwnProtocol, std::uint8_t{RTPROT_BOOT}}) {
+  for (const std::uint8_t protocol : protocols_read(managed, rare)) {
     auto routes = dump<LinkRoute>(socket, list_routes(protocol), decode_route, "routes");
     if (!routes) return routes.error();
     for (const LinkRoute& route : *routes) put_sorted(result[route.ifindex], route.fact);
@@ -90,13 +97,13 @@ Result<std::vector<PortFact>> read_ports(Socket& socket) {
 
 }  // namespace
 
-Result<NamespaceFacts> read_namespace(Socket& socket) {
+Result<NamespaceFacts> read_namespace(Socket& socket, bool managed) {
   auto links = dump<LinkFact>(socket, list_links(), decode_link, "links");
   if (!links) return links.error();
   NamespaceFacts facts;
   for (LinkFact& link : *links) facts.put(std::move(link));
   if (auto done = read_addresses(socket, facts); !done) return done.error();
-  auto routes = read_routes(socket);
+  auto routes = read_routes(socket, managed, false);
   if (!routes) return routes.error();
   for (auto& [ifindex, list] : *routes) {
     if (LinkFact* link = facts.edit(ifindex)) link->routes = std::move(list);
@@ -176,7 +183,7 @@ void FactsEditor::remove_link(int ifindex) {
   stale_.links.erase(ifindex);
   const LinkFact* known = facts_.find(ifindex);
   if (known == nullptr) return;
-  touch(*known);
+  touch_routes(*known, known->routes);
   facts_.erase(ifindex);
 }
 
@@ -212,15 +219,28 @@ void FactsEditor::put_route(const nlmsghdr& event) {
   // A replaced route has no event of its own for the old next hop, and may be one that is not read.
   if ((event.nlmsg_flags & NLM_F_REPLACE) != 0) stale_.routes = true;
   const auto route = decode_route(event);
-  LinkFact* link = route ? facts_.edit(route->ifindex) : nullptr;
+  LinkFact* link = route && is_watched(route->fact) ? facts_.edit(route->ifindex) : nullptr;
   if (link == nullptr) return;
-  if (put_sorted(link->routes, route->fact)) touch(*link);
+  if (put_sorted(link->routes, route->fact)) touch_routes(*link, {route->fact});
 }
 
 void FactsEditor::remove_route(const nlmsghdr& event) {
   const auto route = decode_route(event);
   LinkFact* link = route ? facts_.edit(route->ifindex) : nullptr;
-  if (link != nullptr && remove_sorted(link->routes, route->fact)) touch(*link);
+  if (link != nullptr && remove_sorted(link->routes, route->fact)) touch_routes(*link, {route->fact});
+}
+
+bool FactsEditor::is_watched(const RouteFact& route) const {
+  return !netns_.empty() || route.protocol == kOwnProtocol || route.protocol == RTPROT_BOOT;
+}
+
+// Somebody else's default route concerns whatever would lead out of the namespace, by any link.
+void FactsEditor::touch_routes(const LinkFact& fact, const std::vector<RouteFact>& changed) {
+  touch(fact);
+  const bool foreign = std::any_of(changed.begin(), changed.end(), [](const RouteFact& route) {
+    return route.route.to.length == 0 && route.protocol != kOwnProtocol;
+  });
+  if (foreign && !netns_.empty()) touched_.namespaces.insert(netns_);
 }
 
 bool FactsEditor::filters_vlans(int bridge) const {
@@ -245,23 +265,24 @@ Result<void> FactsEditor::reread(const Stale& what, Socket& socket) {
   if (what.vlans || stale_.vlans) {
     if (auto done = reread_vlans(socket); !done) return done;
   }
-  if (what.routes || stale_.routes) {
-    if (auto done = reread_routes(socket); !done) return done;
+  if (what.routes || what.rare_routes || stale_.routes) {
+    if (auto done = reread_routes(socket, what.rare_routes); !done) return done;
   }
   stale_ = {};
   return {};
 }
 
-Result<void> FactsEditor::reread_routes(Socket& socket) {
-  auto routes = read_routes(socket);
+Result<void> FactsEditor::reread_routes(Socket& socket, bool rare) {
+  auto routes = read_routes(socket, netns_.empty(), rare);
   if (!routes) return routes.error();
   for (const auto& entry : facts_.links()) {
     const auto found = routes->find(entry.first);
     const std::vector<RouteFact> now = found == routes->end() ? std::vector<RouteFact>{} : found->second;
     if (entry.second.routes == now) continue;
     LinkFact* link = facts_.edit(entry.first);
-    link->routes = now;
-    touch(*link);
+    const std::vector<RouteFact> before = std::exchange(link->routes, now);
+    touch_routes(*link, before);
+    touch_routes(*link, now);
   }
   return {};
 }

@@ -13,14 +13,16 @@ namespace lanwright::netlink {
 
 // Links with their addresses, own routes and, where a bridge filters VLANs, port VLANs of the socket's
 // namespace. Only `links()` is filled. An error when a list could not be had complete and consistent.
-Result<NamespaceFacts> read_namespace(Socket& socket);
+// Of the managed namespace those routes are left out that may be many (see RouteFact).
+Result<NamespaceFacts> read_namespace(Socket& socket, bool managed);
 
 // What events have shown to be out of date without telling the new state.
 struct Stale {
-  bool routes = false;  // IPv4 routes go without an event when their link goes down or loses an address
-  bool vlans = false;   // VLANs of ports
+  bool routes = false;       // IPv4 routes go without an event when their link goes down or loses an address
+  bool rare_routes = false;  // default routes of protocols that are not looked for otherwise
+  bool vlans = false;        // VLANs of ports
   std::set<int> links;  // links that are down: the kernel tells of no change of alias, group or attributes
-  bool empty() const { return !routes && !vlans && links.empty(); }
+  bool empty() const { return !routes && !rare_routes && !vlans && links.empty(); }
 };
 
 // Brings the facts of one namespace up to date, noting what was touched. Applying a message that is older
@@ -46,7 +48,9 @@ class FactsEditor {
   void remove_route(const nlmsghdr& event);
   bool filters_vlans(int bridge) const;
   void touch(const LinkFact& fact);
-  Result<void> reread_routes(Socket& socket);
+  void touch_routes(const LinkFact& fact, const std::vector<RouteFact>& changed);
+  bool is_watched(const RouteFact& route) const;
+  Result<void> reread_routes(Socket& socket, bool rare);
   Result<void> reread_vlans(Socket& socket);
   Result<void> reread_links(const std::set<int>& links, Socket& socket);
 

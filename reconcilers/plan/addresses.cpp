@@ -10,8 +10,7 @@ namespace lanwright::planning {
 namespace {
 
 bool same_route(const RouteSpec& wanted, const RouteSpec& found) {
-  return wanted.to.network() == found.to.network() && wanted.via == found.via &&
-         effective_metric(wanted) == effective_metric(found);
+  return has_same_place(wanted, found) && wanted.via == found.via && wanted.onlink == found.onlink;
 }
 
 }  // namespace
@@ -72,6 +71,28 @@ bool Addresses::holds_default_route(const DesiredObject& entry, const std::strin
   return !place->second || *place->second == entry.object.id;
 }
 
+// An automatic route is left out where somebody else's leads out already. Of IPv6, that a router on the link
+// itself advertises one says nothing: both may stand.
+bool Addresses::leaves_default_route(const Cursor& at, const LinkSpec& link, const LinkFact* found,
+                                     const RouteSpec& route) {
+  constexpr std::uint8_t kAdvertised = 9;  // RTPROT_RA, <linux/rtnetlink.h>
+  const NamespaceFacts* place = draft_.observed().find(link.where.netns);
+  if (!route.automatic || place == nullptr) return false;
+  for (const auto& [ifindex, other] : place->links()) {
+    for (const RouteFact& fact : other.routes) {
+      const bool leads_out =
+          fact.route.to.length == 0 && fact.route.to.address.family == route.to.address.family;
+      const bool beside = fact.protocol == kAdvertised && found != nullptr && found->ifindex == ifindex;
+      if (!leads_out || beside || fact.protocol == kOwnProtocol) continue;
+      draft_.note(at, "the default route is left to the one that is there already, " +
+                          (fact.route.via ? "via " + fact.route.via->text() + " " : std::string()) + "by " +
+                          other.name);
+      return true;
+    }
+  }
+  return false;
+}
+
 void Addresses::compare_routes(const Cursor& at, const LinkSpec& link, const LinkFact* found) {
   std::vector<RouteSpec> routes = link.routes;
   std::erase_if(routes, [&](const RouteSpec& route) {
@@ -85,8 +106,8 @@ void Addresses::compare_routes(const Cursor& at, const LinkSpec& link, const Lin
   };
   for (const RouteSpec& wanted : routes) {
     // Where somebody else configures the links, another one may lead out by now: that is his choice.
-    const bool yields = link.delegated && wanted.to.length == 0;
-    if (!is_there(wanted))
+    const bool yields = wanted.automatic || (link.delegated && wanted.to.length == 0);
+    if (!is_there(wanted) && !leaves_default_route(at, link, found, wanted))
       draft_.act(at, at.stage + kRoutes, AddRoute{link.where, wanted, yields}, "missing", {"routes"});
   }
   if (found == nullptr) return;

@@ -23,6 +23,8 @@ class Addresses {
   void compare_routes(const Cursor& at, const LinkSpec& link, const LinkFact* found);
   bool holds_default_route(const DesiredObject& entry, const std::string& netns, std::uint8_t family);
   std::optional<ResourceId> default_route_of(const std::string& netns, std::uint8_t family) const;
+  bool leaves_default_route(const Cursor& at, const LinkSpec& link, const LinkFact* found,
+                            const RouteSpec& route);
 
   Draft& draft_;
   // Of namespaces and address families: which attachment has the default route.

@@ -1,5 +1,7 @@
 #include "tests/scenarios/stage.h"
 
+#include <linux/rtnetlink.h>
+
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -68,6 +70,16 @@ void add_address(LinkFact& fact, std::string text) {
   fact.addresses.push_back({prefix(text), own ? kOwnProtocol : std::uint8_t{0}});
 }
 
+void add_default_route(LinkFact& fact, std::string via) {
+  const bool by_dhcp = via.ends_with('!');
+  if (by_dhcp) via.pop_back();
+  RouteSpec route;
+  route.via = IpAddress::parse(via);
+  route.to = prefix(route.via->size() == 16 ? "::/0" : "0.0.0.0/0");
+  if (by_dhcp) route.metric = 100;
+  fact.routes.push_back({route, static_cast<std::uint8_t>(by_dhcp ? RTPROT_DHCP : RTPROT_BOOT)});
+}
+
 using Setter = std::function<void(const World&, LinkFact&, const std::string&)>;
 
 const std::map<std::string, Setter>& setters() {
@@ -94,6 +106,9 @@ const std::map<std::string, Setter>& setters() {
       {"parent", [](const World& world, LinkFact& fact,
                     const std::string& value) { fact.parent = index_of(world, value); }},
       {"address", [](const World&, LinkFact& fact, const std::string& value) { add_address(fact, value); }},
+      {"default-route",
+       [](const World&, LinkFact& fact, const std::string& value) { add_default_route(fact, value); }},
+      {"routes", [](const World&, LinkFact& fact, const std::string&) { fact.routes.clear(); }},
       {"addresses",
        [](const World&, LinkFact& fact, const std::string&) {
          fact.addresses.clear();
@@ -195,6 +210,7 @@ std::string text_of(const Plan& plan) {
     text += std::string(name_of(blocked.why.kind)) + ": " + blocked.object.text() + "\n";
     text += "   | " + blocked.why.text() + "\n";
   }
+  for (const auto& [id, note] : plan.notes) text += "note: " + id.text() + "\n   | " + note + "\n";
   for (const ResourceId& id : plan.open) text += "open: " + id.text() + "\n";
   return text.empty() ? "nothing\n" : text;
 }

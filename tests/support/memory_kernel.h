@@ -403,8 +403,9 @@ class MemoryKernel final : public LinkBackend {
   // The agent's own route gives way to its successor; a stranger's stays.
   Result<void> perform(const AddRoute& step) {
     int error = links_.add_route(step.where, step.route, false);
-    if (error == EEXIST && step.yields) return {};
-    if (error == EEXIST && has_own_route(step)) error = links_.add_route(step.where, step.route, true);
+    const bool own = error == EEXIST && has_own_route(step);
+    if (error == EEXIST && step.yields && !(own && step.route.automatic)) return {};
+    if (own) error = links_.add_route(step.where, step.route, true);
     return answer(error, step.where);
   }
   bool has_own_route(const AddRoute& step) const {

@@ -142,6 +142,13 @@ class MemoryLinks {
     return std::any_of(fact.addresses.begin(), fact.addresses.end(),
                        [&](const AddressFact& each) { return each.prefix.address.family == family; });
   }
+  static std::vector<RouteFact> foreign_default_routes(const LinkFact& fact) {
+    std::vector<RouteFact> routes = fact.routes;
+    std::erase_if(routes, [](const RouteFact& each) {
+      return each.route.to.length != 0 || each.protocol == kOwnProtocol;
+    });
+    return routes;
+  }
   static void drop_routes(LinkFact& fact, std::uint8_t family) {
     std::erase_if(fact.routes, [&](const RouteFact& each) { return each.route.to.address.family == family; });
   }
@@ -192,6 +199,8 @@ inline void MemoryLinks::update(const std::string& netns, LinkFact after) {
   if (has_address(before, AF_INET) && !has_address(after, AF_INET)) drop_routes(after, AF_INET);
   note(netns, before);
   note(netns, after);
+  if (!netns.empty() && foreign_default_routes(before) != foreign_default_routes(after))
+    touched_.namespaces.insert(netns);
   facts.put(after);
   follow_parent(before, after);
   for (const int bridge : std::set<int>{before.master, after.master}) {
@@ -554,7 +563,7 @@ inline int MemoryLinks::add_route(const LinkName& where, const RouteSpec& wanted
   const RouteSpec usual{route.to, route.via, std::nullopt};
   if (effective_metric(route) == effective_metric(usual)) route.metric.reset();  // so it is told
   const bool reachable =
-      !route.via ||
+      !route.via || route.onlink ||
       std::any_of(found->addresses.begin(), found->addresses.end(),
                   [&](const AddressFact& each) {
                     return each.prefix.contains(*route.via) && each.prefix.address != *route.via;

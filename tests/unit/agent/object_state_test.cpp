@@ -272,6 +272,24 @@ TEST(ObjectState, ReadyIsReadyOfThisGenerationOnly) {
   EXPECT_FALSE(object.state.is_idle({8, false}));
 }
 
+TEST(ObjectState, WhatIsToldOfAReadyObjectIsToldOnce) {
+  Object object;
+  const std::string note = "the default route is left";
+  const auto matches = [&](const std::string& words) {
+    std::string told;
+    for (const auto& report : object.state.in_sync(kNow, object.moment.now, words).reports)
+      told += std::string(report.event) + ": " + report.message;
+    return told;
+  };
+  EXPECT_EQ(matches(note), "");  // it is new, and nobody did anything
+  EXPECT_EQ(object.status().message, note);
+  EXPECT_EQ(matches(note), "");
+  EXPECT_EQ(matches(""), "Ready: as declared");
+  EXPECT_EQ(object.status().message, "");
+  EXPECT_EQ(matches(note), "Ready: as declared; " + note);
+  EXPECT_TRUE(object.state.is_ready(kNow));
+}
+
 TEST(ObjectState, EachFailureWaitsTwiceAsLongUpToALimit) {
   Object object;
   std::vector<std::chrono::milliseconds> waits;

@@ -70,7 +70,7 @@ version: 1
 name: campus
 attachments:
   r1: {netns: r1, network: lab, interface: eth0, mac: 02:00:00:00:01:01, addresses: [10.0.0.1/24, "fd00::1/64"],
-       routes: [{via: 10.0.0.254, to: default}]}
+       routes: [{via: 10.0.0.254, to: default, onlink: true}]}
   vm: {tap: {}, network: lab}
 vlans:
   eth0.50: {id: 50, parent: eth0}
@@ -97,7 +97,7 @@ attachments:
     interface: eth0
     mac: "02:00:00:00:01:01"
     addresses: [10.0.0.1/24, fd00::1/64]
-    routes: [{to: default, via: 10.0.0.254}]
+    routes: [{to: default, via: 10.0.0.254, onlink: true}]
   vm:
     network: lab
     tap: {}

@@ -77,7 +77,11 @@ attachments:
     vlan: 7
     trunk: [9, 8]
     addresses: [10.0.0.1/24, "fd00::1/64"]
-    routes: [{to: default, via: 10.0.0.254}, {to: default, via: fd00::ff, metric: 5}, {to: 10.9.0.0/16}]
+    routes:
+      - {to: default, via: 10.0.0.254}
+      - {to: default, via: fd00::ff, metric: 5}
+      - {to: 10.9.0.0/16}
+      - {to: 10.8.0.0/16, via: 10.1.0.1, onlink: true}
   vm1: {network: sdn, tap: {name: tap-vm1, owner: 1000, group: 0}}
   vm2: {network: sdn, tap: {}}
 )");
@@ -120,7 +124,8 @@ attachments:
   r1.addresses = {*IpPrefix::parse("10.0.0.1/24"), *IpPrefix::parse("fd00::1/64")};
   r1.routes = {{*IpPrefix::parse("0.0.0.0/0"), IpAddress::parse("10.0.0.254"), {}},
                {*IpPrefix::parse("::/0"), IpAddress::parse("fd00::ff"), 5},
-               {*IpPrefix::parse("10.9.0.0/16"), {}, {}}};
+               {*IpPrefix::parse("10.9.0.0/16"), {}, {}},
+               {*IpPrefix::parse("10.8.0.0/16"), IpAddress::parse("10.1.0.1"), {}, false, true}};
   EXPECT_EQ(set.attachments.at("r1-lab"), r1);
   EXPECT_EQ(set.attachments.at("vm1").tap, (TapEnd{"tap-vm1", 1000, 0}));
   EXPECT_EQ(set.attachments.at("vm2").tap, TapEnd());
@@ -389,6 +394,8 @@ INSTANTIATE_TEST_SUITE_P(
              "defualt: to must be `default` or a network with its prefix length, got `defualt` (default)"},
         Case{attachment("network: lab, netns: a, interface: b, routes: [{to: 10.0.0.0/8, via: fd00::1}]"),
              "fd00::1: via `fd00::1` is of another address family than `10.0.0.0/8`"},
+        Case{attachment("network: lab, netns: a, interface: b, routes: [{to: default, onlink: true}]"),
+             "true: `onlink` is about the router: it needs `via`"},
         Case{attachment("network: lab, netns: a, interface: b, routes: [{to: default}, {to: 0.0.0.0/0}]"),
              "0.0.0.0/0: a route to `0.0.0.0/0` with this metric is listed already"},
         Case{attachment("network: lab, netns: a, interface: b, isolated: on"),

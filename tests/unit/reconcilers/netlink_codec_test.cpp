@@ -142,7 +142,7 @@ TEST(NetlinkCodec, ReadsAddressesAndRoutesAsTheyWereWritten) {
       {*IpPrefix::parse("fd00::/48"), IpAddress::parse("fe80::1"), 7},
   };
   for (const RouteSpec& route : routes) {
-    const auto read = netlink::decode_route(netlink::add_route(9, route, false).header());
+    const auto read = netlink::decode_route(netlink::add_route(9, route, netlink::IfThere::refuse).header());
     ASSERT_TRUE(read) << route.to.text();
     EXPECT_EQ(read->ifindex, 9);
     EXPECT_EQ(read->fact.route, route) << route.to.text();
@@ -157,8 +157,8 @@ TEST(NetlinkCodec, BearsBrokenMessages) {
   messages.push_back(netlink::create_link(bridge(), {}, nullptr));
   messages.push_back(port_message());
   messages.push_back(netlink::add_address(9, *IpPrefix::parse("fd00::1/64")));
-  messages.push_back(
-      netlink::add_route(9, {*IpPrefix::parse("10.0.0.0/8"), IpAddress::parse("10.0.0.1"), 5}, false));
+  messages.push_back(netlink::add_route(9, {*IpPrefix::parse("10.0.0.0/8"), IpAddress::parse("10.0.0.1"), 5},
+                                        netlink::IfThere::refuse));
   for (netlink::Message& message : netlink::configure_new_link(tap, {"0123456789abcdef", "role"}, 3, true)) {
     messages.push_back(std::move(message));
   }
