@@ -71,9 +71,15 @@ struct ParentUse {
   bool operator==(const ParentUse&) const = default;
 };
 
+// Of IPv6: an address that is being looked for on the link (RFC 4862, 5.4), and one that another host has.
+enum class AddressState : std::uint8_t { usable, tentative, duplicate };
+
 struct AddressFact {
   IpPrefix prefix;
   std::uint8_t protocol = 0;  // IFA_PROTO: the agent's own are marked with kOwnProtocol
+  AddressState state = AddressState::usable;
+  bool secondary =
+      false;  // of IPv4: another one of its subnet was there first, and is what the host speaks by
   bool operator==(const AddressFact&) const = default;
 };
 

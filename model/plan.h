@@ -68,6 +68,9 @@ struct RemoveLink {
 struct AddAddress {
   LinkName where;
   IpPrefix address;
+  // It is there, and another host has it: the kernel is made to look for it anew. Always fails, as that takes
+  // its time.
+  bool again = false;
   bool operator==(const AddAddress&) const = default;
 };
 struct RemoveAddress {
@@ -143,7 +146,8 @@ struct Action {
 struct Blocked {
   ResourceId object;
   Error why;
-  bool complete = false;  // all that is declared is there; it only carries nothing until what it waits for comes
+  bool complete =
+      false;  // all that is declared is there; it only carries nothing until what it waits for comes
   bool operator==(const Blocked&) const = default;
 };
 

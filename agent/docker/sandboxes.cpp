@@ -65,6 +65,8 @@ void Sandboxes::look_at(const ResourceId& id) {
     if (spec->interface.empty() && fact->name == link.where.name) continue;  // not renamed yet
     const Seen seen = seen_of(*spec, *fact);
     const auto& known = *spec->endpoint;
+    if (spec->interface.empty() && !seen_.contains(id))  // Docker has just set it up
+      reconciler_.announce({spec->endpoint->sandbox, fact->name});
     if (seen != Seen{spec->interface, known.default_route, known.default_route6}) seen_[id] = seen;
   }
 }

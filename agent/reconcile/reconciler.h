@@ -86,6 +86,9 @@ class Reconciler {
   // event say so, nothing else. Idempotent.
   void set_orphaned(const ResourceId& id, bool orphaned, const std::string& message) LANWRIGHT_ON_LOOP;
   void record(const std::string& type, const ResourceId& id, const std::string& message) LANWRIGHT_ON_LOOP;
+  // See LinkBackend: for links that somebody else sets up.
+  void announce(const LinkName& link) LANWRIGHT_ON_LOOP { sources_.announce(link); }
+
   void add(Controller& controller) LANWRIGHT_ON_LOOP { controllers_.push_back(&controller); }
   void remove(Controller& controller) LANWRIGHT_ON_LOOP { std::erase(controllers_, &controller); }
   const std::vector<Controller*>& controllers() const LANWRIGHT_ON_LOOP { return controllers_; }

@@ -48,6 +48,7 @@ class Sources {
   void watch_also(std::set<std::string> namespaces) LANWRIGHT_ON_LOOP;
   // The actions of one batch, which are of one stage: one result each.
   std::vector<Result<void>> execute(const std::vector<const Action*>& batch) LANWRIGHT_ON_LOOP;
+  void announce(const LinkName& link) LANWRIGHT_ON_LOOP { links_->announce(link, observed_); }
   std::uint64_t writes() const LANWRIGHT_ON_LOOP { return links_->writes(); }  // see LinkBackend
 
  private:

@@ -21,6 +21,10 @@ class LinkBackend : public Source {
   // Looks again whether this watched path names another namespace than before; reads it if so.
   virtual ObservedChange recheck(const std::string& path, Observed& observed) LANWRIGHT_ON_LOOP = 0;
 
+  // Tells the neighbours of this link which addresses it has, as is done for those that execute() adds: what
+  // somebody else has set up. Sent once, not waited for.
+  virtual void announce(const LinkName& link, const Observed& observed) LANWRIGHT_ON_LOOP = 0;
+
   // Changing messages sent so far (not dumps): the proof that nothing was written.
   virtual std::uint64_t writes() const LANWRIGHT_ON_LOOP = 0;
 

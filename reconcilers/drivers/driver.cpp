@@ -79,7 +79,8 @@ void set_end(LinkSpec& end, const Named<AttachmentSpec>& attachment, std::vector
     }
     routes = spec.routes;  // as Docker was told, but for those to everywhere, of which it took its choice
     std::erase_if(routes, [&](const RouteSpec& route) {
-      const bool chosen = route.to.address.family == AF_INET6 ? delegated.default_route6 : delegated.default_route;
+      const bool chosen =
+          route.to.address.family == AF_INET6 ? delegated.default_route6 : delegated.default_route;
       return route.to.length == 0 && !chosen;
     });
   }

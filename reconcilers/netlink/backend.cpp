@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "reconcilers/netlink/announcements.h"
 #include "reconcilers/netlink/backend.h"
 #include "reconcilers/netlink/executor.h"
 #include "reconcilers/netlink/observer.h"
@@ -26,6 +27,12 @@ class NetlinkBackend final : public LinkBackend {
   }
   std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) override {
     return executor_.execute(actions, observed);
+  }
+  void announce(const LinkName& where, const Observed& observed) override {
+    const LinkFact* link = observed.find(where);
+    Announcements announcements;
+    if (link != nullptr) announcements.note_all(0, where, *link);
+    announcements.send(*observer_, {});
   }
   std::uint64_t writes() const override { return executor_.writes(); }
 

@@ -16,8 +16,10 @@
 #include <variant>
 
 #include "model/link_names.h"
+#include "reconcilers/kinds/bridge.h"
 #include "reconcilers/kinds/tun.h"
 #include "reconcilers/netlink/address_codec.h"
+#include "reconcilers/netlink/announcements.h"
 #include "reconcilers/netlink/errors.h"
 #include "reconcilers/netlink/link_codec.h"
 #include "reconcilers/netlink/request.h"
@@ -63,6 +65,19 @@ bool holds_advertised_only(std::istream& table, const RouteSpec& route) {
   return found;
 }
 
+// No bridge is a port of another.
+VlansOf vlans_of(const ChangeLink& step) {
+  return step.kind == kinds::kBridge.name ? VlansOf::bridge : VlansOf::port;
+}
+
+// Another IPv4 address of the subnet is on the link.
+bool takes_others_along(const LinkFact& link, const IpPrefix& address) {
+  return address.address.family == AF_INET &&
+         std::any_of(link.addresses.begin(), link.addresses.end(), [&](const AddressFact& other) {
+           return other.prefix != address && other.prefix.network() == address.network();
+         });
+}
+
 // What an action wanted to reach is so already.
 bool is_done_already(const Step& step, int error) {
   if (std::holds_alternative<RemoveAddress>(step)) return error == EADDRNOTAVAIL || error == ENODEV;
@@ -90,8 +105,9 @@ struct Batch {
 
 using Batches = std::map<std::string, Batch>;  // by netns path; "" comes first
 
-// One call of execute(), or a part of it, but for the removals. The overloads of prepare() are a step of a plan each; the
-// other methods are the moments of one attempt (made, named, finished, refused, undone), which share its batches.
+// One call of execute(), or a part of it, but for the removals. The overloads of prepare() are a step of a
+// plan each; the other methods are the moments of one attempt (made, named, finished, refused, undone), which
+// share its batches.
 class Stage {
  public:
   Stage(Observer& observer, std::span<const Action* const> actions, const Observed& observed,
@@ -111,6 +127,8 @@ class Stage {
       if (!batch.requests.empty()) send(netns, batch);
     }
     look_at_what_is_down();
+    refuse_duplicates();
+    announcements_.send(observer_, failed());
   }
 
   bool full() const {
@@ -143,14 +161,19 @@ class Stage {
                             {}};
   }
   void prepare(std::size_t owner, const AddAddress& step) {
-    if (const LinkFact* link = find(owner, step.where)) {
-      first_[step.where.netns].add(owner, add_address(link->ifindex, step.address));
-    }
+    const LinkFact* link = find(owner, step.where);
+    if (link == nullptr) return;
+    Batch& batch = first_[step.where.netns];
+    if (step.again) batch.add(owner, remove_address(link->ifindex, step.address));
+    batch.add(owner, add_address(link->ifindex, step.address, step.again));
+    if (!step.again) announcements_.note(owner, step.where, *link, step.address.address);
   }
   void prepare(std::size_t owner, const RemoveAddress& step) {
-    if (const LinkFact* link = observed_.find(step.where)) {
-      first_[step.where.netns].add(owner, remove_address(link->ifindex, step.address));
-    }
+    const LinkFact* link = observed_.find(step.where);
+    if (link == nullptr) return;
+    Batch& batch = first_[step.where.netns];
+    if (takes_others_along(*link, step.address)) batch.add(owner, promote_secondaries(link->ifindex));
+    batch.add(owner, remove_address(link->ifindex, step.address));
   }
   void prepare(std::size_t owner, const AddRoute& step) {
     if (const LinkFact* link = find(owner, step.where)) {
@@ -173,6 +196,7 @@ class Stage {
   void name_nameless();
   void finish_ports();
   void look_at_what_is_down();
+  void refuse_duplicates();
 
   std::optional<LinkPlace> place_of(std::size_t owner, const LinkSpec& link);
   std::optional<int> descriptor_of(std::size_t owner, const std::string& netns);
@@ -212,6 +236,7 @@ class Stage {
   std::vector<Nameless> nameless_;                             // made under a temporary name
   std::vector<std::pair<std::size_t, const LinkSpec*>> down_;  // whose marks make no event
   std::vector<PortToFinish> ports_;                            // that wait for their VLANs before they go up
+  Announcements announcements_;
   std::uint64_t writes_ = 0;
 };
 
@@ -389,6 +414,15 @@ void Stage::look_at_what_is_down() {
   }
 }
 
+void Stage::refuse_duplicates() {
+  for (std::size_t owner = 0; owner < actions_.size(); ++owner) {
+    const auto* step = std::get_if<AddAddress>(&actions_[owner]->step);
+    if (step == nullptr || !step->again) continue;
+    fail(owner, action_error(*actions_[owner], ErrorKind::conflict, "another host has this address",
+                             "give one of the two another; the kernel asks for it again from time to time"));
+  }
+}
+
 // A port's VLANs are addressed by index, which is known once the link is there.
 void Stage::finish_ports() {
   for (const auto& [owner, link] : ports_) {
@@ -427,14 +461,15 @@ void Stage::prepare(std::size_t owner, const ChangeLink& wanted) {
   }
   Batch& batch = first_[netns];
   if (step.remove_vlans && !step.remove_vlans->empty()) {
-    batch.add(owner, remove_vlans(step.ifindex, *step.remove_vlans));
+    batch.add(owner, remove_vlans(step.ifindex, *step.remove_vlans, vlans_of(step)));
   }
   std::vector<Message> messages = change_link(step, *master);
   const bool vlans = step.add_vlans && !step.add_vlans->empty();
   batch.add(owner, std::move(messages));
-  if (vlans) batch.add(owner, add_vlans(step.ifindex, *step.add_vlans));
+  if (vlans) batch.add(owner, add_vlans(step.ifindex, *step.add_vlans, vlans_of(step)));
   const LinkFact* link = observed_.find(step.where);
   if (link == nullptr || !link->up) observer_.look_again(netns, step.ifindex);
+  if (link != nullptr && step.mac) announcements_.note_all(owner, step, *link);
 }
 
 void Stage::send(const std::string& netns, Batch& batch) {

@@ -167,9 +167,10 @@ void put_tagged(Message& message, const std::vector<std::uint16_t>& vids) {
   }
 }
 
-Message port_vlans(int type, int port, const PortVlans& vlans, unsigned pvid_flags) {
-  Message message(type, kChange, by_index(port, AF_BRIDGE), kVlansSize);
+Message set_vlans(int type, int ifindex, const PortVlans& vlans, unsigned pvid_flags, VlansOf whose) {
+  Message message(type, kChange, by_index(ifindex, AF_BRIDGE), kVlansSize);
   message.nest(IFLA_AF_SPEC, [&] {
+    if (whose == VlansOf::bridge) message.put_u16(IFLA_BRIDGE_FLAGS, BRIDGE_FLAGS_SELF);
     if (vlans.pvid) put_vlan(message, pvid_flags, *vlans.pvid);
     put_tagged(message, vlans.tagged);
   });
@@ -257,7 +258,7 @@ std::optional<PortFact> decode_port(const nlmsghdr& message) {
   PortFact port;
   port.ifindex = head->ifi_index;
   port.master = link.s32(IFLA_MASTER).value_or(0);
-  if (port.master == 0 || port.master == port.ifindex) return std::nullopt;  // the bridge itself
+  if (port.master == 0) return std::nullopt;
   read_attributes(link.nest(IFLA_PROTINFO), kinds::kBridge.name, Place::port, port.attributes);
   port.vlans = read_vlans(link.find(IFLA_AF_SPEC));
   return port;
@@ -408,12 +409,12 @@ Message set_group(int ifindex, std::uint32_t group) {
   return message;
 }
 
-Message add_vlans(int port, const PortVlans& vlans) {
-  return port_vlans(RTM_SETLINK, port, vlans, BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED);
+Message add_vlans(int ifindex, const PortVlans& vlans, VlansOf whose) {
+  return set_vlans(RTM_SETLINK, ifindex, vlans, BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED, whose);
 }
 
-Message remove_vlans(int port, const PortVlans& vlans) {
-  return port_vlans(RTM_DELLINK, port, vlans, 0);
+Message remove_vlans(int ifindex, const PortVlans& vlans, VlansOf whose) {
+  return set_vlans(RTM_DELLINK, ifindex, vlans, 0, whose);
 }
 
 Message delete_link(int ifindex) {

@@ -17,7 +17,8 @@ inline constexpr std::uint32_t kIpv6MinMtu = 1280;  // RFC 8200: below it a link
 // (AF_BRIDGE) and the wireless extensions' partial messages. Addresses, routes and VLANs are not in it.
 std::optional<LinkFact> decode_link(const nlmsghdr& message);
 
-// What a bridge tells of a port, in a dump and in events alike (AF_BRIDGE).
+// What a bridge tells of a port, in a dump and in events alike (AF_BRIDGE). The bridge itself is told as its
+// own port, with VLANs alone.
 struct PortFact {
   int ifindex = 0;
   int master = 0;
@@ -61,8 +62,10 @@ Message set_up(int ifindex, bool up);
 Message set_name(int ifindex, const std::string& name);
 Message set_alias(const std::string& name, const std::string& alias);
 Message set_group(int ifindex, std::uint32_t group);
-Message add_vlans(int port, const PortVlans& vlans);
-Message remove_vlans(int port, const PortVlans& vlans);
+// Of a port, or of a bridge itself.
+enum class VlansOf { port, bridge };
+Message add_vlans(int ifindex, const PortVlans& vlans, VlansOf whose = VlansOf::port);
+Message remove_vlans(int ifindex, const PortVlans& vlans, VlansOf whose = VlansOf::port);
 Message delete_link(int ifindex);
 Message delete_link(const std::string& name);
 Message delete_group(std::uint32_t group);

@@ -16,8 +16,9 @@
 
 namespace lanwright::netlink {
 
-// What the kernel says, as facts: read at first, then kept by its events. Its methods are ways to look (at all, at a
-// namespace, at an event) and to keep who is watched; they work on one table, which is why they are one class.
+// What the kernel says, as facts: read at first, then kept by its events. Its methods are ways to look (at
+// all, at a namespace, at an event) and to keep who is watched; they work on one table, which is why they are
+// one class.
 class Observer {
  public:
   static Result<std::unique_ptr<Observer>> open(const NetlinkOptions& options);

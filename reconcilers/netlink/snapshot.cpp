@@ -189,7 +189,7 @@ void FactsEditor::remove_link(int ifindex) {
 
 void FactsEditor::put_port(const PortFact& port) {
   LinkFact* link = facts_.edit(port.ifindex);
-  if (link == nullptr || link->master != port.master) return;
+  if (link == nullptr || (link->master != port.master && port.ifindex != port.master)) return;
   LinkFact changed = *link;
   for (const auto& [attribute, value] : port.attributes) {
     const auto place = std::ranges::find(changed.attributes, attribute, &LinkAttributeValue::attribute);

@@ -1,5 +1,7 @@
 #include "reconcilers/plan/addresses.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <set>
 #include <tuple>
@@ -13,6 +15,43 @@ bool same_route(const RouteSpec& wanted, const RouteSpec& found) {
   return has_same_place(wanted, found) && wanted.via == found.via && wanted.onlink == found.onlink;
 }
 
+bool is_wanted(const LinkSpec& link, const IpPrefix& address) {
+  return std::find(link.addresses.begin(), link.addresses.end(), address) != link.addresses.end();
+}
+
+const AddressFact* find_address(const LinkFact& fact, const IpPrefix& wanted) {
+  const auto found = std::find_if(fact.addresses.begin(), fact.addresses.end(),
+                                  [&](const AddressFact& address) { return address.prefix == wanted; });
+  return found == fact.addresses.end() ? nullptr : &*found;
+}
+
+// Of IPv4, where the first address of a subnet is the one that the host speaks by.
+bool is_of_one_subnet(const IpPrefix& a, const IpPrefix& b) {
+  return a.address.family == AF_INET && a.network() == b.network();
+}
+
+// `wanted` is the first that is declared of its subnet, and another one of ours is before it on the link.
+bool gives_way_to(const LinkFact& found, const LinkSpec& link, const IpPrefix& wanted) {
+  const auto first = std::find_if(link.addresses.begin(), link.addresses.end(),
+                                  [&](const IpPrefix& other) { return is_of_one_subnet(other, wanted); });
+  if (first == link.addresses.end() || *first != wanted) return false;
+  const AddressFact* own = find_address(found, wanted);
+  if (own != nullptr && !own->secondary) return false;
+  return std::any_of(found.addresses.begin(), found.addresses.end(), [&](const AddressFact& other) {
+    return other.prefix != wanted && !other.secondary && is_of_one_subnet(other.prefix, wanted) &&
+           (is_wanted(link, other.prefix) || other.protocol == kOwnProtocol);
+  });
+}
+
+Error still_checked(const DesiredObject& entry, const LinkName& link, const IpPrefix& address) {
+  return {ErrorKind::busy,
+          "wait for",
+          address.text() + " on " + label(entry, link),
+          0,
+          "the kernel is asking whether another host has the address " + address.text(),
+          {}};
+}
+
 }  // namespace
 
 void Addresses::compare(const Cursor& at, const LinkSpec& link, const LinkFact* found) {
@@ -21,21 +60,34 @@ void Addresses::compare(const Cursor& at, const LinkSpec& link, const LinkFact* 
 }
 
 void Addresses::compare_addresses(const Cursor& at, const LinkSpec& link, const LinkFact* found) {
-  const auto has = [](const LinkFact& fact, const IpPrefix& wanted) {
-    return std::any_of(fact.addresses.begin(), fact.addresses.end(),
-                       [&](const AddressFact& address) { return address.prefix == wanted; });
-  };
   for (const IpPrefix& wanted : link.addresses) {
-    if (found == nullptr || !has(*found, wanted))
+    const AddressFact* address = found != nullptr ? find_address(*found, wanted) : nullptr;
+    if (address == nullptr)
       draft_.act(at, at.stage + kAddresses, AddAddress{link.where, wanted}, "missing", {"addresses"});
+    else if (address->state == AddressState::duplicate)
+      draft_.act(at, at.stage + kAddresses, AddAddress{link.where, wanted, true}, "another host has it",
+                 {"addresses"});
+    else if (address->state == AddressState::tentative)
+      draft_.block(at, still_checked(at.entry, link.where, wanted));
+    if (found != nullptr && gives_way_to(*found, link, wanted)) put_behind(at, link, *found, wanted);
   }
   if (found == nullptr) return;
   for (const AddressFact& address : found->addresses) {
-    const bool wanted =
-        std::find(link.addresses.begin(), link.addresses.end(), address.prefix) != link.addresses.end();
-    if (!wanted && address.protocol == kOwnProtocol)
+    if (!is_wanted(link, address.prefix) && address.protocol == kOwnProtocol)
       draft_.act(at, kRemovals, RemoveAddress{{link.where.netns, found->name}, address.prefix},
                  "no longer declared", {"addresses"});
+  }
+}
+
+// The others of its subnet, in the order in which they are declared.
+void Addresses::put_behind(const Cursor& at, const LinkSpec& link, const LinkFact& found,
+                           const IpPrefix& first) {
+  const std::string reason = first.text() + " is declared before it";
+  for (const IpPrefix& other : link.addresses) {
+    if (other == first || !is_of_one_subnet(other, first) || find_address(found, other) == nullptr) continue;
+    draft_.act(at, at.stage + kAddresses, RemoveAddress{link.where, other}, reason, {"addresses"},
+               Disruption::flap);
+    draft_.act(at, at.stage + kAddresses, AddAddress{link.where, other}, reason, {"addresses"});
   }
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "model/link_names.h"
+#include "reconcilers/plan/bridge_vlans.h"
 #include "reconcilers/plan/comparers.h"
 #include "reconcilers/plan/removals.h"
 #include "reconcilers/plan/uplinks.h"
@@ -44,6 +45,8 @@ void Links::compare_existing(const Cursor& at, const LinkSpec& link, const LinkF
   if (found.name != link.where.name && !free_name(at, link.where, found)) return;
   if (const auto reason = must_recreate(link, found)) return recreate(at, link, found, ownership, *reason);
   change(at, link, found, ownership);
+  join_vlan_below(draft_, at, link);
+  join_vlans_above(draft_, at, link, found);
   addresses_.compare(at, link, &found);
   if (link.delegated && is_incomplete_group(found.group)) mark_complete(at, link);
 }
@@ -141,6 +144,7 @@ void Links::recreate(const Cursor& at, const LinkSpec& link, const LinkFact& fou
     return draft_.block(at, conflict(at.entry, link.where, "it cannot be taken over: " + reason,
                                      "choose another name, or remove it"));
   if (link.created_with_peer) return;  // the outer end says the same and makes both
+  if (link.where.netns.empty()) leave_vlan_below(draft_, at, found, &link);
   remove(draft_, at, link.where.netns, found, tag_of(at.entry, link), reason, Disruption::recreate);
   create(at, link, reason, Disruption::recreate);
 }
@@ -196,6 +200,7 @@ bool Links::free_inner_end(const Cursor& at, const LinkSpec& inner) {
 
 // What a link that the plan makes is given after that.
 void Links::complete_new(const Cursor& at, const LinkSpec& link) {
+  join_vlan_below(draft_, at, link);
   addresses_.compare(at, link, nullptr);
   if (link.delegated && !link.where.netns.empty()) mark_complete(at, link);
 }

@@ -7,6 +7,7 @@
 
 #include "model/link_names.h"
 #include "reconcilers/kinds/table.h"
+#include "reconcilers/plan/bridge_vlans.h"
 #include "reconcilers/plan/ownership.h"
 
 namespace lanwright::planning {
@@ -85,8 +86,9 @@ void remove(Draft& draft, const Cursor& at, const std::string& netns, const Link
 void remove_all(Draft& draft, const Cursor& at) {
   for (const auto& [netns, facts] : draft.observed().namespaces) {
     for (const LinkFact* fact : facts.marked(at.entry.object.uid)) {
-      if (is_own_group(fact->group))
-        remove(draft, at, netns, *fact, *OwnerTag::parse(fact->alias), kNotDeclared);
+      if (!is_own_group(fact->group)) continue;
+      if (netns.empty()) leave_vlan_below(draft, at, *fact);
+      remove(draft, at, netns, *fact, *OwnerTag::parse(fact->alias), kNotDeclared);
     }
     remove_half_made(draft, at, netns, facts);
   }

@@ -189,5 +189,40 @@ attachments:
   EXPECT_TRUE(tcp("h20", "s20", "10.9.0.21"));
 }
 
+// The host's own VLAN links on the bridge: declared, made on demand, and somebody else's.
+TEST_F(Vlan, AFilteringBridgeTakesPartInTheVlansOfTheLinksOnIt) {
+  const AgentProcess agent(sandbox_);
+  const std::string lan = R"(
+version: 1
+name: filter
+networks:
+  sw: {driver: bridge, bridge: {vlan_filtering: true}}
+  host10: {driver: macvlan, parent: lw-sw.10}
+attachments:
+  a: {network: sw, netns: h10, interface: eth0, vlan: 10, addresses: [10.9.0.10/24]}
+  b: {network: host10, netns: s10, interface: eth0, addresses: [10.9.0.11/24]}
+  c: {network: sw, netns: h20, interface: eth0, vlan: 20, addresses: [10.9.0.20/24]}
+)";
+  agent.apply(lan);
+  EXPECT_TRUE(ping("h10", "10.9.0.11"));
+  EXPECT_TRUE(no_ping("h20", "10.9.0.11"));
+  EXPECT_EQ(agent.metric("repairs_total"), 0U);
+  const auto members = [] { return run({"bridge", "vlan", "show", "dev", "lw-sw"}).out; };
+  EventStream events(agent);
+  ASSERT_TRUE(run({"bridge", "vlan", "del", "dev", "lw-sw", "vid", "10", "self"}).ok());
+  events.expect("Repaired", "vlan lw-sw.10");
+  EXPECT_TRUE(ping("h10", "10.9.0.11"));
+
+  sandbox_.ip("link add link lw-sw name theirs type vlan id 20");
+  sandbox_.ip("addr add 10.9.0.21/24 dev theirs");
+  sandbox_.ip("link set theirs up");
+  EXPECT_TRUE(ping("h20", "10.9.0.21"));
+
+  agent.apply(lan.substr(0, lan.find("  host10")) + "attachments:\n" +
+              "  a: {network: sw, netns: h10, interface: eth0, vlan: 10, addresses: [10.9.0.10/24]}\n");
+  EXPECT_EQ(members().find(" 10"), std::string::npos) << members();
+  EXPECT_NE(members().find(" 20"), std::string::npos) << members();
+}
+
 }  // namespace
 }  // namespace lanwright::test

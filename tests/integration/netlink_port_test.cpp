@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <chrono>
@@ -623,6 +624,61 @@ TEST_F(NetlinkPort, GivesAndTakesAddresses) {
   for (Json each : rest["addr_info"]) EXPECT_EQ(each["scope"], "link") << each.dump();
   expect_exact();
   EXPECT_EQ(act(AddAddress{{"", "nothing"}, prefix("10.0.0.1/24")}).error().kind, ErrorKind::waiting);
+}
+
+// Without the kernel's help: it would take the others of the subnet along.
+TEST_F(NetlinkPort, TakesTheFirstAddressAlone) {
+  sandbox.add_netns("r1");
+  ASSERT_TRUE(test::run({"sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=0",
+                         "net.ipv4.conf.default.promote_secondaries=0"},
+                        {.netns = "r1"})
+                  .ok());
+  open();
+  port->watch({path_of("r1")}, observed);
+  const LinkSpec inner = spec("veth", "eth0", path_of("r1"));
+  ASSERT_TRUE(done(act(CreateLink{spec("veth", "a"), mark("a"), inner, mark("b")})));
+  for (const char* text : {"10.0.0.1/24", "10.0.0.2/24", "10.0.0.3/24"})
+    ASSERT_TRUE(done(act(AddAddress{inner.where, prefix(text)})));
+  ASSERT_TRUE(done(act(AddRoute{inner.where, {prefix("10.9.0.0/16"), address("10.0.0.9"), std::nullopt}})));
+  const auto secondaries = [&] {
+    std::map<std::string, bool> all;
+    for (const auto& each : fact("eth0", path_of("r1")).addresses)
+      if (each.prefix.address.family == AF_INET) all[each.prefix.text()] = each.secondary;
+    return all;
+  };
+  using Expected = std::map<std::string, bool>;
+  EXPECT_EQ(secondaries(), (Expected{{"10.0.0.1/24", false}, {"10.0.0.2/24", true}, {"10.0.0.3/24", true}}));
+  ASSERT_TRUE(done(act(RemoveAddress{inner.where, prefix("10.0.0.1/24")})));
+  EXPECT_EQ(secondaries(), (Expected{{"10.0.0.2/24", false}, {"10.0.0.3/24", true}}));
+  EXPECT_EQ(fact("eth0", path_of("r1")).routes.size(), 1U) << describe(fact("eth0", path_of("r1")));
+  expect_exact();
+}
+
+TEST_F(NetlinkPort, TellsAnAddressThatAnotherHostHas) {
+  sandbox.add_netns("r1");
+  open();
+  port->watch({path_of("r1")}, observed);
+  const LinkSpec inner = spec("veth", "eth0", path_of("r1"));
+  ASSERT_TRUE(done(act(CreateLink{spec("veth", "a"), mark("a"), inner, mark("b")})));
+  sandbox.ip("addr add fd00::7/64 dev a nodad");
+  sandbox.ip("-n r1 addr add fd00::7/64 dev eth0");
+  const auto state = [&] {
+    port->drain(observed);
+    for (const auto& each : fact("eth0", path_of("r1")).addresses)
+      if (each.prefix == prefix("fd00::7/64")) return std::optional(each.state);
+    return std::optional<AddressState>();
+  };
+  EXPECT_EQ(state(), AddressState::tentative);
+  ASSERT_TRUE(test::wait_until([&] { return state() == AddressState::duplicate; }));
+  const auto again = act(AddAddress{inner.where, prefix("fd00::7/64"), true});
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().words, "another host has this address");
+  EXPECT_EQ(state(), AddressState::tentative);
+  ASSERT_TRUE(test::wait_until([&] { return state() == AddressState::duplicate; }));
+  sandbox.ip("addr del fd00::7/64 dev a");
+  EXPECT_FALSE(act(AddAddress{inner.where, prefix("fd00::7/64"), true}));
+  ASSERT_TRUE(test::wait_until([&] { return state() == AddressState::usable; }));
+  expect_exact();
 }
 
 TEST_F(NetlinkPort, GivesAndTakesRoutes) {

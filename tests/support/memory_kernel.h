@@ -132,7 +132,9 @@ class MemoryKernel final : public LinkBackend {
     wake();
     return results;
   }
+  void announce(const LinkName& link, const Observed&) override { announced.push_back(link); }
   std::uint64_t writes() const override { return writes_; }
+  std::vector<LinkName> announced;
 
  private:
   // Its part of what is observed: switches are others'.
@@ -389,6 +391,8 @@ class MemoryKernel final : public LinkBackend {
   }
 
   Result<void> perform(const AddAddress& step) {
+    if (step.again)
+      return Error{ErrorKind::conflict, "add", step.where.text(), 0, "another host has this address", {}};
     const int error = links_.add_address(step.where, step.address);
     const LinkFact* link = real().find(step.where);
     const bool there =
@@ -450,6 +454,7 @@ class BorrowedKernel final : public LinkBackend {
   std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) override {
     return kernel_.execute(actions, observed);
   }
+  void announce(const LinkName& link, const Observed& observed) override { kernel_.announce(link, observed); }
   std::uint64_t writes() const override { return kernel_.writes(); }
 
  private:

@@ -152,6 +152,17 @@ class MemoryLinks {
   static void drop_routes(LinkFact& fact, std::uint8_t family) {
     std::erase_if(fact.routes, [&](const RouteFact& each) { return each.route.to.address.family == family; });
   }
+  static bool is_of_one_subnet(const IpPrefix& a, const IpPrefix& b) {
+    return a.address.family == AF_INET && a.network() == b.network();
+  }
+  // The first that is left of the subnet is its primary address; the agent sees to that.
+  static void promote(LinkFact& fact, const IpPrefix& gone) {
+    for (AddressFact& each : fact.addresses) {
+      if (!is_of_one_subnet(each.prefix, gone)) continue;
+      each.secondary = false;
+      return;
+    }
+  }
   static void drop_ipv6(LinkFact& fact) {
     std::erase_if(fact.addresses,
                   [](const AddressFact& each) { return each.prefix.address.family == AF_INET6; });
@@ -536,7 +547,11 @@ inline int MemoryLinks::add_address(const LinkName& where, const IpPrefix& addre
   }
   if (found->kind == "ipvlan" && sibling_has(*found, address.address)) return EADDRINUSE;
   LinkFact fact = *found;
-  fact.addresses.push_back({address, kOwnProtocol});
+  AddressFact added{address, kOwnProtocol};
+  added.secondary = std::any_of(fact.addresses.begin(), fact.addresses.end(), [&](const AddressFact& each) {
+    return is_of_one_subnet(each.prefix, address);
+  });
+  fact.addresses.push_back(added);
   update(where.netns, std::move(fact));
   return 0;
 }
@@ -548,6 +563,7 @@ inline int MemoryLinks::remove_address(const LinkName& where, const IpPrefix& ad
   const auto gone =
       std::erase_if(fact.addresses, [&](const AddressFact& each) { return each.prefix == address; });
   if (gone == 0) return EADDRNOTAVAIL;
+  promote(fact, address);
   update(where.netns, std::move(fact));
   return 0;
 }

@@ -30,6 +30,7 @@ TEST_P(DockerDrivers, LiveAsLongAsDockerSays) {
     host.move_link({"", join.interface}, {kSandbox, "eth0"}, true);
   });
   ASSERT_TRUE(eventually([this] { return attachment()->interface == "eth0"; }));
+  on_loop([&] { EXPECT_EQ(kernel_.announced, (std::vector<LinkName>{{kSandbox, "eth0"}})); });
   must(docker_->leave(kNetwork, kEndpoint, soon()));
   on_loop([&] { EXPECT_NE(in(kSandbox, "eth0"), nullptr) << "Docker takes it out"; });
   kernel([&](test::MemoryKernel& host) { host.move_link({kSandbox, "eth0"}, {"", join.interface}, false); });

@@ -14,6 +14,7 @@
 #include "reconcilers/kinds/bridge.h"
 #include "reconcilers/kinds/vlan.h"
 #include "reconcilers/netlink/address_codec.h"
+#include "reconcilers/netlink/announcements.h"
 #include "reconcilers/netlink/link_codec.h"
 #include "reconcilers/netlink/route_codec.h"
 
@@ -140,6 +141,7 @@ TEST(NetlinkCodec, ReadsAddressesAndRoutesAsTheyWereWritten) {
       {*IpPrefix::parse("0.0.0.0/0"), IpAddress::parse("10.0.0.254"), std::nullopt},
       {*IpPrefix::parse("192.168.0.0/16"), std::nullopt, 50},
       {*IpPrefix::parse("fd00::/48"), IpAddress::parse("fe80::1"), 7},
+      {*IpPrefix::parse("10.9.0.0/16"), IpAddress::parse("10.0.0.254"), std::nullopt, false, true},
   };
   for (const RouteSpec& route : routes) {
     const auto read = netlink::decode_route(netlink::add_route(9, route, netlink::IfThere::refuse).header());
@@ -147,6 +149,45 @@ TEST(NetlinkCodec, ReadsAddressesAndRoutesAsTheyWereWritten) {
     EXPECT_EQ(read->ifindex, 9);
     EXPECT_EQ(read->fact.route, route) << route.to.text();
   }
+}
+
+TEST(NetlinkCodec, AnnouncesAddressesAsTheStandardsSay) {
+  const MacAddress mac = *MacAddress::parse("02:00:00:00:00:11");
+  const auto hex = [](const std::vector<std::uint8_t>& bytes) {
+    std::string text;
+    for (const std::uint8_t byte : bytes) {
+      text += "0123456789abcdef"[byte >> 4U];
+      text += "0123456789abcdef"[byte & 0xfU];
+    }
+    return text;
+  };
+  EXPECT_EQ(hex(netlink::announcement(*IpAddress::parse("10.0.0.1"), mac, false)),
+            "ffffffffffff0200000000110806"
+            "0001080006040001"
+            "0200000000110a0000010000000000000a000001");
+  const std::string head =
+      "3333000000010200000000"
+      "1186dd"
+      "6000000000203aff"
+      "fd000000000000000000000000000001"
+      "ff020000000000000000000000000001";
+  const auto advertisement = hex(netlink::announcement(*IpAddress::parse("fd00::1"), mac, true));
+  EXPECT_EQ(advertisement.substr(0, head.size()), head);
+  const std::string message = advertisement.substr(head.size());
+  EXPECT_EQ(message.substr(0, 4), "8800");
+  EXPECT_EQ(message.substr(8), "a0000000fd0000000000000000000000000000010201020000000011");
+  // Header and message together make all ones (RFC 1071).
+  unsigned sum = 0;
+  const auto add = [&](const std::string& words) {
+    for (std::size_t i = 0; i < words.size(); i += 4)
+      sum += static_cast<unsigned>(std::stoul(words.substr(i, 4), nullptr, 16));
+  };
+  add(head.substr(44) +
+      "00000020"
+      "0000003a" +
+      message);
+  while (sum > 0xffff) sum = (sum & 0xffffU) + (sum >> 16U);
+  EXPECT_EQ(sum, 0xffffU);
 }
 
 // Cut short and bent at random places, with the length that the bytes really have. The sanitizers watch.

@@ -370,6 +370,28 @@ TEST_F(PlannerTest, AnIpv6RouteIsTheSameWhateverWayItsMetricIsSaid) {
   EXPECT_EQ(plan().actions.size(), 2U) << "in IPv4 none said is 0";
 }
 
+TEST_F(PlannerTest, AnAddressIsWaitedForWhileOthersAreAskedForIt) {
+  kernel.add_namespace("/run/netns/r1");
+  put(kLan, bridge());
+  put(kHost, attachment("lan", "r1", {prefix("fd00::1/64")}));
+  converge();
+  const auto becomes = [&](AddressState state) {
+    kernel.change({"/run/netns/r1", "eth0"}, [&](LinkFact& fact) { fact.addresses[0].state = state; });
+    return plan();
+  };
+  const Plan waits = becomes(AddressState::tentative);
+  EXPECT_TRUE(waits.empty());
+  ASSERT_EQ(waits.blocked.size(), 1U);
+  EXPECT_EQ(waits.blocked[0].why.kind, ErrorKind::busy);
+  const Plan asks = becomes(AddressState::duplicate);
+  ASSERT_EQ(asks.actions.size(), 1U);
+  EXPECT_EQ(asks.actions[0].reason, "another host has it");
+  const auto refused = World::run(asks.actions[0]);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().words, "another host has this address");
+  EXPECT_TRUE(becomes(AddressState::usable).empty());
+}
+
 TEST_F(PlannerTest, TwoObjectsMayNotWantOneLink) {
   NetworkSpec named = bridge();
   named.settings["name"] = std::string("br0");
