@@ -154,6 +154,11 @@ Result<AddressPool> AddressPools::choose_pool(const PoolRequest& request) const 
     if (!free) return free.error();
     asked = *free;
   }
+  if (const char* kind = unusable_kind(*asked))
+    return pool_error(
+        ErrorKind::invalid, asked->text(),
+        "invalid address pool: it has " + std::string(kind) + " addresses, which no interface can have",
+        "choose another subnet");
   pool.cidr = *asked;
   pool.id = pool.space + "/" + pool.cidr.text();
   if (!request.range.empty()) {

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <string_view>
 
+#include "model/base/names.h"
+
 namespace lanwright {
 
 std::uint32_t effective_metric(const RouteSpec& route) {
@@ -20,7 +22,7 @@ bool has_same_place(const RouteSpec& a, const RouteSpec& b) {
 std::optional<VlanSpec> vlan_named(const std::string& name) {
   constexpr std::uint16_t kLastVid = 4094;
   const std::size_t dot = name.rfind('.');
-  if (dot == std::string::npos || dot == 0) return std::nullopt;
+  if (dot == std::string::npos || dot == 0 || interface_name_fault(name) != nullptr) return std::nullopt;
   const std::string parent = name.substr(0, dot);
   const std::string_view digits = std::string_view(name).substr(dot + 1);
   VlanSpec vlan;

@@ -44,16 +44,23 @@ std::string read_input(const std::string& path, std::istream& standard_input, st
   return "cannot read: " + std::generic_category().message(errno == 0 ? EIO : errno);
 }
 
+// "network lab" -> "networks.lab"
+std::string path_of(const std::string& object) {
+  const std::size_t space = object.find(' ');
+  const auto kind = kind_from(object.substr(0, space));
+  return kind && space != std::string::npos ? plural_of(*kind) + ("." + object.substr(space + 1)) : "";
+}
+
+void check_together(const SetSpec& set, const ReportFault& complain) {
+  for (const Error& fault : desired::faults_between(set)) complain(path_of(fault.object), fault.text());
+}
+
 InputFile read_file(const std::string& path, CliIo& io) {
   InputFile file;
   file.name = path == "-" ? "standard input" : path;
   const std::string failure = read_input(path, io.in, file.text);
   if (failure.empty()) {
-    file.outcome = read_set(file.text, file.name, drivers::driver_grammar());
-    if (file.outcome.ok()) {
-      for (const Error& fault : desired::faults_between(file.outcome.set))
-        file.outcome.diagnostics.push_back(about_file(file.name, fault.text()));
-    }
+    file.outcome = read_set(file.text, file.name, drivers::driver_grammar(), {}, check_together);
   } else {
     file.outcome.diagnostics.push_back(about_file(file.name, failure));
   }

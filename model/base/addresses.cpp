@@ -136,4 +136,33 @@ std::optional<IpPrefix> IpPrefix::parse(std::string_view text) {
   return IpPrefix{*address, static_cast<std::uint8_t>(length)};
 }
 
+const char* unusable_kind(const IpPrefix& prefix) {
+  struct Range {
+    const char* prefix;
+    const char* kind;
+  };
+  static constexpr std::array<Range, 7> kRanges{{{"224.0.0.0/4", "multicast"},
+                                                 {"ff00::/8", "multicast"},
+                                                 {"127.0.0.0/8", "loopback"},
+                                                 {"::1/128", "loopback"},
+                                                 {"0.0.0.0/8", "unspecified"},
+                                                 {"::/128", "unspecified"},
+                                                 {"255.255.255.255/32", "broadcast"}}};
+  static const auto kParsed = [] {
+    std::array<IpPrefix, kRanges.size()> parsed;
+    std::transform(kRanges.begin(), kRanges.end(), parsed.begin(),
+                   [](const Range& range) { return IpPrefix::parse(range.prefix).value(); });
+    return parsed;
+  }();
+  for (std::size_t i = 0; i < kRanges.size(); ++i) {
+    if (kParsed[i].address.family == prefix.address.family && kParsed[i].overlaps(prefix))
+      return kRanges[i].kind;
+  }
+  return nullptr;
+}
+
+const char* unusable_kind(const IpAddress& address) {
+  return unusable_kind(IpPrefix{address, static_cast<std::uint8_t>(address.size() * 8)});
+}
+
 }  // namespace lanwright

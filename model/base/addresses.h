@@ -46,4 +46,9 @@ struct IpPrefix {
   static std::optional<IpPrefix> parse(std::string_view text);  // the length is required
 };
 
+// What keeps interfaces from having an address of this prefix, if anything of it does: "multicast",
+// "loopback", "unspecified" or "broadcast"; nullptr otherwise. Sources: RFC 6890, RFC 4291, 2.4.
+const char* unusable_kind(const IpPrefix& prefix);
+const char* unusable_kind(const IpAddress& address);
+
 }  // namespace lanwright

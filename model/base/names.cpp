@@ -6,7 +6,8 @@ namespace lanwright {
 
 namespace {
 
-constexpr std::size_t kInterfaceName = 15;  // IFNAMSIZ - 1
+constexpr std::size_t kInterfaceName = 15;     // IFNAMSIZ - 1
+constexpr std::size_t kAlternativeName = 127;  // ALTIFNAMSIZ - 1
 constexpr std::size_t kObjectName = 63;
 
 bool is_alphanumeric(char c) {
@@ -22,15 +23,29 @@ bool is_kernel_blank(char c) {
 
 }  // namespace
 
-const char* interface_name_fault(std::string_view text) {
+namespace {
+
+const char* fault_of(std::string_view text) {
   if (text.empty()) return "must not be empty";
-  if (text.size() > kInterfaceName) return "is longer than 15 bytes";
   if (text == "." || text == "..") return "is not allowed by the kernel";
+  // /proc/sys/net/ipv4/conf has directories of these names (sysctl_dev_name_is_allowed()).
+  if (text == "all" || text == "default")
+    return "is not allowed by the kernel: sysctl has it for all interfaces";
   if (std::any_of(text.begin(), text.end(), is_kernel_blank)) return "has a blank or control character in it";
   if (text.find('/') != std::string_view::npos) return "has a `/` in it";
   if (text.find(':') != std::string_view::npos) return "has a `:` in it";
   if (text.find('%') != std::string_view::npos) return "has a `%` in it";
   return nullptr;
+}
+
+}  // namespace
+
+const char* interface_name_fault(std::string_view text) {
+  return text.size() > kInterfaceName ? "is longer than 15 bytes" : fault_of(text);
+}
+
+const char* interface_reference_fault(std::string_view text) {
+  return text.size() > kAlternativeName ? "is longer than 127 bytes" : fault_of(text);
 }
 
 bool is_object_name(std::string_view text) {

@@ -84,26 +84,15 @@ std::string without_leading_zeros(std::string_view text) {
 
 // IPv4 has a network and a broadcast address where there is room for them; IPv6 reserves none of them.
 bool is_first_or_last(const IpPrefix& cidr, const IpAddress& address) {
-  if (address.size() != 4 || cidr.length > 30) return false;
-  const auto number = [](const IpAddress& ip) {
-    std::uint32_t value = 0;
-    for (std::size_t i = 0; i < 4; ++i) value = value << 8U | ip.bytes[i];
-    return value;
-  };
-  const std::uint32_t host_mask = 0xffffffffU >> cidr.length;
-  const std::uint32_t host = number(address) & host_mask;
-  return host == 0 || host == host_mask;
+  return address.size() == 4 && cidr.is_special(address);
 }
 
-bool is_unspecified(const IpAddress& address) {
-  return std::all_of(address.bytes.begin(), address.bytes.end(), [](std::uint8_t byte) { return byte == 0; });
+// What tells two addresses of one interface apart: to IPv6 the prefix length is no part of it.
+IpPrefix identity_of(const IpPrefix& prefix) {
+  return prefix.address.size() == 4 ? prefix : IpPrefix{prefix.address, 128};
 }
 
-bool is_multicast(const IpAddress& address) {
-  return address.size() == 4 ? (address.bytes[0] & 0xf0U) == 0xe0 : address.bytes[0] == 0xff;
-}
-
-// Calls with (key, value) of each entry whose key is text and not given before.
+// Calls with (key, value) of each entry whose key is text (see Decoder::only_text_keys()).
 template <class Call>
 void each_entry(const TreeNode& mapping, Call call) {
   for (const TreeNode* key = mapping.first; key != nullptr; key = key->next->next) {
@@ -146,6 +135,10 @@ Way into_mapping(const Way& way) {
   return {};
 }
 
+const TreeNode& place_of_name(const TreeNode& node) {
+  return node.key != nullptr ? *node.key : node;
+}
+
 std::string in_backticks(const char* kind, std::string_view name) {
   return std::string(kind) + " " + quote(name);
 }
@@ -180,14 +173,28 @@ bool Decoder::is_scalar(const TreeNode& node, const char* wanted) {
   return false;
 }
 
-void Decoder::only_keys(const TreeNode& mapping, Words known) {
+void Decoder::only_text_keys(const TreeNode& mapping) {
   for (const TreeNode* key = mapping.first; key != nullptr; key = key->next->next) {
-    if (!key->is_scalar()) {
-      wrong(*key, "a key must be text");
-    } else if (std::find(known.begin(), known.end(), key->text) == known.end()) {
-      wrong(*key, "unknown key " + quote(key->text), diagnostics_.full() ? "" : nearest(key->text, known));
-    }
+    if (!key->is_scalar())
+      wrong(*key, key->type == TreeNode::Type::null
+                      ? "a key must be text; this is the null of YAML unless it stands in quotes"
+                      : "a key must be text");
   }
+}
+
+void Decoder::only_keys(const TreeNode& mapping, Words known) {
+  only_text_keys(mapping);
+  each_entry(mapping, [&](const TreeNode& key, const TreeNode& /*value*/) {
+    if (std::find(known.begin(), known.end(), key.text) == known.end())
+      wrong(key, "unknown key " + quote(key.text), diagnostics_.full() ? "" : nearest(key.text, known));
+  });
+}
+
+const TreeNode* Decoder::section(const TreeNode& root, const char* name) {
+  const TreeNode* section = root.find(name);
+  if (section == nullptr || section->type == TreeNode::Type::null || !is_mapping(*section)) return nullptr;
+  only_text_keys(*section);
+  return section;
 }
 
 const TreeNode* Decoder::require(const TreeNode& mapping, const char* key) {
@@ -287,6 +294,15 @@ bool Decoder::is_interface_name(const TreeNode& node) {
 
 bool Decoder::interface_name(const TreeNode& node, std::string& out) {
   if (!is_scalar(node, "the name of an interface") || !is_interface_name(node)) return false;
+  return text(node, out);
+}
+
+bool Decoder::interface_reference(const TreeNode& node, std::string& out) {
+  if (!is_scalar(node, "the name of an interface")) return false;
+  if (const char* fault = interface_reference_fault(node.text)) {
+    wrong(node, in_backticks("interface name", node.text) + " " + fault);
+    return false;
+  }
   return text(node, out);
 }
 
@@ -448,6 +464,7 @@ void Decoder::range(const TreeNode& node, const IpPrefix* cidr, Subnet& out) {
 
 void Decoder::reserved(const TreeNode& node, const IpPrefix* cidr, Subnet& out) {
   if (!is_mapping(node)) return;
+  only_text_keys(node);
   std::map<IpAddress, const TreeNode*> seen;
   each_entry(node, [&](const TreeNode& key, const TreeNode& value) {
     IpAddress address;
@@ -462,11 +479,19 @@ void Decoder::reserved(const TreeNode& node, const IpPrefix* cidr, Subnet& out) 
   });
 }
 
+bool Decoder::subnet_prefix(const TreeNode& node, IpPrefix& out) {
+  if (!network_prefix(node, out)) return false;
+  const char* kind = unusable_kind(out);
+  if (kind == nullptr) return true;
+  wrong(node, quote(node.text) + " is no subnet that interfaces can be in: it has " + kind + " addresses");
+  return false;
+}
+
 bool Decoder::subnet(const TreeNode& node, Subnet& out) {
   if (!is_mapping(node)) return false;
   only_keys(node, keys::kSubnet);
   const TreeNode* cidr = require(node, "cidr");
-  const bool good = cidr != nullptr && network_prefix(*cidr, out.cidr);
+  const bool good = cidr != nullptr && subnet_prefix(*cidr, out.cidr);
   const IpPrefix* within = good ? &out.cidr : nullptr;
   if (const TreeNode* value = node.find("gateway")) gateway(*value, within, out);
   if (const TreeNode* value = node.find("range")) range(*value, within, out);
@@ -516,15 +541,22 @@ void Decoder::port_vlans(const TreeNode& mapping, PortVlans& out) {
   out.tagged.assign(seen.begin(), seen.end());
 }
 
+bool Decoder::no_loopback(const TreeNode& node, const char* what) {
+  if (node.text != "lo") return true;
+  wrong(node, std::string("the loopback interface ") + what);
+  return false;
+}
+
 bool Decoder::uplink(const TreeNode& node, Uplink& out) {
-  if (node.is_scalar()) return interface_name(node, out.interface);
+  constexpr const char* kNoUplink = "is no uplink";
+  if (node.is_scalar()) return interface_reference(node, out.interface) && no_loopback(node, kNoUplink);
   if (!is_mapping(node)) return false;
   only_keys(node, keys::kUplink);
   if (const TreeNode* ofport = node.find("ofport"))
     integer(*ofport, "ofport", 1, 65279, out.ofport);  // below OFPP_MAX
   port_vlans(node, out.vlans);
   const TreeNode* name = require(node, "interface");
-  return name != nullptr && interface_name(*name, out.interface);
+  return name != nullptr && interface_reference(*name, out.interface) && no_loopback(*name, kNoUplink);
 }
 
 void Decoder::addresses(const TreeNode& list, std::vector<IpPrefix>& out) {
@@ -533,9 +565,11 @@ void Decoder::addresses(const TreeNode& list, std::vector<IpPrefix>& out) {
   each_item(list, [&](const TreeNode& item) {
     IpPrefix prefix;
     if (!ip_prefix(item, prefix)) return;
-    if (is_unspecified(prefix.address) || is_multicast(prefix.address)) {
-      wrong(item, quote(item.text) + " is no address that an interface can have");
-    } else if (!seen.insert(prefix).second) {
+    if (const char* kind = unusable_kind(prefix.address)) {
+      wrong(item, quote(item.text) + " is no address that an interface can have: it is " + kind);
+    } else if (is_first_or_last(prefix, prefix.address)) {
+      wrong(item, quote(item.text) + " is the network or broadcast address of " + prefix.network().text());
+    } else if (!seen.insert(identity_of(prefix)).second) {
       wrong(item, quote(item.text) + " is listed twice");
     }
     out.push_back(prefix);
@@ -559,8 +593,8 @@ bool Decoder::route_target(const TreeNode& node, RouteSpec& out) {
 bool Decoder::route_router(const TreeNode& node, RouteSpec& out) {
   IpAddress address;
   if (!ip_address(node, address)) return false;
-  if (is_unspecified(address) || is_multicast(address)) {
-    wrong(node, in_backticks("via", node.text) + " is no address that a router can have");
+  if (const char* kind = unusable_kind(address)) {
+    wrong(node, in_backticks("via", node.text) + " is no address that a router can have: it is " + kind);
   }
   out.via = address;
   return true;
@@ -616,7 +650,8 @@ VlanSpec Decoder::vlan(const TreeNode& node) {
   VlanSpec spec;
   if (!is_mapping(node)) return spec;
   only_keys(node, keys::kVlan);
-  if (const TreeNode* parent = require(node, "parent")) interface_name(*parent, spec.parent);
+  if (const TreeNode* parent = require(node, "parent"); parent && interface_reference(*parent, spec.parent))
+    no_loopback(*parent, "carries no VLANs");
   if (const TreeNode* id = require(node, "id")) vlan_id(*id, spec.id);
   if (const TreeNode* protocol = node.find("protocol")) {
     std::size_t index = 0;
@@ -679,7 +714,7 @@ NetworkSpec Decoder::network(const TreeNode& node) {
       if (uplink(item, value)) spec.uplinks.push_back(std::move(value));
     });
   }
-  if (const TreeNode* parent = node.find("parent")) interface_name(*parent, spec.parent);
+  if (const TreeNode* parent = node.find("parent")) interface_reference(*parent, spec.parent);
   if (const TreeNode* internal = node.find("internal")) boolean(*internal, spec.internal);
   if (const TreeNode* host = node.find("host_interface"))
     host_interface(*host, spec.host_interface.emplace());
@@ -798,7 +833,8 @@ ReportFault Decoder::complaints_about(const TreeNode& object) {
       way = further;
     }
     if (way.rest.empty() && way.node != &object) {
-      wrong(*way.node, message);
+      // What is wrong with a whole object is told at its name.
+      wrong(way.node->type == TreeNode::Type::mapping ? place_of_name(*way.node) : *way.node, message);
     } else {
       diagnostics_.add_missing(*way.node, std::string(way.rest), message);
     }
@@ -814,9 +850,9 @@ void Decoder::declare_networks(const TreeNode& root) {
 }
 
 void Decoder::vlans(const TreeNode& root, SetSpec& set) {
-  const TreeNode* section = root.find("vlans");
-  if (section == nullptr || section->type == TreeNode::Type::null || !is_mapping(*section)) return;
-  each_entry(*section, [&](const TreeNode& key, const TreeNode& value) {
+  const TreeNode* entries = section(root, "vlans");
+  if (entries == nullptr) return;
+  each_entry(*entries, [&](const TreeNode& key, const TreeNode& value) {
     const std::string name(key.text);
     if (set.vlans.contains(name) || !is_interface_name(key)) return;
     const VlanSpec& spec = set.vlans.emplace(name, vlan(value)).first->second;
@@ -863,9 +899,9 @@ void Decoder::claim_uplinks(const TreeNode& node, const std::string& owner) {
 }
 
 void Decoder::networks(const TreeNode& root, SetSpec& set) {
-  const TreeNode* section = root.find("networks");
-  if (section == nullptr || section->type == TreeNode::Type::null || !is_mapping(*section)) return;
-  each_entry(*section, [&](const TreeNode& key, const TreeNode& value) {
+  const TreeNode* entries = section(root, "networks");
+  if (entries == nullptr) return;
+  each_entry(*entries, [&](const TreeNode& key, const TreeNode& value) {
     const std::string name(key.text);
     if (set.networks.contains(name) || !is_object_name(key, "network")) return;
     const std::size_t before = diagnostics_.count();
@@ -877,6 +913,8 @@ void Decoder::networks(const TreeNode& root, SetSpec& set) {
       require_unique("link " + link, in_backticks("interface", link),
                      *value.find("host_interface")->find("name"), owner);
     }
+    if (spec.host_interface && !spec.host_interface->addresses.empty())
+      claim_addresses(*value.find("host_interface")->find("addresses"), name, owner);
     if (diagnostics_.count() != before) return;
     for (const DriverSchema& one : grammar_) {
       if (one.name == spec.driver && one.check_network)
@@ -896,11 +934,25 @@ void Decoder::claim_ends(const TreeNode& node, const AttachmentSpec& spec, const
     const std::string& name = spec.tap->name;
     require_unique("link " + name, in_backticks("interface", name), *node.find("tap")->find("name"), owner);
   }
+  if (!spec.addresses.empty()) claim_addresses(*node.find("addresses"), spec.network, owner);
   if (spec.mac) {
     require_unique("mac " + spec.network + " " + spec.mac->text(),
                    "mac " + spec.mac->text() + " on " + in_backticks("network", spec.network),
                    *node.find("mac"), owner);
   }
+}
+
+// Whatever its prefix length: neighbours are asked for an address without one. (What an interface has of its
+// own, addresses() sees to.)
+void Decoder::claim_addresses(const TreeNode& list, const std::string& network, const std::string& owner) {
+  std::set<IpAddress> own;
+  each_item(list, [&](const TreeNode& item) {
+    const auto prefix = item.is_scalar() ? IpPrefix::parse(item.text) : std::nullopt;
+    if (!prefix || !own.insert(prefix->address).second) return;
+    const std::string address = prefix->address.text();
+    require_unique("address " + network + " " + address,
+                   "address " + address + " on " + in_backticks("network", network), item, owner);
+  });
 }
 
 void Decoder::check_reference(const TreeNode& node, const std::string& name, const AttachmentSpec& spec,
@@ -925,9 +977,9 @@ void Decoder::check_reference(const TreeNode& node, const std::string& name, con
 }
 
 void Decoder::attachments(const TreeNode& root, SetSpec& set) {
-  const TreeNode* section = root.find("attachments");
-  if (section == nullptr || section->type == TreeNode::Type::null || !is_mapping(*section)) return;
-  each_entry(*section, [&](const TreeNode& key, const TreeNode& value) {
+  const TreeNode* entries = section(root, "attachments");
+  if (entries == nullptr) return;
+  each_entry(*entries, [&](const TreeNode& key, const TreeNode& value) {
     const std::string name(key.text);
     if (set.attachments.contains(name) || !is_object_name(key, "attachment")) return;
     const std::size_t before = diagnostics_.count();
@@ -937,7 +989,7 @@ void Decoder::attachments(const TreeNode& root, SetSpec& set) {
   });
 }
 
-SetSpec Decoder::set(const TreeNode& root) {
+SetSpec Decoder::set(const TreeNode& root, const CheckSet& check) {
   SetSpec set;
   if (root.type != TreeNode::Type::mapping) {
     wrong(root, "the file must be a mapping that begins with `version: 1`");
@@ -959,6 +1011,7 @@ SetSpec Decoder::set(const TreeNode& root) {
   vlans(root, set);
   networks(root, set);
   attachments(root, set);
+  if (check && diagnostics_.count() == 0) check(set, complaints_about(root));
   return set;
 }
 

@@ -24,8 +24,9 @@ class Decoder {
  public:
   Decoder(const Grammar& grammar, Diagnostics& diagnostics) : grammar_(grammar), diagnostics_(diagnostics) {}
 
-  // With all references between the objects, and the checks that the drivers bring.
-  SetSpec set(const TreeNode& root);
+  // With all references between the objects, and the checks that the drivers bring; then, when there is no
+  // mistake so far, with `check` (may be empty).
+  SetSpec set(const TreeNode& root, const CheckSet& check);
 
   // One object by itself.
   VlanSpec vlan(const TreeNode& node);
@@ -53,7 +54,9 @@ class Decoder {
   bool is_mapping(const TreeNode& node);
   bool is_sequence(const TreeNode& node, const char* example);
   bool is_scalar(const TreeNode& node, const char* wanted);
+  void only_text_keys(const TreeNode& mapping);
   void only_keys(const TreeNode& mapping, Words known);
+  const TreeNode* section(const TreeNode& root, const char* name);  // nullptr when there is nothing in it
   const TreeNode* require(const TreeNode& mapping, const char* key);
   bool number(const TreeNode& node, const std::string& what, std::int64_t min, std::int64_t max,
               std::int64_t& out);
@@ -66,6 +69,8 @@ class Decoder {
   bool text(const TreeNode& node, std::string& out);
   bool choice(const TreeNode& node, Words choices, std::size_t& out);
   bool interface_name(const TreeNode& node, std::string& out);
+  bool interface_reference(const TreeNode& node, std::string& out);  // of a link that is there
+  bool no_loopback(const TreeNode& node, const char* what);
   bool is_interface_name(const TreeNode& node);
   bool is_object_name(const TreeNode& node, const std::string& what);
   bool vlan_id(const TreeNode& node, std::uint16_t& out);
@@ -81,6 +86,7 @@ class Decoder {
   void network_keys(const TreeNode& node, const NetworkSpec& spec, const DriverSchema* driver);
   void settings(const TreeNode& node, const DriverSchema& driver, Settings& out);
   void setting(const TreeNode& node, const SettingField& field, Settings& out);
+  bool subnet_prefix(const TreeNode& node, IpPrefix& out);
   void subnets(const TreeNode& list, std::vector<Subnet>& out);
   bool subnet(const TreeNode& node, Subnet& out);
   void gateway(const TreeNode& node, const IpPrefix* cidr, Subnet& out);
@@ -106,6 +112,7 @@ class Decoder {
   void attachments(const TreeNode& root, SetSpec& set);
   void check_parents(const TreeNode& root, const SetSpec& set);
   void claim_uplinks(const TreeNode& node, const std::string& owner);
+  void claim_addresses(const TreeNode& list, const std::string& network, const std::string& owner);
   void claim_ends(const TreeNode& node, const AttachmentSpec& spec, const std::string& owner);
   void check_reference(const TreeNode& node, const std::string& name, const AttachmentSpec& spec,
                        const SetSpec& set, bool good);

@@ -39,12 +39,12 @@ bool looks_like_json(std::string_view text) {
 }
 
 ReadOutcome decoded(const Tree& tree, bool complete, const std::string& file, const Grammar& grammar,
-                    Diagnostics& diagnostics) {
+                    const CheckSet& check, Diagnostics& diagnostics) {
   ReadOutcome outcome;
   if (tree.root() == nullptr && complete) {
     diagnostics.add_at(0, "the file declares nothing; it must begin with `version: 1`");
   } else if (complete) {
-    outcome.set = Decoder(grammar, diagnostics).set(*tree.root());
+    outcome.set = Decoder(grammar, diagnostics).set(*tree.root(), check);
   }
   diagnostics.report(file, outcome);
   return outcome;
@@ -53,7 +53,7 @@ ReadOutcome decoded(const Tree& tree, bool complete, const std::string& file, co
 }  // namespace
 
 ReadOutcome read_set(std::string_view text, const std::string& file, const Grammar& grammar,
-                     const ReadLimits& limits) {
+                     const ReadLimits& limits, const CheckSet& check) {
   if (text.size() > limits.bytes) {
     return refused({}, file, 0, "the file is larger than " + std::to_string(limits.bytes >> 20U) + " MiB");
   }
@@ -68,12 +68,12 @@ ReadOutcome read_set(std::string_view text, const std::string& file, const Gramm
   Tree json_tree;
   Diagnostics json_mistakes(text, limits.diagnostics);
   if (json && read_json(text, limits, json_tree, json_mistakes)) {
-    return decoded(json_tree, true, file, grammar, json_mistakes);
+    return decoded(json_tree, true, file, grammar, check, json_mistakes);
   }
   Tree tree;
   Diagnostics diagnostics(text, limits.diagnostics);
   const bool complete = read_yaml(text, limits, tree, diagnostics);
-  return decoded(tree, complete, file, grammar, json && !complete ? json_mistakes : diagnostics);
+  return decoded(tree, complete, file, grammar, check, json && !complete ? json_mistakes : diagnostics);
 }
 
 }  // namespace lanwright

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,8 +42,11 @@ struct ReadOutcome {
   bool ok() const { return diagnostics.empty(); }
 };
 
+// Of what is right object by object: what its objects, together, cannot be. Paths begin at the file's top.
+using CheckSet = std::function<void(const SetSpec&, const ReportFault&)>;
+
 // Aliases, anchors used as aliases, cycles, several documents, and what exceeds the limits are refused.
 ReadOutcome read_set(std::string_view text, const std::string& file, const Grammar& grammar,
-                     const ReadLimits& limits = {});
+                     const ReadLimits& limits = {}, const CheckSet& check = {});
 
 }  // namespace lanwright

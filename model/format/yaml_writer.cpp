@@ -16,6 +16,10 @@ bool consists_of(std::string_view text, std::string_view characters) {
   return text.find_first_not_of(characters) == std::string_view::npos;
 }
 
+bool is_prefixed(std::string_view text, std::string_view prefix, std::string_view digits) {
+  return text.starts_with(prefix) && consists_of(text.substr(prefix.size()), digits);
+}
+
 // Whether any YAML reader, also one of YAML 1.1, could take this for something else than text.
 bool is_ambiguous(const std::string& text) {
   static constexpr std::array<std::string_view, 10> kWords = {"true", "false", "yes", "no", "on",
@@ -27,9 +31,12 @@ bool is_ambiguous(const std::string& text) {
   if (address && address->size() == 4) return false;
   // Numbers in base 10 and 60, and dates.
   if (consists_of(text, "0123456789+-._:")) return true;
+  // Digits may have underscores between them (YAML 1.1, Integer Language-Independent Type).
+  std::erase(lower, '_');
   char* end = nullptr;
-  std::strtod(text.c_str(), &end);
-  return end == text.c_str() + text.size();
+  std::strtod(lower.c_str(), &end);
+  return end == lower.c_str() + lower.size() || is_prefixed(lower, "0b", "01") ||
+         is_prefixed(lower, "0o", "01234567");
 }
 
 bool is_plain(const std::string& text) {

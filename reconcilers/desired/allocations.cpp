@@ -58,7 +58,7 @@ Error refused(const ResourceId& id, std::string words, std::string hint) {
 
 class Allocation {
  public:
-  explicit Allocation(const NetworkSpec& network) {
+  Allocation(const ResourceId& id, const NetworkSpec& network) {
     for (const Subnet& subnet : network.subnets) {
       pools_.emplace_back(subnet);
       families_.insert(subnet.cidr.address.family);
@@ -66,14 +66,17 @@ class Allocation {
       for (const auto& [name, address] : subnet.reserved) taken_.insert(address);
     }
     if (!network.host_interface) return;
-    for (const IpPrefix& address : network.host_interface->addresses) taken_.insert(address.address);
+    for (const IpPrefix& address : network.host_interface->addresses) {
+      taken_.insert(address.address);
+      declared_.emplace(address.address, &id);
+    }
   }
 
   Result<void> declare(const DesiredObject& entry) {
     for (const IpPrefix& address : spec_of(entry).addresses) {
       taken_.insert(address.address);
       const auto [first, is_new] = declared_.emplace(address.address, &entry.object.id);
-      if (!is_new)
+      if (!is_new && *first->second != entry.object.id)
         return refused(entry.object.id,
                        address.address.text() + " is declared for " + first->second->text() + " as well",
                        "give one of them another address");
@@ -156,22 +159,18 @@ Result<std::map<ResourceId, Allocations>> allocate_addresses(const DesiredState&
     const auto* entry = desired.find(id);
     if (!entry->object.deleting && entry->object.spec) attachments.push_back(entry);
   }
-  Allocation allocation(*spec);
-  if (!spec->subnets.empty()) {
-    for (const auto* entry : attachments) {
-      if (spec_of(*entry).endpoint) continue;
-      if (auto declared = allocation.declare(*entry); !declared) return declared.error();
-    }
+  Allocation allocation(host->object.id, *spec);
+  for (const auto* entry : attachments) {
+    if (spec_of(*entry).endpoint) continue;
+    if (auto declared = allocation.declare(*entry); !declared) return declared.error();
   }
   // Whoever has an address keeps it, before others are given one.
   std::map<const DesiredObject*, Allocations> allocations;
   for (const auto* entry : attachments)
     allocations[entry] = wants_allocation(spec_of(*entry)) ? allocation.keep(*entry) : Allocations{};
-  if (!spec->subnets.empty()) {
-    for (const auto* entry : attachments) {
-      if (!spec_of(*entry).endpoint) continue;
-      if (auto admitted = allocation.admit(*entry); !admitted) return admitted.error();
-    }
+  for (const auto* entry : attachments) {
+    if (!spec_of(*entry).endpoint) continue;
+    if (auto admitted = allocation.admit(*entry); !admitted) return admitted.error();
   }
   for (const auto* entry : attachments) {
     Allocations& its = allocations[entry];

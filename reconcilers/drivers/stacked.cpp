@@ -86,7 +86,9 @@ Resources StackedDriver::attachment(const Named<AttachmentSpec>& attachment,
           how.broadcast ? with_gateways(spec, network.spec) : with_device_routes(spec, network.spec));
   if (spec.mtu) link.mtu = spec.mtu;
   if (how.own_mac) link.mac = spec.mac ? *spec.mac : stable_mac(attachment.uid, kInnerRole);
-  return {{link}, parents_of(network.spec, how)};
+  std::vector<ParentUse> parents = parents_of(network.spec, how);
+  for (ParentUse& use : parents) use.mtu = link.mtu;
+  return {{link}, std::move(parents)};
 }
 
 void check_stacked_network(const NetworkSpec& spec, const ReportFault& complain) {
@@ -99,7 +101,10 @@ void check_stacked_network(const NetworkSpec& spec, const ReportFault& complain)
     complain("parent", "the loopback interface cannot be the parent of " + spec.driver + " links");
   const std::size_t dot = spec.parent.rfind('.');
   const std::string vid = dot == std::string::npos ? "" : spec.parent.substr(dot + 1);
-  const bool number = !vid.empty() && vid.find_first_not_of("0123456789") == std::string::npos;
+  // What begins with a 0 (vconfig's eth0.0050) no VLAN made on demand is called, but perhaps one of the
+  // host's.
+  const bool number =
+      !vid.empty() && vid.front() != '0' && vid.find_first_not_of("0123456789") == std::string::npos;
   if (number && spec.parent.find('.') == dot && !vlan_named(spec.parent))
     complain("parent", "vlan id must be between 1 and 4094, got " + vid + " in `" + spec.parent + "`");
 }
@@ -114,9 +119,10 @@ void check_stacked_attachment(const AttachmentSpec& spec, const NetworkSpec& net
   if (!spec.vlans.empty())
     complain(spec.vlans.pvid ? "vlan" : "trunk",
              "driver " + driver + " has no ports; the VLAN is the parent's");
-  if (spec.mtu && network.mtu && *spec.mtu > *network.mtu)
-    complain("mtu",
-             "mtu " + std::to_string(*spec.mtu) + " is above the network's " + std::to_string(*network.mtu));
+  // On a dummy of its own a network has an MTU in any case.
+  const auto limit = network.mtu || !network.parent.empty() ? network.mtu : std::optional(kDefaultMtu);
+  if (spec.mtu && limit && *spec.mtu > *limit)
+    complain("mtu", "mtu " + std::to_string(*spec.mtu) + " is above the network's " + std::to_string(*limit));
 }
 
 }  // namespace lanwright::drivers

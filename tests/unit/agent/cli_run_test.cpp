@@ -311,6 +311,17 @@ TEST_F(Cli, ValidateTellsTheMistakesOfAllFiles) {
   EXPECT_EQ(data[0]["errors"][0]["line"], 3);
 }
 
+TEST_F(Cli, WhatObjectsCannotBeTogetherHasAPlaceToo) {
+  const std::string file = directory.write("lab.yaml",
+                                           "version: 1\nnetworks:\n  a: {driver: macvlan, parent: eth0}\n"
+                                           "  b.1: {driver: ipvlan, parent: eth0}\n");
+  const Json data = Json::parse(run({"validate", "-f", file, "-o", "json"}).out);
+  ASSERT_EQ(data[0]["errors"].size(), 2U) << data;
+  EXPECT_EQ(data[0]["errors"][1]["line"], 4);
+  EXPECT_EQ(data[0]["errors"][1]["column"], 3);
+  EXPECT_EQ(data[0]["errors"][1]["path"], "networks.b.1");
+}
+
 TEST_F(Cli, PlanShowsTheOrderedActions) {
   agent.on_post("/v1/plan", kPlan);
   const RunResult result = run_with_agent({"plan", "--no-prune", "-f", "-"}, kLab);

@@ -143,11 +143,13 @@ class RandomSets {
     return result;
   }
 
+  // No two hosts have one in common.
   std::vector<IpPrefix> addresses() {
     std::vector<IpPrefix> result;
+    const std::string host = index(++hosts_ % 250 + 1);
     for (std::size_t i = 0; i < below(4); ++i) {
-      result.push_back(
-          *IpPrefix::parse(maybe() ? "10.1.2." + index(i + 1) + "/24" : "fd00::1:" + index(i + 1) + "/64"));
+      result.push_back(*IpPrefix::parse(maybe() ? "10.1." + host + "." + index(i + 1) + "/24"
+                                                : "fd00::" + host + ":" + index(i + 1) + "/64"));
     }
     return result;
   }
@@ -216,6 +218,7 @@ class RandomSets {
   }
 
   std::mt19937 random_;
+  std::size_t hosts_ = 0;
 };
 
 }  // namespace lanwright::model_test

@@ -22,8 +22,8 @@ using model_test::texts;
 
 const std::size_t kLargest = ReadLimits().bytes;
 
-// CPU time, so that a busy machine matters little: the other thread of a core still halves its speed. What is not linear
-// takes minutes. Sanitizers and debug builds are many times slower.
+// CPU time, so that a busy machine matters little: the other thread of a core still halves its speed. What is
+// not linear takes minutes. Sanitizers and debug builds are many times slower.
 #ifdef NDEBUG
 constexpr double kSeconds = 5.0;
 #else
@@ -336,9 +336,9 @@ TEST(LargeFile, OfTwelveThousandObjectsIsReadQuickly) {
     const std::string n = std::to_string(i);
     const std::string subnet = std::to_string(i % 200);
     text += "  host" + n + ":\n    network: net" + subnet + "\n    netns: ns" + n +
-            "\n    interface: eth0\n" + "    addresses: [10." + subnet +
-            ".0.1/16, \"fd00::" + n.substr(0, 4) + "/64\"]\n" + "    routes: [{to: default, via: 10." +
-            subnet + ".0.2}]\n";
+            "\n    interface: eth0\n" + "    addresses: [10." + subnet + "." + std::to_string(i / 200) +
+            ".1/16, \"fd00::" + std::to_string(i / 1000) + ":" + std::to_string(i % 1000) + "/64\"]\n" +
+            "    routes: [{to: default, via: 10." + subnet + ".0.2}]\n";
   }
   const double before = cpu_seconds();
   const ReadOutcome outcome = read(text);

@@ -104,6 +104,18 @@ attachments:
 )");
 }
 
+TEST(SetEncoding, QuotesWhatAReaderOfYaml11TakesForANumber) {
+  SetSpec set;
+  for (const char* name : {"0x1_f", "0b1", "0B1_0", "0o17", "1_000.5", "1e3"}) {
+    set.name = name;
+    EXPECT_NE(to_yaml(set).find("name: \"" + set.name + "\""), std::string::npos) << to_yaml(set);
+  }
+  for (const char* name : {"0b2", "0o8", "a_b", "10g-lab"}) {
+    set.name = name;
+    EXPECT_NE(to_yaml(set).find("name: " + set.name + "\n"), std::string::npos) << to_yaml(set);
+  }
+}
+
 TEST(PlanEncoding, HasTheDocumentedKeys) {
   Plan plan;
   Action action;

@@ -167,7 +167,7 @@ networks:
   lab2: {driver: bridge, uplinks: [{ofport: 0}], subnets: [{cidr: 10.0.0.1/24, gateway: x}]}
   lab: {}
 attachments:
-  r1: {network: lb2, netns: r1, interfce: eth0, routes: [{via: ::1}]}
+  r1: {network: lb2, netns: r1, interfce: eth0, routes: [{via: fd00::1}]}
 )");
   std::vector<std::string> found;
   for (const Diagnostic& d : outcome.diagnostics) found.push_back(std::to_string(d.line) + " " + d.path);
@@ -253,6 +253,16 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"version: 1\nnetwork: {}", "network: unknown key `network` (networks)"},
         Case{"version: 1\nNAME: a", "NAME: unknown key `NAME` (name)"},
         Case{"version: 1\n[a]: b", "[: a key must be text"},
+        Case{"version: 1\nnetworks: {null: {driver: bridge, no-such-key: 1}}",
+             "null: a key must be text; this is the null of YAML unless it stands in quotes"},
+        Case{"version: 1\nnetworks: {~: {driver: nonsense}}",
+             "~: a key must be text; this is the null of YAML unless it stands in quotes"},
+        Case{"version: 1\nnetworks: {? [a, b] : 7}", "[: a key must be text"},
+        Case{"version: 1\nvlans: {Null: {parent: eth0}}",
+             "Null: a key must be text; this is the null of YAML unless it stands in quotes"},
+        Case{"version: 1\nattachments: {{a: b}: {network: nowhere}}", "{: a key must be text"},
+        Case{network("subnets: [{cidr: 10.0.0.0/24, reserved: {null: 10.0.0.9}}]"),
+             "null: a key must be text; this is the null of YAML unless it stands in quotes"},
         Case{"version: 1\nname: -a",
              "-a: set name `-a` must be 1 to 63 letters, digits, `.`, `_` or `-` and begin with a letter or "
              "digit"},
@@ -284,6 +294,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{vlan("parent: eth0, id: \"10\""), "\"10\": vlan id is text, write it without quotes"},
         Case{vlan("parent: eth0, id: true"), "true: vlan id must be a whole decimal number, got `true`"},
         Case{vlan("id: 1"), "v: missing key `parent`"}, Case{vlan("parent: eth0"), "v: missing key `id`"},
+        Case{vlan("parent: lo, id: 1"), "lo: the loopback interface carries no VLANs"},
+        Case{"version: 1\nvlans: {all: {parent: e, id: 1}}",
+             "all: interface name `all` is not allowed by the kernel: sysctl has it for all interfaces"},
         Case{vlan("parent: v, id: 1"), "v: vlan `v` is its own parent"},
         Case{"version: 1\nvlans: {a: {parent: b, id: 1}, b: {parent: a, id: 1}}",
              "b: vlan `a` is its own parent, by way of `b`"},
@@ -332,6 +345,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{network("mode: NAT"), "NAT: mode must be one of flat, nat, routed, got `NAT` (nat)"},
         Case{network("internal: 1"), "1: internal must be true or false, got `1` (true)"},
         Case{network("uplinks: eth0"), "eth0: uplinks must be a list, like [eth0]"},
+        Case{network("uplinks: [lo]"), "lo: the loopback interface is no uplink"},
         Case{network("uplinks: [eth0, eth0]"), "eth0: uplink `eth0` is listed already in line 3"},
         Case{network("uplinks: [{interface: a, vlan: 1, trunk: [1]}]"),
              "1: vlan id 1 is already the untagged one (`vlan`)"},
@@ -347,6 +361,15 @@ INSTANTIATE_TEST_SUITE_P(
              "10.0.1.1: gateway 10.0.1.1 is outside of 10.0.0.0/24"},
         Case{network("subnets: [{cidr: 10.0.0.0/24, gateway: 10.0.0.255}]"),
              "10.0.0.255: gateway 10.0.0.255 is the network or broadcast address of 10.0.0.0/24"},
+        Case{network("subnets: [{cidr: 224.0.0.0/24}]"),
+             "224.0.0.0/24: `224.0.0.0/24` is no subnet that interfaces can be in: it has multicast "
+             "addresses"},
+        Case{network("subnets: [{cidr: \"ff00::/64\"}]"),
+             "\"ff00::/64\": `ff00::/64` is no subnet that interfaces can be in: it has multicast addresses"},
+        Case{network("subnets: [{cidr: \"::/0\"}]"),
+             "\"::/0\": `::/0` is no subnet that interfaces can be in: it has multicast addresses"},
+        Case{network("subnets: [{cidr: 127.0.0.0/8}]"),
+             "127.0.0.0/8: `127.0.0.0/8` is no subnet that interfaces can be in: it has loopback addresses"},
         Case{network("subnets: [{cidr: 10.0.0.0/24, gateway: 10.0.0.1/24}]"),
              "10.0.0.1/24: gateway must be an IP address without a prefix length, got `10.0.0.1/24` "
              "(10.0.0.1)"},
@@ -385,7 +408,25 @@ INSTANTIATE_TEST_SUITE_P(
         Case{attachment("network: lab, netns: a, interface: b, addresses: [10.0.0.1]"),
              "10.0.0.1: `10.0.0.1` needs a prefix length, like 10.0.0.1/24"},
         Case{attachment("network: lab, netns: a, interface: b, addresses: [224.0.0.1/24]"),
-             "224.0.0.1/24: `224.0.0.1/24` is no address that an interface can have"},
+             "224.0.0.1/24: `224.0.0.1/24` is no address that an interface can have: it is multicast"},
+        Case{attachment("network: lab, netns: a, interface: b, addresses: [127.0.0.1/8]"),
+             "127.0.0.1/8: `127.0.0.1/8` is no address that an interface can have: it is loopback"},
+        Case{attachment("network: lab, netns: a, interface: b, addresses: [\"::1/128\"]"),
+             "\"::1/128\": `::1/128` is no address that an interface can have: it is loopback"},
+        Case{attachment("network: lab, netns: a, interface: b, addresses: [10.0.0.255/24]"),
+             "10.0.0.255/24: `10.0.0.255/24` is the network or broadcast address of 10.0.0.0/24"},
+        Case{attachment("network: lab, netns: a, interface: b, addresses: [\"fd00::1/64\", \"fd00::1/48\"]"),
+             "\"fd00::1/48\": `fd00::1/48` is listed twice"},
+        Case{std::string(kHead) +
+                 "attachments:\n  a: {network: lab, netns: a, interface: e, addresses: [10.0.0.1/24]}\n"
+                 "  b: {network: lab, netns: b, interface: e, addresses: [10.0.0.1/25]}",
+             "10.0.0.1/25: address 10.0.0.1 on network `lab` is already taken by attachment `a` in line 5"},
+        Case{"version: 1\nnetworks: {lab: {driver: bridge, host_interface: {name: h, addresses: "
+             "[10.0.0.1/24]}}}\nattachments: {a: {network: lab, netns: a, interface: e, addresses: "
+             "[10.0.0.1/24]}}",
+             "10.0.0.1/24: address 10.0.0.1 on network `lab` is already taken by network `lab` in line 2"},
+        Case{attachment("network: lab, netns: a, interface: b, routes: [{to: default, via: 127.0.0.1}]"),
+             "127.0.0.1: via `127.0.0.1` is no address that a router can have: it is loopback"},
         Case{attachment("network: lab, netns: a, interface: b, addresses: [10.0.0.1/8, 10.0.0.1/8]"),
              "10.0.0.1/8: `10.0.0.1/8` is listed twice"},
         Case{attachment("network: lab, netns: a, interface: b, routes: [{to: 10.0.0.1/8}]"),
