@@ -74,6 +74,8 @@ struct ParentUse {
 // Of IPv6: an address that is being looked for on the link (RFC 4862, 5.4), and one that another host has.
 enum class AddressState : std::uint8_t { usable, tentative, duplicate };
 
+inline constexpr std::uint32_t kLeastIpv6Mtu = 1280;  // RFC 8200, 5; below it a link has no IPv6
+
 struct AddressFact {
   IpPrefix prefix;
   std::uint8_t protocol = 0;  // IFA_PROTO: the agent's own are marked with kOwnProtocol
@@ -130,7 +132,8 @@ struct LinkFact {
   bool up = false;        // IFF_UP
   bool lower_up = false;  // IFF_LOWER_UP: carrier
   bool loopback = false;
-  bool arp = true;  // not IFF_NOARP
+  bool ethernet = true;  // ARPHRD_ETHER: frames with MAC addresses; not tun, WireGuard, ppp
+  bool arp = true;       // not IFF_NOARP
   std::uint32_t mtu = 0;
   std::optional<MacAddress> mac;
   int master = 0;        // ifindex, 0 = none

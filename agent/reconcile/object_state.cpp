@@ -237,6 +237,11 @@ void ObjectState::deleted(const Now& now) {
   declared();
 }
 
+void ObjectState::released(const Now& now) {
+  contest_ = {};
+  if (status_.phase == Phase::contested) set_phase(Phase::applying, {}, now);
+}
+
 void ObjectState::superseded(const Now& now) {
   if (status_.phase == Phase::ready) set_phase(Phase::applying, {}, now);
 }

@@ -63,6 +63,7 @@ class ObjectState {
   void declared();                  // anew: failures are forgotten
   void deleted(const Now& now);     // is to be removed
   void superseded(const Now& now);  // differs from now on because another object changed: no drift
+  void released(const Now& now);    // what it may have been contested by was declared otherwise
   void begin(WallTime since) { status_.since = since; }  // it is new here
   void set_orphaned(bool orphaned) { status_.orphaned = orphaned; }
 

@@ -47,7 +47,8 @@ StoredObject stored_from(const Declaration& object) {
 }
 
 // What of the request is not so already.
-Result<void> declare(ChangeRequest& request, const DesiredState& desired, Changeset& changes) {
+Result<void> declare(ChangeRequest& request, const DesiredState& desired, const Observed& observed,
+                     Changeset& changes) {
   bool changes_set = false;
   for (auto& [id, wanted] : request.upsert) {
     const DesiredObject* known = desired.find(id);
@@ -69,7 +70,7 @@ Result<void> declare(ChangeRequest& request, const DesiredState& desired, Change
   const auto& dropped = request.beside.drop_sets;
   if (changes_set && std::find(dropped.begin(), dropped.end(), request.set) == dropped.end())
     request.beside.put_sets.push_back(request.set);
-  return changes.complete();
+  return changes.complete(observed.find(std::string{}));
 }
 
 StoreChange store_change_of(ChangeRequest& request, const DesiredState& desired, const Changeset& changes) {
@@ -107,7 +108,12 @@ ObjectUid new_uid() {
 Result<Plan> Reconciler::preview(ChangeRequest request) {
   auto planned = [&]() LANWRIGHT_ON_LOOP -> Result<Plan> {
     Changeset changes(desired_, new_uid);
-    if (auto declared = declare(request, desired_, changes); !declared) return declared.error();
+    std::vector<ResourceId> declared_ids;
+    for (const auto& [id, wanted] : request.upsert) declared_ids.push_back(id);
+    if (auto declared = declare(request, desired_, sources_.observed(), changes); !declared)
+      return declared.error();
+    // What is declared already, and not so for some reason, is what applying would be about, too.
+    for (const ResourceId& id : declared_ids) changes.include(id);
     look_at_namespaces(changes, desired_, sources_);
     return planning::plan(desired_, observed(), &changes.scope());
   }();
@@ -127,7 +133,8 @@ Result<Reconciler::Committed> Reconciler::submit(ChangeRequest request, Answer a
 Result<Reconciler::Committed> Reconciler::commit(ChangeRequest& request, Answer answer) {
   if (const auto& stopped = waiters_.dismissed()) return *stopped;
   Changeset changes(desired_, new_uid);
-  if (auto declared = declare(request, desired_, changes); !declared) return declared.error();
+  if (auto declared = declare(request, desired_, sources_.observed(), changes); !declared)
+    return declared.error();
   look_at_namespaces(changes, desired_, sources_);
   Committed committed;
   if (answer == Answer::with_plan) committed.plan = planning::plan(desired_, observed(), &changes.scope());
@@ -167,8 +174,13 @@ void Reconciler::take_over(const Changeset& changes, const std::vector<StoredObj
   }
   for (const ResourceId& id : changes.scope()) {
     const ObjectState* state = objects_.find(id);
-    const bool ready = state != nullptr && state->status().phase == Phase::ready;
-    if (ready && changes.alters(id)) update(id, silently([](ObjectState& its) { its.superseded(now()); }));
+    const Phase phase = state != nullptr ? state->status().phase : Phase::pending;
+    if (phase == Phase::ready && changes.alters(id))
+      update(id, silently([](ObjectState& its) { its.superseded(now()); }));
+    if (phase == Phase::contested) {  // who changed it back may have been what is declared otherwise now
+      update(id, silently([](ObjectState& its) { its.released(now()); }));
+      queue_.add_now(id);
+    }
     queue_.add(id);
   }
   if (changes.moves_namespaces()) sources_.watch(desired_.namespaces());

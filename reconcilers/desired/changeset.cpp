@@ -61,6 +61,10 @@ void Changeset::upsert(Declaration object) {
   desired_.put(std::move(object));
 }
 
+void Changeset::include(const ResourceId& id) {
+  if (desired_.find(id) != nullptr) scope_.insert(id);
+}
+
 void Changeset::mark_deleting(const ResourceId& id) {
   include_with_dependents(id);
   deleted_.insert(id);
@@ -70,10 +74,10 @@ void Changeset::mark_deleting(const ResourceId& id) {
   desired_.put(std::move(object));
 }
 
-Result<void> Changeset::complete() {
+Result<void> Changeset::complete(const NamespaceFacts* host) {
   sync_implicit_vlans();
   if (auto allocated = allocate(); !allocated) return allocated;
-  return desired_.check(&scope_);
+  return desired_.check(&scope_, host);
 }
 
 // VLAN links that networks name as their parent are made for them, shared, and go with the last of them.

@@ -30,11 +30,12 @@ class Changeset {
   Changeset& operator=(const Changeset&) = delete;
 
   void upsert(Declaration object);
+  void include(const ResourceId& id);        // as it is, to be compared all the same
   void mark_deleting(const ResourceId& id);  // a declared object
 
   // Adds what follows from the above (VLAN links that networks name as their parent, addresses from subnets),
-  // and checks the whole.
-  Result<void> complete();
+  // and checks the whole, as DesiredState::check() does.
+  Result<void> complete(const NamespaceFacts* host = nullptr);
   // Adds whoever shares a namespace with these, or did, by whichever path. Once the namespaces are observed.
   void include_neighbours(const Observed& observed);
 

@@ -1,11 +1,15 @@
 #include "reconcilers/desired/desired_state.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
+#include "reconcilers/desired/shared_links.h"
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/drivers/vlan.h"
+#include "reconcilers/kinds/macvlan.h"
 #include "reconcilers/kinds/sharing.h"
 
 namespace lanwright::desired {
@@ -64,69 +68,105 @@ Error invalid(std::string object, std::string words, std::string hint) {
   return {ErrorKind::invalid, "declare", std::move(object), 0, std::move(words), std::move(hint)};
 }
 
-struct Sharer {
-  const NetworkSpec& spec;
-  const drivers::Resources& resources;
-};
+// The metric of the routes that the kernel makes itself to where an interface has addresses: 0 for IPv4,
+// IP6_RT_PRIO_ADDRCONF for IPv6.
+constexpr std::uint32_t kConnectedMetric6 = 256;
 
-const ParentUse* use_of(const drivers::Resources& resources, const LinkName& link) {
-  const auto found = std::find_if(resources.parents.begin(), resources.parents.end(),
-                                  [&](const ParentUse& use) { return use.name == link.name; });
-  return found == resources.parents.end() ? nullptr : &*found;
+// A place in the routing table of a namespace, for one route.
+std::optional<RoutePlace> place_of(const LinkSpec& link, const RouteSpec& route) {
+  // The network's gateway is not declared (see planning::Addresses), and of default routes in what is
+  // somebody else's he has his choice.
+  if (route.automatic || (link.delegated && route.to.length == 0)) return std::nullopt;
+  return RoutePlace{link.where.netns, route.to.network(), effective_metric(route)};
 }
 
-// Why two networks cannot have this link in common. (Two that want it as their port are told by the reader.)
-std::optional<kinds::Clash> clash_on(const LinkName& link, const Sharer& a, const Sharer& b) {
-  const ParentUse* mine = use_of(a.resources, link);
-  const ParentUse* other = use_of(b.resources, link);
-  if (mine == nullptr && other == nullptr) return std::nullopt;
-  if (mine == nullptr || other == nullptr)
-    return kinds::Clash{"a link is a port of a bridge or the parent of others, not both",
-                        "give one of them another link, a VLAN on it for example"};
-  if (auto clash = kinds::clash(*mine, *other)) return clash;
-  for (const Subnet& subnet : a.spec.subnets) {
-    for (const Subnet& rival : b.spec.subnets) {
-      if (subnet.cidr.overlaps(rival.cidr))
-        return kinds::Clash{"their subnets " + subnet.cidr.text() + " and " + rival.cidr.text() + " overlap",
-                            "give each its own part, or declare them as one network"};
+// Of the route that the kernel makes when the link is given this address.
+std::optional<RoutePlace> place_of(const LinkSpec& link, const IpPrefix& address) {
+  const bool v6 = address.address.family == AF_INET6;
+  if (link.delegated || (!v6 && address.length == 32)) return std::nullopt;
+  return RoutePlace{link.where.netns, address.network(), v6 ? kConnectedMetric6 : 0};
+}
+
+template <class Call>
+void each_route_place(const drivers::Resources& resources, Call call) {
+  for (const LinkSpec& link : resources.links) {
+    for (const RouteSpec& route : link.routes) {
+      if (const auto place = place_of(link, route)) call(*place, false);
+    }
+    for (const IpPrefix& address : link.addresses) {
+      if (const auto place = place_of(link, address)) call(*place, true);
     }
   }
-  return std::nullopt;
 }
 
-std::vector<RouteSpec> declared_routes(const std::vector<LinkSpec>& links, const std::string& netns) {
-  std::vector<RouteSpec> routes;
-  for (const LinkSpec& link : links) {
-    if (link.where.netns != netns || link.delegated) continue;
-    std::copy_if(link.routes.begin(), link.routes.end(), std::back_inserter(routes),
-                 [](const RouteSpec& route) { return !route.automatic; });
-  }
-  return routes;
-}
-
-// The first of these routes whose place in the table one of the others has.
-std::optional<RouteSpec> find_same_place(const std::vector<RouteSpec>& routes,
-                                         const std::vector<RouteSpec>& others) {
-  for (const RouteSpec& route : routes) {
-    const bool taken = std::any_of(others.begin(), others.end(),
-                                   [&](const RouteSpec& other) { return has_same_place(other, route); });
-    if (taken) return route;
-  }
-  return std::nullopt;
-}
-
-// Of links on a parent that is declared with an MTU.
-Result<void> fits_mtu(const DesiredObject& entry, const drivers::Resources& resources,
-                      const DesiredObject& owner, const LinkName& link) {
-  const ParentUse* use = use_of(resources, link);
-  if (use == nullptr || !use->mtu) return {};
+// Of a link on one that is declared with an MTU.
+Result<void> fits_mtu(const DesiredObject& entry, const std::string& on, std::uint32_t mtu,
+                      const DesiredObject& owner) {
   const drivers::Resources below = owner.compile();
   for (const LinkSpec& parent : below.links) {
-    if (parent.where != link || !parent.mtu || *parent.mtu >= *use->mtu) continue;
+    if (parent.where != LinkName{"", on} || !parent.mtu || *parent.mtu >= mtu) continue;
     return invalid(entry.object.id.text(),
-                   "its mtu " + std::to_string(*use->mtu) + " is above the " + std::to_string(*parent.mtu) +
+                   "its mtu " + std::to_string(mtu) + " is above the " + std::to_string(*parent.mtu) +
                        " of its parent, " + owner.object.id.text(),
                    "lower it, or raise the parent's");
+  }
+  return {};
+}
+
+bool is_ipv6(const IpPrefix& prefix) {
+  return prefix.address.family == AF_INET6;
+}
+
+// Its network has subnets of it, and it declares no addresses.
+bool is_given_ipv6(const DesiredObject& entry) {
+  const auto* spec = std::get_if<AttachmentSpec>(entry.object.spec.get());
+  const auto* network = entry.network ? std::get_if<NetworkSpec>(entry.network->object.spec.get()) : nullptr;
+  if (spec == nullptr || network == nullptr || spec->netns.empty()) return false;
+  return spec->addresses.empty() && !spec->no_addresses &&
+         std::any_of(network->subnets.begin(), network->subnets.end(),
+                     [](const Subnet& subnet) { return is_ipv6(subnet.cidr); });
+}
+
+// What others give addresses to says them in its declaration only.
+bool speaks_ipv6(const DesiredObject& entry, const LinkSpec& link) {
+  const auto* spec = std::get_if<AttachmentSpec>(entry.object.spec.get());
+  const auto& addresses = link.delegated && spec != nullptr ? spec->addresses : link.addresses;
+  return is_given_ipv6(entry) || std::any_of(addresses.begin(), addresses.end(), is_ipv6) ||
+         std::any_of(link.routes.begin(), link.routes.end(),
+                     [](const RouteSpec& route) { return is_ipv6(route.to); });
+}
+
+Result<void> fits_ipv6(const DesiredObject& entry, const drivers::Resources& resources) {
+  for (const LinkSpec& link : resources.links) {
+    if (!link.mtu || *link.mtu >= kLeastIpv6Mtu || !speaks_ipv6(entry, link)) continue;
+    return invalid(entry.object.id.text(),
+                   "its mtu " + std::to_string(*link.mtu) + " is too small for IPv6, which needs " +
+                       std::to_string(kLeastIpv6Mtu),
+                   "raise it, or leave IPv6 addresses and routes out");
+  }
+  return {};
+}
+
+const MacAddress* mac_of(const DesiredObject& entry) {
+  const auto* spec = std::get_if<AttachmentSpec>(entry.object.spec.get());
+  return spec != nullptr && spec->mac ? &*spec->mac : nullptr;
+}
+
+bool is_endpoint(const DesiredObject& entry) {
+  const auto* spec = std::get_if<AttachmentSpec>(entry.object.spec.get());
+  return spec != nullptr && spec->endpoint.has_value();
+}
+
+// The parent that links of this kind of both stand on; "" when there is none.
+std::string shared_parent(const drivers::Resources& a, const drivers::Resources& b, std::string_view kind,
+                          const HostNames& host) {
+  for (const ParentUse& mine : a.parents) {
+    if (mine.kind != kind) continue;
+    const auto names = host.of(mine.name);
+    for (const ParentUse& other : b.parents) {
+      if (other.kind == kind && std::find(names.begin(), names.end(), other.name) != names.end())
+        return mine.name;
+    }
   }
   return {};
 }
@@ -192,6 +232,7 @@ void DesiredState::index(const DesiredObject& entry) {
   by_uid_.insert(&entry);
   if (const auto* parent = vlan_parent_of(entry.object)) by_parent_[*parent].insert(&entry);
   if (const auto* network = network_of(entry.object)) by_network_[*network].insert(&entry);
+  if (const auto* mac = mac_of(entry)) by_mac_[*mac].insert(&entry);
   const drivers::Resources resources = entry.compile();
   for (const LinkSpec& link : resources.links) {
     if (link.owned) owners_.emplace(link.where, &entry);
@@ -200,6 +241,9 @@ void DesiredState::index(const DesiredObject& entry) {
     }
   }
   for (LinkName& used : used_by(resources)) users_[std::move(used)].insert(&entry);
+  each_route_place(resources, [&](const RoutePlace& place, bool is_connected) {
+    (is_connected ? connected_ : routes_)[place].insert(&entry);
+  });
 }
 
 void DesiredState::unindex(const DesiredObject& entry) {
@@ -207,6 +251,7 @@ void DesiredState::unindex(const DesiredObject& entry) {
   if (known != by_uid_.end() && *known == &entry) by_uid_.erase(known);
   if (const auto* parent = vlan_parent_of(entry.object)) drop(by_parent_, *parent, &entry);
   if (const auto* network = network_of(entry.object)) drop(by_network_, *network, &entry);
+  if (const auto* mac = mac_of(entry)) drop(by_mac_, *mac, &entry);
   const drivers::Resources resources = entry.compile();
   for (const LinkSpec& link : resources.links) {
     const auto [begin, end] = owners_.equal_range(link.where);
@@ -216,25 +261,29 @@ void DesiredState::unindex(const DesiredObject& entry) {
     drop(by_namespace_, link.delegate_netns, &entry);
   }
   for (const LinkName& used : used_by(resources)) drop(users_, used, &entry);
+  each_route_place(resources, [&](const RoutePlace& place, bool is_connected) {
+    drop(is_connected ? connected_ : routes_, place, &entry);
+  });
 }
 
-Result<void> DesiredState::check(const std::set<ResourceId>* changed) const {
+Result<void> DesiredState::check(const std::set<ResourceId>* changed, const NamespaceFacts* host) const {
   Depths depths(*this);
+  const HostNames names(host);
   if (changed == nullptr) {
     for (const auto& [id, entry] : entries_) {
-      if (auto checked = check(*entry, depths); !checked) return checked;
+      if (auto checked = check(*entry, depths, names); !checked) return checked;
     }
     return {};
   }
   for (const ResourceId& id : *changed) {
     const DesiredObject* entry = find(id);
     if (entry == nullptr) continue;
-    if (auto checked = check(*entry, depths); !checked) return checked;
+    if (auto checked = check(*entry, depths, names); !checked) return checked;
   }
   return {};
 }
 
-Result<void> DesiredState::check(const DesiredObject& entry, Depths& depths) const {
+Result<void> DesiredState::check(const DesiredObject& entry, Depths& depths, const HostNames& names) const {
   if (entry.object.deleting) return {};
   const std::string who = entry.object.id.text();
   if (const auto* network = network_of(entry.object)) {
@@ -245,8 +294,14 @@ Result<void> DesiredState::check(const DesiredObject& entry, Depths& depths) con
   }
   if (depths.of(entry) >= Depths::kDeepest)
     return invalid(who, "it stands on itself through its parents", "break the circle of parents and uplinks");
+  if (auto subnets = check_subnets(entry); !subnets) return subnets;
   const drivers::Resources resources = entry.compile();
-  if (auto shared = check_sharing(entry, resources); !shared) return shared;
+  if (const auto clash = find_clash(*this, entry, resources, names))
+    return invalid(who, clash->words, clash->hint);
+  if (auto sole = check_sole_use(entry, resources); !sole) return sole;
+  if (auto fits = check_mtu(entry, resources); !fits) return fits;
+  if (auto alone = check_vlan(entry, names); !alone) return alone;
+  if (auto alone = check_mac(entry, resources, names); !alone) return alone;
   if (auto fits = check_room(entry, resources); !fits) return fits;
   if (auto routes = check_routes(entry, resources); !routes) return routes;
   for (const LinkSpec& link : resources.links) {
@@ -261,32 +316,71 @@ Result<void> DesiredState::check(const DesiredObject& entry, Depths& depths) con
   return {};
 }
 
-// What networks say of the links that they have in common, before the kernel says it.
-Result<void> DesiredState::check_sharing(const DesiredObject& entry,
-                                         const drivers::Resources& resources) const {
-  if (entry.object.id.kind == Kind::attachment) return check_sole_use(entry, resources);
+// Declared ones are told with their place by the reader; Docker's come from elsewhere.
+Result<void> DesiredState::check_subnets(const DesiredObject& entry) const {
   const auto* spec = std::get_if<NetworkSpec>(entry.object.spec.get());
   if (spec == nullptr) return {};
-  const std::string who = entry.object.id.text();
-  std::vector<LinkName> shared;
-  for (const ParentUse& use : resources.parents) shared.push_back({"", use.name});
-  for (const LinkSpec& link : resources.links) {
-    if (!link.owned) shared.push_back(link.where);
-  }
-  for (const LinkName& link : shared) {
-    if (const DesiredObject* owner = owner_of(link); owner != nullptr && owner != &entry) {
-      if (auto fits = fits_mtu(entry, resources, *owner, link); !fits) return fits;
-    }
-    for (const DesiredObject* other : users_of(link)) {
-      if (other == &entry || other->object.deleting || other->object.id.kind != Kind::network) continue;
-      if (!other->object.spec) continue;
-      const auto clash =
-          clash_on(link, {*spec, resources}, {std::get<NetworkSpec>(*other->object.spec), other->compile()});
-      if (!clash) continue;
+  for (const Subnet& subnet : spec->subnets) {
+    if (const char* kind = unusable_kind(subnet.cidr))
       return invalid(
-          who, "it cannot share " + link.name + " with " + other->object.id.text() + ": " + clash->words,
-          clash->hint);
+          entry.object.id.text(),
+          "its subnet " + subnet.cidr.text() + " has " + kind + " addresses, which no interface can have",
+          "choose another subnet");
+  }
+  return {};
+}
+
+// A parent has one link for each VLAN ID, whatever that is called.
+Result<void> DesiredState::check_vlan(const DesiredObject& entry, const HostNames& names) const {
+  const auto* vlan = std::get_if<VlanSpec>(entry.object.spec.get());
+  if (vlan == nullptr) return {};
+  for (const std::string& parent : names.of(vlan->parent)) {
+    for (const DesiredObject* rival : users_of({"", parent})) {
+      const auto* other = std::get_if<VlanSpec>(rival->object.spec.get());
+      if (other == nullptr || rival == &entry || rival->object.deleting) continue;
+      if (other->parent != parent || other->id != vlan->id || other->protocol != vlan->protocol) continue;
+      return invalid(entry.object.id.text(),
+                     "VLAN " + std::to_string(vlan->id) + " of " + vlan->parent + " is " +
+                         rival->object.id.text() + " already",
+                     "use it by that name (`parent: " + rival->object.id.name + "`)");
     }
+  }
+  return {};
+}
+
+// A parent hands frames to one link for each MAC address; on other networks two with one are a mistake of who
+// declares them (of two containers it is Docker's).
+Result<void> DesiredState::check_mac(const DesiredObject& entry, const drivers::Resources& resources,
+                                     const HostNames& names) const {
+  const MacAddress* mac = mac_of(entry);
+  if (mac == nullptr) return {};
+  for (const DesiredObject* rival : listed(by_mac_, *mac)) {
+    if (rival == &entry || rival->object.deleting) continue;
+    const std::string parent = shared_parent(resources, rival->compile(), kinds::kMacvlan.name, names);
+    const bool together = entry.network != nullptr && rival->network == entry.network &&
+                          !(is_endpoint(entry) && is_endpoint(*rival));
+    if (parent.empty() && !together) continue;
+    return invalid(entry.object.id.text(),
+                   "its mac " + mac->text() + " is that of " + rival->object.id.text() + " as well, on " +
+                       (parent.empty() ? entry.network->object.id.text() : "one parent, " + parent),
+                   "give one of them another one");
+  }
+  return {};
+}
+
+Result<void> DesiredState::check_mtu(const DesiredObject& entry, const drivers::Resources& resources) const {
+  if (auto fits = fits_ipv6(entry, resources); !fits) return fits;
+  std::map<std::string, std::uint32_t> wanted;  // by parent; of an object's links all are the same
+  for (const LinkSpec& link : resources.links) {
+    if (!link.parent.empty() && link.mtu) wanted.emplace(link.parent, *link.mtu);
+  }
+  for (const ParentUse& use : resources.parents) {
+    if (use.mtu) wanted.emplace(use.name, *use.mtu);
+  }
+  for (const auto& [parent, mtu] : wanted) {
+    const DesiredObject* owner = owner_of({"", parent});
+    if (owner == nullptr || owner == &entry || owner->object.deleting) continue;
+    if (auto fits = fits_mtu(entry, parent, mtu, *owner); !fits) return fits;
   }
   return {};
 }
@@ -303,24 +397,33 @@ Result<void> DesiredState::check_room(const DesiredObject& entry, const drivers:
 }
 
 // A namespace has room for one route to a destination by one metric: two that declare it would take it from
-// each other for ever. (The network's gateway is not declared: see planning::Addresses.)
+// each other for ever.
 Result<void> DesiredState::check_routes(const DesiredObject& entry,
                                         const drivers::Resources& resources) const {
-  for (const LinkSpec& link : resources.links) {
-    const std::string& netns = link.where.netns;
-    const std::vector<RouteSpec> routes = declared_routes({link}, netns);
-    if (routes.empty()) continue;
-    for (const DesiredObject* rival : in_namespace(netns)) {
+  Result<void> checked;
+  const auto refuse = [&](const RoutePlace& place, const std::string& why, const char* hint) {
+    const std::string where = place.netns.empty() ? "on the host" : "in " + place.netns;
+    checked = invalid(entry.object.id.text(), "the route to " + place.to.text() + " " + where + why, hint);
+  };
+  each_route_place(resources, [&](const RoutePlace& place, bool is_connected) {
+    if (!checked) return;
+    for (const DesiredObject* rival : listed(routes_, place)) {
       if (rival == &entry || rival->object.deleting) continue;
-      const auto same = find_same_place(routes, declared_routes(rival->compile().links, netns));
-      if (!same) continue;
-      return invalid(entry.object.id.text(),
-                     "the route to " + same->to.network().text() + " in " + netns + " is declared by " +
-                         rival->object.id.text() + " as well",
-                     "give one of them another metric");
+      return refuse(place,
+                    is_connected ? ", where it has an address, is declared by " + rival->object.id.text()
+                                 : " is declared by " + rival->object.id.text() + " as well",
+                    "give one of them another metric");
     }
-  }
-  return {};
+    if (is_connected) return;
+    for (const DesiredObject* neighbour : listed(connected_, place)) {
+      if (neighbour->object.deleting) continue;
+      return refuse(place,
+                    " is the kernel's own: it comes with an address of " +
+                        (neighbour == &entry ? std::string("this interface") : neighbour->object.id.text()),
+                    "leave it out, or give it a metric");
+    }
+  });
+  return checked;
 }
 
 // In a mode in which a link has its parent to itself, a network has one attachment.

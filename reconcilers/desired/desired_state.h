@@ -38,6 +38,15 @@ struct Declaration {
 inline constexpr std::string_view kPlaceClaim = "netns:";
 
 class Depths;
+class HostNames;
+
+// A routing table has one place for a destination by a metric.
+struct RoutePlace {
+  std::string netns;  // path
+  IpPrefix to;
+  std::uint32_t metric = 0;
+  auto operator<=>(const RoutePlace&) const = default;
+};
 
 // An object, and the network that it is plugged into, as they were declared together.
 struct DesiredObject {
@@ -58,8 +67,10 @@ class DesiredState {
 
   // The first thing that cannot be, naming both sides: two objects that want one link or one route, an
   // attachment whose network is missing, a link that stands on itself. Looks at these objects; at all when
-  // absent.
-  Result<void> check(const std::set<ResourceId>* changed = nullptr) const;
+  // absent. With the facts of the managed namespace also what two objects mean by different names of one
+  // link.
+  Result<void> check(const std::set<ResourceId>* changed = nullptr,
+                     const NamespaceFacts* host = nullptr) const;
 
   const DesiredObject* find(const ResourceId& id) const;
   // Stays as it is while somebody holds it, whatever is put in its place.
@@ -98,8 +109,12 @@ class DesiredState {
     }
   };
 
-  Result<void> check(const DesiredObject& entry, Depths& depths) const;
-  Result<void> check_sharing(const DesiredObject& entry, const drivers::Resources& resources) const;
+  Result<void> check(const DesiredObject& entry, Depths& depths, const HostNames& names) const;
+  Result<void> check_subnets(const DesiredObject& entry) const;
+  Result<void> check_vlan(const DesiredObject& entry, const HostNames& names) const;
+  Result<void> check_mac(const DesiredObject& entry, const drivers::Resources& resources,
+                         const HostNames& names) const;
+  Result<void> check_mtu(const DesiredObject& entry, const drivers::Resources& resources) const;
   Result<void> check_sole_use(const DesiredObject& entry, const drivers::Resources& resources) const;
   Result<void> check_routes(const DesiredObject& entry, const drivers::Resources& resources) const;
   Result<void> check_room(const DesiredObject& entry, const drivers::Resources& resources) const;
@@ -115,6 +130,9 @@ class DesiredState {
   Index<std::string> by_namespace_;
   Index<std::string> by_network_;  // attachments
   Index<std::string> by_parent_;   // networks whose parent is a NAME.VID
+  Index<MacAddress> by_mac_;       // attachments that name their MAC address
+  Index<RoutePlace> routes_;       // who declares this route
+  Index<RoutePlace> connected_;    // whose address brings it
   std::map<ObjectUid, std::set<std::string>> claims_;
 };
 

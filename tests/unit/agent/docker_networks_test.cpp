@@ -1,5 +1,6 @@
 // Networks and endpoints of Docker's, over a kernel in memory: what becomes of each call, and of what Docker
 // does behind our back.
+#include "tests/support/builders.h"
 #include "tests/unit/agent/docker_fixture.h"
 
 namespace lanwright {
@@ -460,6 +461,50 @@ TEST_F(DockerNetworks, ParallelCallsDoNotDisturbEachOther) {
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(made, 8);
   on_loop([this] { EXPECT_TRUE(reconciler().desired().attachments_of(kName).empty()); });
+}
+
+// ---- what a declared network has already
+
+TEST_F(DockerNetworks, TheUplinkOfADeclaredNetworkIsNoParent) {
+  ApplyRequest request = campus();
+  request.set.networks["lab"].uplinks.push_back({"eth0", std::nullopt, {}});
+  ASSERT_TRUE(api().apply(request, soon()).ok());
+  const auto refused = docker_->create_network(network_of("macvlan"), soon());
+  ASSERT_FALSE(refused.ok());
+  for (const char* word : {"eth0", "network lab", "set campus"})
+    EXPECT_NE(refused.error().text().find(word), std::string::npos) << refused.error().text();
+  EXPECT_FALSE(has_network());
+}
+
+TEST_F(DockerNetworks, AMacThatADeclaredAttachmentHasOnTheParentIsRefused) {
+  ApplyRequest request = campus();
+  request.set.networks["lab"].driver = "macvlan";
+  request.set.networks["lab"].parent = "eth0";
+  AttachmentSpec host = test::attachment("lab", "r1");
+  host.mac = MacAddress::parse("02:00:00:00:00:01");
+  host.no_addresses = true;
+  request.set.attachments["host"] = host;
+  ASSERT_TRUE(api().apply(request, soon()).ok());
+  must(docker_->create_network(network_of("macvlan"), soon()));
+  DockerEndpoint endpoint = endpoint_with("10.0.0.2/24");
+  endpoint.mac = host.mac;
+  endpoint.mac_given = true;
+  const auto refused = docker_->create_endpoint(endpoint, soon());
+  ASSERT_FALSE(refused.ok());
+  for (const char* word : {"02:00:00:00:00:01", "attachment host", "eth0"})
+    EXPECT_NE(refused.error().text().find(word), std::string::npos) << refused.error().text();
+  EXPECT_EQ(on_loop([this] { return attachment(); }), nullptr);
+}
+
+TEST_F(DockerNetworks, ASubnetThatNoInterfaceCanBeInIsRefused) {
+  DockerNetwork network = network_of("bridge");
+  network.pools.front().cidr = prefix("224.0.0.0/24");
+  network.pools.front().gateway.reset();
+  network.spec.subnets.front() = {};
+  network.spec.subnets.front().cidr = prefix("224.0.0.0/24");
+  const auto refused = docker_->create_network(network, soon());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text().find("multicast"), std::string::npos) << refused.error().text();
 }
 
 }  // namespace

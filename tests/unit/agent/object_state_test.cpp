@@ -116,6 +116,7 @@ const std::vector<Named>& inputs() {
       {"declared", [](Object& o) { return silent([&] { o.state.declared(); }); }},
       {"deleted", [](Object& o) { return silent([&] { o.state.deleted(o.moment.now); }); }},
       {"superseded", [](Object& o) { return silent([&] { o.state.superseded(o.moment.now); }); }},
+      {"released", [](Object& o) { return silent([&] { o.state.released(o.moment.now); }); }},
   };
   return all;
 }
@@ -155,6 +156,7 @@ new + not tried -> Pending
 new + declared -> Pending
 new + deleted -> Deleting
 new + superseded -> Pending
+new + released -> Pending
 Pending + in sync -> Ready, Ready
 Pending + in progress -> Applying
 Pending + out of sync -> Applying
@@ -168,6 +170,7 @@ Pending + not tried -> Pending
 Pending + declared -> Pending
 Pending + deleted -> Deleting
 Pending + superseded -> Pending
+Pending + released -> Pending
 Applying + in sync -> Ready, Ready
 Applying + in progress -> Applying
 Applying + out of sync -> Applying
@@ -181,6 +184,7 @@ Applying + not tried -> Applying
 Applying + declared -> Applying
 Applying + deleted -> Deleting
 Applying + superseded -> Applying
+Applying + released -> Applying
 Ready + in sync -> Ready
 Ready + in progress -> Applying
 Ready + out of sync -> Applying, DriftSeen
@@ -194,6 +198,7 @@ Ready + not tried -> Ready
 Ready + declared -> Ready
 Ready + deleted -> Deleting
 Ready + superseded -> Applying
+Ready + released -> Ready
 Retrying + in sync -> Ready, Ready
 Retrying + in progress -> Applying
 Retrying + out of sync -> Applying
@@ -207,6 +212,7 @@ Retrying + not tried -> Retrying
 Retrying + declared -> Retrying
 Retrying + deleted -> Deleting
 Retrying + superseded -> Retrying
+Retrying + released -> Retrying
 Conflict + in sync -> Ready, Ready
 Conflict + in progress -> Applying
 Conflict + out of sync -> Applying
@@ -220,6 +226,7 @@ Conflict + not tried -> Conflict
 Conflict + declared -> Conflict
 Conflict + deleted -> Deleting
 Conflict + superseded -> Conflict
+Conflict + released -> Conflict
 Contested + in sync -> Contested, later
 Contested + in progress -> Applying
 Contested + out of sync -> Contested, DriftSeen
@@ -233,6 +240,7 @@ Contested + not tried -> Contested
 Contested + declared -> Contested
 Contested + deleted -> Deleting
 Contested + superseded -> Contested
+Contested + released -> Applying
 Deleting + in sync -> Ready
 Deleting + in progress -> Applying
 Deleting + out of sync -> Applying
@@ -246,7 +254,18 @@ Deleting + not tried -> Deleting
 Deleting + declared -> Deleting
 Deleting + deleted -> Deleting
 Deleting + superseded -> Deleting
+Deleting + released -> Deleting
 )");
+}
+
+TEST(ObjectState, WhatIsReleasedIsReadyWithoutWaitingForPeace) {
+  Object object;
+  object.is_fought_over();
+  object.state.released(object.moment.now);
+  EXPECT_TRUE(object.differs().run_actions);
+  const Transition peace = object.matches();
+  EXPECT_FALSE(peace.retry);
+  EXPECT_EQ(object.status().phase, Phase::ready);
 }
 
 TEST(ObjectState, ThePhaseBeginsWhenItChanges) {

@@ -1,4 +1,5 @@
 #include "tests/support/agent_world.h"
+#include "tests/support/builders.h"
 
 #include <gtest/gtest.h>
 
@@ -82,6 +83,21 @@ class EngineTest : public ::testing::Test {
     }
     ADD_FAILURE() << "there is no " << id.text();
     return {};
+  }
+  // Somebody changes it back as often as it is repaired.
+  Event contest_host() {
+    const auto change = [this] {
+      agent->kernel([](MemoryKernel& k) {
+        k.change({"", "lw-lan-h1"}, [](LinkFact& fact) { fact.mtu = 1300; });
+      });
+    };
+    std::uint64_t after = 0;
+    for (int i = 0; i < 5; ++i) {
+      change();
+      after = await("Repaired", host, after).id;
+    }
+    change();
+    return await("Contested", host, after);
   }
   std::uint64_t writes() {
     std::uint64_t count = 0;
@@ -277,20 +293,32 @@ TEST_F(EngineTest, WhatWasDeletedWhileTheAgentWasAwayIsRemovedOnReturn) {
 
 TEST_F(EngineTest, TwoWritersFightingBecomeContested) {
   apply_and_wait(lan_with_hosts(1));
-  std::uint64_t after = 0;
-  for (int i = 0; i < 5; ++i) {
-    agent->kernel([](MemoryKernel& k) {
-      k.change({"", "lw-lan-h1"}, [](LinkFact& fact) { fact.mtu = 1300; });
-    });
-    after = await("Repaired", host, after).id;
-  }
-  agent->kernel([](MemoryKernel& k) {
-    k.change({"", "lw-lan-h1"}, [](LinkFact& fact) { fact.mtu = 1300; });
-  });
-  const Event contested = await("Contested", host, after);
+  const Event contested = contest_host();
   EXPECT_NE(contested.message.find("mtu"), std::string::npos);
   EXPECT_EQ(status_of(host).phase, Phase::contested);
   await("Repaired", host, contested.id);
+}
+
+// Whoever it was contested by may have been declared otherwise now.
+TEST_F(EngineTest, ACorrectedDeclarationEndsAContest) {
+  SetSpec set = lan_with_hosts(1);
+  apply_and_wait(set);
+  contest_host();
+  set.networks["lan"].settings["stp"] = true;
+  const auto before = std::chrono::steady_clock::now();
+  apply_and_wait(set);
+  EXPECT_EQ(status_of(host).phase, Phase::ready);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 8s) << "as if nobody had said anything else";
+}
+
+TEST_F(EngineTest, APlanOfWhatIsStoredSaysWhyItIsNotSo) {
+  agent->kernel([](MemoryKernel& k) { k.add_link("", test::foreign_link("lw-lan", "bridge")); });
+  ASSERT_TRUE(apply(lan_with_hosts(0)).ok());
+  await("Conflict", lan);
+  const auto planned = apply(lan_with_hosts(0), true);
+  ASSERT_TRUE(planned.ok());
+  ASSERT_EQ(planned->plan.blocked.size(), 1U);
+  EXPECT_EQ(planned->plan.blocked.front().object, lan);
 }
 
 TEST_F(EngineTest, ManyCallersAtOnce) {

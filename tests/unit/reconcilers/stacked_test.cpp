@@ -304,6 +304,24 @@ TEST(SetCheck, FindsWhatTheReaderOfOneObjectCannotSee) {
   EXPECT_NAMES(faults.front().text(), "attachment z", "10.0.0.0/30");
 }
 
+TEST_F(ParentsTest, OneAddressForTwoIsRefusedWithoutSubnetsToo) {
+  put_network("lan", network("bridge", ""));
+  put_attachment("a", attachment("lan", "r1", prefixes({"10.0.0.1/24"})));
+  put_attachment("b", attachment("lan", "r2", prefixes({"10.0.0.1/16"})));
+  const auto refused = desired::allocate_addresses(desired, "lan");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NAMES(refused.error().text(), "attachment a", "attachment b", "10.0.0.1");
+  // One attachment may have an address of IPv4 with two lengths.
+  desired.erase({Kind::attachment, "b"});
+  put_attachment("a", attachment("lan", "r1", prefixes({"10.0.0.1/24", "10.0.0.1/16"})));
+  EXPECT_TRUE(desired::allocate_addresses(desired, "lan").ok());
+}
+
+TEST_F(ParentsTest, ASubnetThatNoInterfaceCanBeInIsRefused) {
+  put_network("lan", network("bridge", "", {subnet("224.0.0.0/24")}));
+  EXPECT_NAMES(refusal(), "network lan", "224.0.0.0/24", "multicast");
+}
+
 // ---- the planner
 
 TEST_F(ParentsTest, AParentThatGoesAndComesTakesAndBringsWhatStandsOnIt) {
