@@ -54,6 +54,7 @@ std::string change_text(const ChangeLink& step) {
   if (step.alias) add("alias " + *step.alias);
   if (step.group) add("group " + std::to_string(*step.group));
   if (step.ipv6) add(*step.ipv6 == Ipv6Addresses::none ? "no IPv6 addresses" : "automatic IPv6 addresses");
+  if (step.remove_altname) add("without the alternative name " + *step.remove_altname);
   if (step.add_altname) add("alternative name " + *step.add_altname);
   for (const auto& [attribute, value] : step.attributes) {
     add(std::string(attribute->name) + " " + std::to_string(value));

@@ -48,6 +48,7 @@ struct ChangeLink {
   std::optional<std::uint32_t> group;
   std::optional<Ipv6Addresses> ipv6;
   std::optional<std::string> add_altname;
+  std::optional<std::string> remove_altname;  // before all others: it may be the name that it gets
   LinkAttributes attributes;
   std::optional<PortVlans> add_vlans;
   std::optional<PortVlans> remove_vlans;

@@ -95,6 +95,7 @@ class Bridge final : public Driver {
       LinkSpec port;
       port.where = {"", uplink.interface};
       port.owned = false;
+      port.mtu = bridge.mtu;  // not set: it is what passes the bridge, and has to pass the uplink
       plug_in(port, network, uplink.vlans, false);
       resources.links.push_back(std::move(port));
     }

@@ -56,6 +56,7 @@ class Vde final : public Driver {
       LinkSpec link;
       link.where = {"", uplink.interface};
       link.owned = false;
+      link.mtu = mtu_of(network.spec);
       resources.links.push_back(link);
       resources.plugs.push_back({network.name, link.where, uplink.interface, false, uplink.vlans, false, {}});
     }

@@ -44,6 +44,20 @@ std::string_view build_option_of(const Action& action) {
   return {};
 }
 
+// Of what the kernel has already.
+std::string holder_of(const Action& action) {
+  if (std::holds_alternative<AddAddress>(action.step)) return "this address is there already";
+  if (std::holds_alternative<AddRoute>(action.step))
+    return "a route to there with this metric is there already";
+  return "a link of that name or place is there already";
+}
+
+bool is_ipv6(const Action& action) {
+  if (const auto* step = std::get_if<AddAddress>(&action.step)) return step->address.address.size() == 16;
+  const auto* step = std::get_if<AddRoute>(&action.step);
+  return step != nullptr && step->route.to.address.size() == 16;
+}
+
 std::string hint_of(const Action& action) {
   if (const auto option = build_option_of(action); !option.empty())
     return "this kernel is built without " + std::string(option);
@@ -60,12 +74,15 @@ Error action_error(const Action& action, const Reply& reply) {
   Error error = error_from_errno(reply.error, tried(action), object_of(action), reply.words);
   if (reply.error == EEXIST) {
     error.kind = ErrorKind::conflict;
-    error.hint = "something of that name or place is there already and is not the agent's";
+    error.hint = holder_of(action) + ", and is not the agent's";
   }
   const auto* route = std::get_if<AddRoute>(&action.step);
   if (route != nullptr && route->route.via && (reply.error == ENETUNREACH || reply.error == EHOSTUNREACH))
     error.hint = "no address of the link covers " + route->route.via->text() +
                  ": say `onlink: true` if it is a neighbour all the same";
+  if (reply.error == EACCES && is_ipv6(action))
+    error.hint = "IPv6 is switched off for this link: sysctl net.ipv6.conf." + action.target().name +
+                 ".disable_ipv6=0 switches it on";
   if (reply.error == EOPNOTSUPP) {
     error.kind = ErrorKind::unsupported;
     error.hint = hint_of(action);

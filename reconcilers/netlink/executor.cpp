@@ -521,8 +521,7 @@ void Stage::judge(Socket& socket, std::size_t owner, std::span<const Reply> repl
     if (reply.error == EBUSY && (change->rename || change->mac)) reply = change_while_down(socket, *change);
   } else if (const auto* address = std::get_if<AddAddress>(&step)) {
     if (reply.error == EEXIST && !has_other_length(*address)) reply = {};
-    if (reply.error == EACCES && !address->where.netns.empty())
-      reply = enable_ipv6(socket, owner, *address, reply);
+    if (reply.error == EACCES) reply = enable_ipv6(socket, owner, *address, reply);
   } else if (const auto* route = std::get_if<AddRoute>(&step)) {
     if (reply.error == EEXIST) reply = make_room_for_route(socket, *route, reply);
   } else if (const auto* create = std::get_if<CreateLink>(&step)) {
@@ -618,6 +617,7 @@ Reply Stage::change_while_down(Socket& socket, const ChangeLink& step) {
   // What the first try did already is not refused a second time, but for the alternative name.
   ChangeLink again = step;
   again.add_altname.reset();
+  again.remove_altname.reset();
   for (Message& message : change_link(again, master == nullptr ? 0 : master->ifindex)) {
     messages.push_back(std::move(message));
   }

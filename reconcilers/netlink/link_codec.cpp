@@ -1,6 +1,7 @@
 #include "reconcilers/netlink/link_codec.h"
 
 #include <linux/if.h>
+#include <linux/if_arp.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -46,6 +47,10 @@ void set_arp(Message& message, bool arp) {
 
 void put_mac(Message& message, const std::optional<MacAddress>& mac) {
   if (mac) message.put_bytes(IFLA_ADDRESS, mac->bytes);
+}
+
+void put_altname(Message& message, const std::string& altname) {
+  message.nest(IFLA_PROP_LIST, [&] { message.put_text(IFLA_ALT_IFNAME, altname); });
 }
 
 void put_mtu(Message& message, std::optional<std::uint32_t> mtu) {
@@ -215,7 +220,7 @@ void finish_dress(std::vector<Message>& messages, int ifindex, const LinkSpec& l
   if (link.altname.empty()) return;
   Message altname(RTM_NEWLINKPROP, kChange | NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND, by_index(ifindex));
   if (ifindex == 0) altname.put_text(IFLA_IFNAME, link.where.name);
-  altname.nest(IFLA_PROP_LIST, [&] { altname.put_text(IFLA_ALT_IFNAME, link.altname); });
+  put_altname(altname, link.altname);
   messages.push_back(std::move(altname));
 }
 
@@ -231,6 +236,7 @@ std::optional<LinkFact> decode_link(const nlmsghdr& message) {
   fact.up = (head->ifi_flags & IFF_UP) != 0;
   fact.lower_up = (head->ifi_flags & IFF_LOWER_UP) != 0;
   fact.loopback = (head->ifi_flags & IFF_LOOPBACK) != 0;
+  fact.ethernet = head->ifi_type == ARPHRD_ETHER;
   fact.arp = (head->ifi_flags & IFF_NOARP) == 0;
   fact.name = link.text(IFLA_IFNAME);
   fact.altnames = read_altnames(link);
@@ -353,6 +359,11 @@ std::vector<Message> configure_temporarily_named(int ifindex, const LinkSpec& li
 
 std::vector<Message> change_link(const ChangeLink& change, int master) {
   std::vector<Message> messages;
+  if (change.remove_altname) {
+    messages.emplace_back(RTM_DELLINKPROP, kChange, by_index(change.ifindex));
+    put_altname(messages.back(), *change.remove_altname);
+  }
+  const std::size_t before = messages.size();
   Message first = head_of_change(change.ifindex, {});
   if (change.rename) first.put_text(IFLA_IFNAME, *change.rename);
   if (change.alias) put_alias(first, *change.alias);
@@ -371,7 +382,7 @@ std::vector<Message> change_link(const ChangeLink& change, int master) {
   const bool port = any_of(change.attributes, Place::port);
   if (!empty) messages.push_back(std::move(first));
   // The kernel sets UP before the IPv6 mode of the same message, and port attributes before the master.
-  if (messages.empty() || port || (change.up && change.ipv6)) {
+  if (messages.size() == before || port || (change.up && change.ipv6)) {
     if (port || change.up || change.arp) messages.push_back(head_of_change(change.ifindex, {}));
   }
   if (port) put_port_attributes(messages.back(), change.attributes, change.port_kind);
@@ -380,7 +391,7 @@ std::vector<Message> change_link(const ChangeLink& change, int master) {
   if (!change.add_altname) return messages;
   Message altname(RTM_NEWLINKPROP, kChange | NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND,
                   by_index(change.ifindex));
-  altname.nest(IFLA_PROP_LIST, [&] { altname.put_text(IFLA_ALT_IFNAME, *change.add_altname); });
+  put_altname(altname, *change.add_altname);
   messages.push_back(std::move(altname));
   return messages;
 }

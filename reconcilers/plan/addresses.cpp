@@ -107,7 +107,8 @@ std::optional<ResourceId> Addresses::default_route_of(const std::string& netns, 
       if (!draft_.observed().is_same_namespace(link.where.netns, netns)) continue;
       const bool absent = locate(draft_, *other, link) == nullptr;
       for (const RouteSpec& route : link.routes) {
-        if (route.to.length != 0 || route.to.address.family != family || route.metric) continue;
+        if (route.to.length != 0 || route.to.address.family != family) continue;
+        if (effective_metric(route) != effective_metric({route.to, {}, {}})) continue;
         std::tuple<bool, bool, ResourceId> rank{absent, route.automatic, other->object.id};
         if (!best || rank < *best) best = std::move(rank);
       }

@@ -35,6 +35,10 @@ PortVlans minus(const PortVlans& from, const PortVlans& other) {
 void compare_name(const Compared& c, ChangeLink& change, Differences& differs) {
   if (c.found.name == c.link.where.name) return;
   change.rename = c.link.where.name;
+  // The kernel gives no link a name that is one of its alternative names.
+  const auto& others = c.found.altnames;
+  if (std::find(others.begin(), others.end(), c.link.where.name) != others.end())
+    change.remove_altname = c.link.where.name;
   differs.add("name", c.found.name, c.link.where.name);
 }
 

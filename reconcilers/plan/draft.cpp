@@ -64,6 +64,10 @@ std::string label(const DesiredObject& entry, const LinkName& link) {
   return link.text() + " of " + entry.object.id.text();
 }
 
+std::string kind_or_physical(const LinkFact& fact) {
+  return fact.kind.empty() ? std::string("physical") : fact.kind;
+}
+
 std::string text_or_none(const std::string& text) {
   return text.empty() ? std::string("none") : text;
 }

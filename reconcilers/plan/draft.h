@@ -97,6 +97,8 @@ Error conflict(const DesiredObject& entry, const LinkName& link, std::string wor
 
 // "eth0 of attachment h1"
 std::string label(const DesiredObject& entry, const LinkName& link);
+// "vlan", or "physical" for what has no kind.
+std::string kind_or_physical(const LinkFact& fact);
 // "none" for the empty text.
 std::string text_or_none(const std::string& text);
 // A change of this link as it is now, of which nothing is said yet.

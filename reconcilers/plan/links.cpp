@@ -4,12 +4,25 @@
 #include <utility>
 
 #include "model/link_names.h"
+#include "reconcilers/kinds/macvlan.h"
 #include "reconcilers/plan/bridge_vlans.h"
 #include "reconcilers/plan/comparers.h"
 #include "reconcilers/plan/removals.h"
 #include "reconcilers/plan/uplinks.h"
 
 namespace lanwright::planning {
+namespace {
+
+bool wants_other_mac(const Draft& draft, const DesiredObject& owner, const OwnerTag& mark,
+                     const LinkFact& fact) {
+  if (owner.object.deleting) return false;
+  const auto& links = draft.resources_of(owner).links;
+  return std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
+    return link.role == mark.role && link.mac && link.mac != fact.mac;
+  });
+}
+
+}  // namespace
 
 void Links::compare(const Cursor& at) {
   made_with_peer_.clear();
@@ -43,6 +56,7 @@ void Links::compare(const Cursor& at, const LinkSpec& link) {
 void Links::compare_existing(const Cursor& at, const LinkSpec& link, const LinkFact& found,
                              Ownership ownership) {
   if (found.name != link.where.name && !free_name(at, link.where, found)) return;
+  if (!free_altname(at, link, &found) || !free_mac(at, link, &found)) return;
   if (const auto reason = must_recreate(link, found)) return recreate(at, link, found, ownership, *reason);
   change(at, link, found, ownership);
   join_vlan_below(draft_, at, link);
@@ -103,6 +117,52 @@ bool Links::make_room(const Cursor& at, const LinkName& name, const LinkFact& ho
   return true;
 }
 
+// False when a link that stands on the same parent keeps the MAC address, or the parent itself: then the
+// object is blocked. One of ours that is about to give it up takes another one at once, so that two can swap
+// theirs.
+bool Links::free_mac(const Cursor& at, const LinkSpec& link, const LinkFact* wanting) {
+  const LinkName parent_name{"", link.parent};
+  const bool matters = link.kind == kinds::kMacvlan.name && link.mac && !draft_.creates(parent_name);
+  const LinkFact* parent = matters ? draft_.observed().find(parent_name) : nullptr;
+  if (parent == nullptr) return true;
+  if (wanting != nullptr && wanting->mac == link.mac && wanting->parent == parent->ifindex) return true;
+  const auto refuse = [&](const std::string& who) {
+    draft_.block(at, conflict(at.entry, link.where, "its mac " + link.mac->text() + " is that of " + who,
+                              "choose another one"));
+    return false;
+  };
+  if (parent->mac == link.mac) return refuse("its parent " + parent->name);
+  for (const auto& [netns, facts] : draft_.observed().namespaces) {
+    for (const auto& [ifindex, fact] : facts.links()) {
+      if (&fact == wanting || fact.mac != link.mac || fact.parent != parent->ifindex ||
+          fact.kind != link.kind || draft_.removes(netns, ifindex))
+        continue;
+      const auto mark = OwnerTag::parse(fact.alias);
+      const DesiredObject* owner = mark ? draft_.desired().find_uid(mark->uid) : nullptr;
+      if (owner == nullptr && !netns.empty()) continue;  // its parent is perhaps another one of that number
+      if (owner == nullptr) return refuse(fact.name + ", which stands on " + parent->name + " too");
+      if (owner == &at.entry || !wants_other_mac(draft_, *owner, *mark, fact))
+        return refuse(label(*owner, {netns, fact.name}));
+      ChangeLink aside = change_of({netns, fact.name}, fact);
+      aside.mac = temporary_mac(mark->uid);
+      draft_.act(at, kMarks, std::move(aside), "makes room for " + label(at.entry, link.where), {"mac"});
+    }
+  }
+  return true;
+}
+
+// False when the full name of the link, which is its alternative one, is another link's.
+bool Links::free_altname(const Cursor& at, const LinkSpec& link, const LinkFact* wanting) {
+  const LinkName name{link.where.netns, link.altname};
+  const LinkFact* holder = link.altname.empty() ? nullptr : draft_.observed().find(name);
+  if (holder == nullptr || holder == wanting || draft_.removes(name.netns, holder->ifindex)) return true;
+  draft_.block(at, conflict(at.entry, link.where,
+                            "its full name " + link.altname + " is taken by another link (" + holder->name +
+                                ", ifindex " + std::to_string(holder->ifindex) + ")",
+                            "rename or remove that link"));
+  return false;
+}
+
 std::optional<std::string> Links::must_recreate(const LinkSpec& link, const LinkFact& found) const {
   if (found.kind != link.kind) return "kind is " + text_or_none(found.kind) + ", wanted " + link.kind;
   if (!link.parent.empty()) {
@@ -150,6 +210,7 @@ void Links::recreate(const Cursor& at, const LinkSpec& link, const LinkFact& fou
 }
 
 void Links::create(const Cursor& at, const LinkSpec& link, std::string reason, Disruption disruption) {
+  if (!free_altname(at, link, nullptr) || !free_mac(at, link, nullptr)) return;
   CreateLink step{link, tag_of(at.entry, link), std::nullopt, std::nullopt};
   std::erase_if(step.link.attributes,
                 [](const auto& one) { return holds_by_default(*one.attribute, one.value); });

@@ -27,6 +27,8 @@ class Links {
   void change(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership);
   bool free_name(const Cursor& at, const LinkName& name, const LinkFact& wanting);
   bool make_room(const Cursor& at, const LinkName& name, const LinkFact& holder);
+  bool free_mac(const Cursor& at, const LinkSpec& link, const LinkFact* wanting);
+  bool free_altname(const Cursor& at, const LinkSpec& link, const LinkFact* wanting);
   std::optional<std::string> must_recreate(const LinkSpec& link, const LinkFact& found) const;
   bool peer_is_wrong(const LinkSpec& link, const LinkFact& found) const;
   void recreate(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership,

@@ -61,9 +61,8 @@ Error in_the_way(const Draft& draft, const DesiredObject& entry, const LinkSpec&
     return conflict(entry, link.where,
                     "the link carries the mark of an agent with another store (" + found.alias + ")",
                     "apply with --adopt to take it over, or remove it: ip link del " + found.name);
-  const std::string kind = found.kind.empty() ? "physical" : found.kind;
   return conflict(entry, link.where,
-                  "there is a link of this name that is not ours (" + kind + ", ifindex " +
+                  "there is a link of this name that is not ours (" + kind_or_physical(found) + ", ifindex " +
                       std::to_string(found.ifindex) + ")",
                   found.kind == link.kind
                       ? "apply with --adopt to take it over, choose another name, or remove it"

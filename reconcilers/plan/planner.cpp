@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "reconcilers/desired/shared_links.h"
 #include "reconcilers/plan/draft.h"
 #include "reconcilers/plan/links.h"
 #include "reconcilers/plan/prerequisites.h"
@@ -31,6 +32,7 @@ class Planner {
   void compare(const Cursor& at);
   std::optional<Error> unreadable(const DesiredObject& entry) const;
   std::optional<Error> absent_place(const DesiredObject& entry) const;
+  bool has_links_to_itself(const Cursor& at);
   bool parents_are_fit(const Cursor& at);
 
   Draft draft_;
@@ -60,7 +62,7 @@ void Planner::compare(const Cursor& at) {
   if (auto error = absent_place(at.entry)) return draft_.block(at, std::move(*error));
   if (auto error = refused_by_rival(draft_, at.entry)) return draft_.block(at, std::move(*error));
   remove_strays(draft_, at);
-  if (!parents_are_fit(at)) return;
+  if (!has_links_to_itself(at) || !parents_are_fit(at)) return;
   const std::size_t blocked = draft_.blocked();
   links_.compare(at);
   switches_.compare(at, draft_.blocked() == blocked);  // a switch runs without its uplinks
@@ -96,6 +98,19 @@ std::optional<Error> Planner::absent_place(const DesiredObject& entry) const {
                      "it is plugged in as soon as the namespace appears");
   }
   return std::nullopt;
+}
+
+// What the host calls by several names was not seen to be one link when it was declared: the object that
+// comes first by name has it.
+bool Planner::has_links_to_itself(const Cursor& at) {
+  const DesiredObject* network = at.entry.network ? at.entry.network.get() : &at.entry;
+  const auto* spec = std::get_if<NetworkSpec>(network->object.spec.get());
+  if (spec == nullptr || (spec->parent.empty() && spec->uplinks.empty())) return true;
+  const auto clash = desired::find_clash_by_other_names(
+      draft_.desired(), *network, draft_.resources_of(*network), desired::HostNames(&draft_.host()));
+  if (!clash || network->object.id < clash->rival->object.id) return true;
+  draft_.block(at, conflict(at.entry, {"", clash->link}, clash->words, clash->hint));
+  return false;
 }
 
 bool Planner::parents_are_fit(const Cursor& at) {

@@ -27,6 +27,12 @@ class Prerequisites {
  private:
   std::optional<Error> unmet(const DesiredObject& entry, const LinkName& link, const LinkName& base,
                              bool as_parent) const;
+  std::optional<Error> too_small(const DesiredObject& entry, const LinkName& link, const LinkName& base,
+                                 std::optional<std::uint32_t> mtu, bool with_ipv6) const;
+  std::optional<Error> twin_of(const DesiredObject& entry, const LinkSpec& link) const;
+  std::string cause_of(const DesiredObject& owner) const;
+  static std::optional<Error> unfit(const DesiredObject& entry, const LinkName& link, const LinkName& base,
+                                    const LinkFact& found);
   std::optional<Error> unusable(const DesiredObject& entry, const LinkName& link, const LinkName& base,
                                 const LinkFact& found) const;
   bool is_ours(const LinkName& name, const LinkFact& found) const;

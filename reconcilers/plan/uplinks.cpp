@@ -1,5 +1,8 @@
 #include "reconcilers/plan/uplinks.h"
 
+#include <algorithm>
+#include <optional>
+
 #include "reconcilers/kinds/bridge.h"
 #include "reconcilers/plan/comparers.h"
 #include "reconcilers/plan/ownership.h"
@@ -24,6 +27,19 @@ void use_as_it_is(Draft& draft, const Prerequisites& prerequisites, const Cursor
   draft.act(at, at.stage + kLinks, std::move(change), "state is down, wanted up", {"state"});
 }
 
+// The network with this mark, when it declares the link as its own uplink, by whichever name: adopting is for
+// what strangers have.
+const DesiredObject* rightful_network(const Draft& draft, const DesiredObject& entry, const LinkFact& fact,
+                                      const std::optional<OwnerTag>& mark) {
+  const DesiredObject* owner = mark ? draft.desired().find_uid(mark->uid) : nullptr;
+  if (owner == nullptr || owner == &entry || owner->object.deleting) return nullptr;
+  const auto& links = draft.resources_of(*owner).links;
+  const bool declares = std::any_of(links.begin(), links.end(), [&](const LinkSpec& one) {
+    return !one.owned && draft.observed().find(one.where) == &fact;
+  });
+  return declares ? owner : nullptr;
+}
+
 // The link's master when that is somebody else's and stays so: not ours to take it from.
 const LinkFact* foreign_master(const Draft& draft, const DesiredObject& entry, const LinkSpec& link,
                                const LinkFact& fact, const LinkFact* wanted) {
@@ -32,9 +48,40 @@ const LinkFact* foreign_master(const Draft& draft, const DesiredObject& entry, c
   if (other == nullptr || draft.removes("", other->ifindex)) return nullptr;
   const auto mark = OwnerTag::parse(other->alias);
   if (is_given_up(draft, link.where, mark)) return nullptr;
+  if (rightful_network(draft, entry, fact, mark) != nullptr) return other;
   const bool claimed = draft.desired().claims_of(entry.object.uid).contains(link.where.name);
   const bool was_ours = claimed && !(mark && draft.desired().find_uid(mark->uid) != nullptr);
   return entry.object.adopt || was_ours ? nullptr : other;
+}
+
+Error taken(const Draft& draft, const DesiredObject& entry, const LinkSpec& link, const LinkFact& fact,
+            const LinkFact& master) {
+  const auto* rightful = rightful_network(draft, entry, fact, OwnerTag::parse(master.alias));
+  if (rightful != nullptr)
+    return conflict(entry, link.where,
+                    "it is a port of " + master.name + " already, as the uplink of " +
+                        rightful->object.id.text() + " of set " + rightful->object.set,
+                    "remove it there first, or name another uplink");
+  return conflict(entry, link.where, "it is a port of " + master.name + " already",
+                  how_to_take_off(link.where) + "apply with --adopt to move it");
+}
+
+// Why no network can have this link as its uplink, whoever has it now.
+std::optional<Error> unfit(const DesiredObject& entry, const LinkSpec& link, const LinkFact& fact) {
+  const auto refuse = [&](const std::string& words) {
+    return conflict(entry, link.where, words, "name another uplink");
+  };
+  if (fact.loopback) return refuse("the loopback interface cannot be a port");
+  if (!fact.ethernet) return refuse("it carries no Ethernet frames (" + kind_or_physical(fact) + ")");
+  if (!link.master.empty() && fact.kind == kinds::kBridge.name)
+    return refuse("it is a bridge, which cannot be a port of a bridge");
+  if (!link.mtu || fact.mtu >= *link.mtu) return std::nullopt;
+  const std::string wanted = std::to_string(*link.mtu);
+  return conflict(
+      entry, link.where,
+      "its mtu " + std::to_string(fact.mtu) + " is below the network's " + wanted +
+          ": longer frames would be lost",
+      "raise it (ip link set " + link.where.name + " mtu " + wanted + "), or lower the network's");
 }
 
 void plug_in(const Draft& draft, const LinkSpec& link, const LinkFact& fact, ChangeLink& change,
@@ -56,8 +103,7 @@ void use_as_port(Draft& draft, const Prerequisites& prerequisites, const Cursor&
     compare_port(link, fact, change, differs);
   } else {
     if (const LinkFact* other = foreign_master(draft, at.entry, link, fact, master))
-      return draft.block(at, conflict(at.entry, link.where, "it is a port of " + other->name + " already",
-                                      how_to_take_off(link.where) + "apply with --adopt to move it"));
+      return draft.block(at, taken(draft, at.entry, link, fact, *other));
     plug_in(draft, link, fact, change, differs);
   }
   change.port_kind = kinds::kBridge.name;
@@ -81,9 +127,9 @@ void compare_uplink(Draft& draft, Prerequisites& prerequisites, const Cursor& at
         at, waiting(at.entry, link.where, "there is no such link", "it is plugged in as soon as it appears"));
   const LinkFact nothing;
   const LinkFact& fact = is_new ? nothing : *found;
-  if (fact.loopback)
-    return draft.block(
-        at, conflict(at.entry, link.where, "the loopback interface cannot be a port", "name another uplink"));
+  if (!is_new) {
+    if (auto why = unfit(at.entry, link, fact)) return draft.block(at, std::move(*why));
+  }
   const LinkFact* foreign = found != nullptr ? prerequisites.foreign_upper_on(found->ifindex) : nullptr;
   if (foreign != nullptr)
     return draft.block(at, conflict(at.entry, link.where,

@@ -559,7 +559,6 @@ TEST_F(Macvlan, ConflictsOfDeclarationsNameBothSides) {
   for (const char* driver : {"macvlan", "ipvlan"}) {
     const std::string begin = std::string("networks:\n  a: {driver: ") + driver + ", parent: ";
     expect_refused(begin + "lo}\n", {"a", "loopback"});
-    expect_refused(begin + "eth0.0}\n", {"eth0.0", "between 1 and 4094"});
     expect_refused(begin + "eth0.4095}\n", {"eth0.4095", "between 1 and 4094"});
   }
   EXPECT_EQ(agent_->get_json("/v1/networks"), Json::array());
@@ -623,6 +622,58 @@ TEST_F(Macvlan, AnMtuAboveTheParentsIsAConflictUntilTheParentHasIt) {
   events.expect("Ready", "network lan");
   ASSERT_TRUE(reaches(*agent_, "attachments", "one", "Ready"));
   EXPECT_EQ(sandbox_.link("eth0", "r1")->at("mtu"), 9000);
+}
+
+// The kernel refuses an address that another link of the parent has while it is up (EADDRINUSE).
+TEST_F(Macvlan, TwoAttachmentsSwapTheirMacAddresses) {
+  const auto declare = [&](const std::string& first, const std::string& second) {
+    apply(
+        "networks:\n  lan: {driver: macvlan, parent: eth0}\nattachments:\n"
+        "  one: {network: lan, netns: r1, interface: eth0, addresses: [192.168.1.9/24], mac: " +
+        first +
+        "}\n"
+        "  two: {network: lan, netns: r2, interface: eth0, addresses: [192.168.1.10/24], mac: " +
+        second + "}\n");
+  };
+  declare("02:00:00:00:00:01", "02:00:00:00:00:02");
+  declare("02:00:00:00:00:02", "02:00:00:00:00:01");
+  EXPECT_EQ(mac("eth0", "r1"), "02:00:00:00:00:02");
+  EXPECT_EQ(mac("eth0", "r2"), "02:00:00:00:00:01");
+  EXPECT_TRUE(ping("r1", "192.168.1.10"));
+}
+
+TEST_F(Macvlan, AMacThatIsTakenOnTheParentIsTold) {
+  ASSERT_TRUE(try_apply("networks:\n  lan: {driver: macvlan, parent: eth0}\nattachments:\n"
+                        "  one: {network: lan, netns: r1, interface: eth0, addresses: [], mac: " +
+                        mac("eth0") + "}\n")
+                  .ok());
+  ASSERT_TRUE(reaches(*agent_, "attachments", "one", "Conflict"));
+  EXPECT_NE(message_of(*agent_, "attachments", "one").find("its parent eth0"), std::string::npos);
+}
+
+TEST_F(Macvlan, AParentWithoutEthernetIsAConflict) {
+  sandbox_.ip("tuntap add tun0 mode tun");
+  sandbox_.ip("link set tun0 up");
+  ASSERT_TRUE(try_apply("networks:\n  on-tun: {driver: macvlan, parent: tun0}\n"
+                        "  lan: {driver: bridge, uplinks: [tun0]}\n")
+                  .status == 1)
+      << "one link, for two";
+  ASSERT_TRUE(try_apply("networks:\n  on-tun: {driver: macvlan, parent: tun0}\n").ok());
+  expect_conflict("on-tun", {"tun0", "Ethernet"});
+  ASSERT_TRUE(try_apply("networks:\n  lan: {driver: bridge, uplinks: [tun0]}\n").ok());
+  expect_conflict("lan", {"tun0", "Ethernet"});
+}
+
+TEST_F(Macvlan, AnotherNameOfTheParentMeansTheSameLink) {
+  const std::string other = "enp0s31f6-as-udev-calls-it-by-path";
+  sandbox_.ip("link property add dev eth0 altname " + other);
+  expect_refused(
+      "networks:\n  a: {driver: macvlan, parent: eth0}\n  b: {driver: ipvlan, parent: " + other + "}\n",
+      {"network a", "network b", "eth0", other});
+  apply("networks:\n  a: {driver: macvlan, parent: " + other +
+        "}\nattachments:\n"
+        "  one: {network: a, netns: r1, interface: eth0, addresses: [192.168.1.9/24]}\n");
+  EXPECT_TRUE(ping("r1", kRouter));
 }
 
 // --- VLANs on demand ---
@@ -829,6 +880,27 @@ TEST_F(FourVlans, AParentOnDemandThatIsDeletedIsMadeAgain) {
   events.expect("Repaired", "vlan eth0.50");
   ASSERT_TRUE(reaches(*agent_, "attachments", "h50", "Ready"));
   expect_tagged(50, "h50", "10.9.0.254");
+}
+
+// The kernel has one link for each VLAN ID of a parent.
+TEST_F(Trunk, AVlanThatIsThereByAnotherNameIsToldAndAwaited) {
+  sandbox_.ip("link add link eth0 name vlan50 type vlan id 50");
+  ASSERT_TRUE(try_apply("networks:\n  n: {driver: macvlan, parent: eth0.50}\n").ok());
+  ASSERT_TRUE(reaches(*agent_, "vlans", "eth0.50", "Conflict"));
+  ASSERT_TRUE(reaches(*agent_, "networks", "n", "Pending"));
+  EXPECT_NE(message_of(*agent_, "networks", "n").find("vlan50"), std::string::npos);
+  EventStream events(*agent_);
+  sandbox_.ip("link del vlan50");
+  events.expect("Ready", "network n");
+  EXPECT_TRUE(sandbox_.link("eth0.50"));
+}
+
+TEST_F(Trunk, AVlanWithAnMtuAboveItsParentsIsAConflict) {
+  ASSERT_TRUE(try_apply("vlans:\n  eth0.50: {parent: eth0, id: 50, mtu: 9000}\n").ok());
+  ASSERT_TRUE(reaches(*agent_, "vlans", "eth0.50", "Conflict"));
+  EventStream events(*agent_);
+  sandbox_.ip("link set eth0 mtu 9000");
+  events.expect("Ready", "vlan eth0.50");
 }
 
 // The example "ipvlan40".

@@ -92,6 +92,12 @@ const std::map<std::string, Setter>& setters() {
       {"alias", [](const World&, LinkFact& fact, const std::string& value) { fact.alias = value; }},
       {"group", [](const World&, LinkFact& fact, const std::string& value) { fact.group = number(value); }},
       {"port", [](const World&, LinkFact& fact, const std::string& value) { fact.port_kind = value; }},
+      {"altname",
+       [](const World&, LinkFact& fact, const std::string& value) {
+         fact.altnames.clear();
+         if (value != "none") fact.altnames.push_back(value);
+       }},
+      {"raw", [](const World&, LinkFact& fact, const std::string&) { fact.ethernet = false; }},
       {"up", [](const World&, LinkFact& fact, const std::string&) { fact.up = fact.lower_up = true; }},
       {"down",
        [](const World&, LinkFact& fact, const std::string&) {
@@ -283,7 +289,9 @@ std::string Stage::apply(const Command& command) {
     candidate.put(std::move(object));
   }
   follow_demand(candidate);
-  if (const auto checked = candidate.check(); !checked) return "refused: " + checked.error().text() + "\n";
+  const NamespaceFacts* host = world_.look().find(std::string{});
+  if (const auto checked = candidate.check(nullptr, host); !checked)
+    return "refused: " + checked.error().text() + "\n";
   commit(std::move(candidate));
   return {};
 }

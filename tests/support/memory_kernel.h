@@ -221,6 +221,11 @@ class MemoryKernel final : public LinkBackend {
     return [&value, set](LinkFact& fact) { return value ? set(fact, *value) : 0; };
   }
 
+  int remove_altname(const std::string& netns, int ifindex, const std::string& altname) {
+    return message(netns, ifindex,
+                   {[&](LinkFact& fact) { return std::erase(fact.altnames, altname) == 0 ? EINVAL : 0; }});
+  }
+
   int add_altname(const std::string& netns, int ifindex, const std::string& altname) {
     return message(netns, ifindex, {[&](LinkFact& fact) {
                      if (real().find(LinkName{netns, altname}) != nullptr) return EEXIST;
@@ -299,6 +304,7 @@ class MemoryKernel final : public LinkBackend {
     };
     const bool of_port = std::any_of(step.attributes.begin(), step.attributes.end(), MemoryLinks::is_port);
     const bool two = of_port || (step.up && step.ipv6);
+    if (step.remove_altname) messages.add(remove_altname(netns, ifindex, *step.remove_altname));
     messages.add(change(step, ifindex, two ? Edit([](LinkFact&) { return 0; }) : flags));
     if (two)
       messages.add(message(

@@ -371,7 +371,7 @@ inline int MemoryLinks::check_mtu(const LinkFact& fact, std::uint32_t mtu) const
 
 // One link has one receive handler: it is a port, or the parent of links of one kind.
 inline int MemoryLinks::check_parent(const LinkFact& parent, const LinkFact& child) const {
-  if (parent.loopback) return EINVAL;
+  if (parent.loopback || !parent.ethernet) return EINVAL;
   if (child.kind == "vlan") {
     for (const auto& [path, ifindex] : links_on(parent.ifindex)) {
       const LinkFact& other = *facts_.namespaces.at(path).find(ifindex);
@@ -491,7 +491,7 @@ inline int MemoryLinks::set_master(const std::string& netns, LinkFact& fact, con
   if (found == nullptr) return ENODEV;
   if (found->ifindex == fact.master) return 0;
   if (found->kind != "bridge") return EOPNOTSUPP;
-  if (fact.loopback) return EINVAL;
+  if (fact.loopback || !fact.ethernet) return EINVAL;
   if (fact.kind == "bridge") return ELOOP;
   for (const auto& [path, ifindex] : links_on(fact.ifindex))
     if (facts_.namespaces.at(path).find(ifindex)->kind != "vlan") return EBUSY;

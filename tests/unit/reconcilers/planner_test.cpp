@@ -149,6 +149,7 @@ TEST_F(PlannerTest, AnUplinkInAnotherBridgeIsAConflict) {
   const int index = kernel.add_link("", other);
   LinkFact nic;
   nic.name = "eth1";
+  nic.mtu = 1500;
   nic.master = index;
   kernel.add_link("", nic);
   put(kLan, bridge({"eth1"}));
