@@ -18,8 +18,8 @@
 
 namespace lanwright {
 
-// From the tree of a file to desired objects. It has a private method for each form that a value takes in a file, which
-// is many; they share nothing but the diagnostics.
+// From the tree of a file to desired objects. It has a private method for each form that a value takes in a
+// file, which is many; they share nothing but the diagnostics.
 class Decoder {
  public:
   Decoder(const Grammar& grammar, Diagnostics& diagnostics) : grammar_(grammar), diagnostics_(diagnostics) {}

@@ -33,6 +33,14 @@ std::vector<const DesiredObject*> listed(const Map& map, const Key& key) {
   return entries;
 }
 
+// What a link that the object makes is called by.
+std::vector<LinkName> names_of(const LinkSpec& link) {
+  if (!link.owned) return {};
+  std::vector<LinkName> names = {link.where};
+  if (!link.altname.empty()) names.push_back({link.where.netns, link.altname});
+  return names;
+}
+
 // The links that these stand on or in: others', or of the same object.
 std::vector<LinkName> used_by(const drivers::Resources& resources) {
   std::vector<LinkName> used;
@@ -235,7 +243,7 @@ void DesiredState::index(const DesiredObject& entry) {
   if (const auto* mac = mac_of(entry)) by_mac_[*mac].insert(&entry);
   const drivers::Resources resources = entry.compile();
   for (const LinkSpec& link : resources.links) {
-    if (link.owned) owners_.emplace(link.where, &entry);
+    for (LinkName& name : names_of(link)) owners_.emplace(std::move(name), &entry);
     for (const std::string* place : {&link.where.netns, &link.delegate_netns}) {
       if (!place->empty()) by_namespace_[*place].insert(&entry);
     }
@@ -254,9 +262,11 @@ void DesiredState::unindex(const DesiredObject& entry) {
   if (const auto* mac = mac_of(entry)) drop(by_mac_, *mac, &entry);
   const drivers::Resources resources = entry.compile();
   for (const LinkSpec& link : resources.links) {
-    const auto [begin, end] = owners_.equal_range(link.where);
-    const auto own = std::find_if(begin, end, [&](const auto& owner) { return owner.second == &entry; });
-    if (own != end) owners_.erase(own);
+    for (const LinkName& name : names_of(link)) {
+      const auto [begin, end] = owners_.equal_range(name);
+      const auto own = std::find_if(begin, end, [&](const auto& owner) { return owner.second == &entry; });
+      if (own != end) owners_.erase(own);
+    }
     drop(by_namespace_, link.where.netns, &entry);
     drop(by_namespace_, link.delegate_netns, &entry);
   }
@@ -305,12 +315,13 @@ Result<void> DesiredState::check(const DesiredObject& entry, Depths& depths, con
   if (auto fits = check_room(entry, resources); !fits) return fits;
   if (auto routes = check_routes(entry, resources); !routes) return routes;
   for (const LinkSpec& link : resources.links) {
-    if (!link.owned) continue;
-    for (const DesiredObject* rival : owners_of(link.where)) {
-      if (rival == &entry || rival->object.deleting) continue;
-      return invalid(
-          who, "the link " + link.where.text() + " is wanted by " + rival->object.id.text() + " as well",
-          "give one of them another name");
+    for (const LinkName& name : names_of(link)) {
+      for (const DesiredObject* rival : owners_of(name)) {
+        if (rival == &entry || rival->object.deleting) continue;
+        return invalid(who,
+                       "the link " + name.text() + " is wanted by " + rival->object.id.text() + " as well",
+                       "give one of them another name");
+      }
     }
   }
   return {};
@@ -488,11 +499,12 @@ const DesiredObject* DesiredState::user_outside(const DesiredObject& object,
                                                 const std::set<ResourceId>& leaving) const {
   const drivers::Resources resources = object.compile();
   for (const LinkSpec& link : resources.links) {
-    if (!link.owned) continue;
-    for (const DesiredObject* user : users_of(link.where)) {
-      if (leaving.contains(user->object.id) || user->object.deleting) continue;
-      if (!user->object.implicit()) return user;
-      if (const DesiredObject* further = user_outside(*user, leaving)) return further;
+    for (const LinkName& name : names_of(link)) {
+      for (const DesiredObject* user : users_of(name)) {
+        if (leaving.contains(user->object.id) || user->object.deleting) continue;
+        if (!user->object.implicit()) return user;
+        if (const DesiredObject* further = user_outside(*user, leaving)) return further;
+      }
     }
   }
   return nullptr;

@@ -19,8 +19,8 @@ Json without_indexes(Json facts);
 // Of several namespaces, by name.
 Json facts_of_all(const Sandbox& sandbox, const std::vector<std::string>& namespaces);
 
-// Waits for what the kernel does by itself after a link came up, and tells: its carrier, and duplicate address
-// detection. False when a limit passed first.
+// Waits for what the kernel does by itself after a link came up, and tells: its carrier, and duplicate
+// address detection. False when a limit passed first.
 bool settles(const Sandbox& sandbox, const std::vector<std::string>& namespaces);
 
 // Where two facts differ, a line each (RFC 6902 as text); empty when they are equal.

@@ -968,8 +968,7 @@ class RawWriter final : public Writer {
     }
     // Which of the two comes first differs between kernels, and shows when the other one is refused.
     if (change.master) change.up.reset();
-    if (link && link->port_kind == "bridge" && abilities_.build.vlan_filtering &&
-        random_.chance(40)) {
+    if (link && link->port_kind == "bridge" && abilities_.build.vlan_filtering && random_.chance(40)) {
       const PortVlans vlans{
           random_.chance(50) ? std::optional<std::uint16_t>(10 + random_.upto(2)) : std::nullopt,
           {static_cast<std::uint16_t>(20 + random_.upto(2))}};

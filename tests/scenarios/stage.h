@@ -32,8 +32,8 @@ class Stage {
   //
   // LINK is NAME or NAME@NAMESPACE. SETTING is kind=, mtu=, mac=, master=, parent=, port=, alias=, group=,
   // name=, altname= (or "none"), address= (an own one of the agent's when it ends in "!"), addresses=none,
-  // default-route= (to this router, by hand; by DHCP when it ends in "!"), routes=none, or an attribute of the
-  // kind ("vlan.id=50"), or up, down, or raw (no Ethernet).
+  // default-route= (to this router, by hand; by DHCP when it ends in "!"), routes=none, or an attribute of
+  // the kind ("vlan.id=50"), or up, down, or raw (no Ethernet).
   //
   // What the command put into its body: for `plan` and `preview` what they found, otherwise as it was. Fails
   // the test when the command is none.

@@ -209,6 +209,7 @@ TEST_F(PlannerTest, AVlanIsThereAndWaitsForItsParentToBeUp) {
 TEST_F(PlannerTest, AnUplinkIsLeftDownWhileItsParentIs) {
   LinkFact nic;
   nic.name = "eth1";
+  nic.mtu = 1500;
   kernel.add_link("", nic);
   put({Kind::vlan, "eth1.50"}, VlanSpec{"eth1", 50, VlanProtocol::dot1q, {}, {}});
   put({Kind::network, "lan"}, bridge({"eth1.50"}));

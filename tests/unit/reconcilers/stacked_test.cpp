@@ -317,6 +317,15 @@ TEST_F(ParentsTest, OneAddressForTwoIsRefusedWithoutSubnetsToo) {
   EXPECT_TRUE(desired::allocate_addresses(desired, "lan").ok());
 }
 
+TEST_F(ParentsTest, TheFullNameOfALinkIsANameOfIt) {
+  put_network("a-network-with-a-long-name", network("bridge", ""));
+  put_network("on-it", network("macvlan", "lw-a-network-with-a-long-name"));
+  EXPECT_EQ(refusal(), "");
+  const auto* below = desired.find({Kind::network, "a-network-with-a-long-name"});
+  EXPECT_EQ(desired.owner_of({"", "lw-a-network-with-a-long-name"}), below);
+  EXPECT_EQ(desired.user_outside(*below, {}), desired.find({Kind::network, "on-it"}));
+}
+
 TEST_F(ParentsTest, ASubnetThatNoInterfaceCanBeInIsRefused) {
   put_network("lan", network("bridge", "", {subnet("224.0.0.0/24")}));
   EXPECT_NAMES(refusal(), "network lan", "224.0.0.0/24", "multicast");
