@@ -107,6 +107,25 @@ void each_route_place(const drivers::Resources& resources, Call call) {
   }
 }
 
+// Why the kernel would find no neighbour at this address; "" when it would, or when addresses that are not
+// declared decide it. (On IPv6's link-local ones every link is.)
+std::string why_unreachable(const LinkSpec& link, const RouteSpec& route) {
+  static const IpPrefix kLinkLocal = IpPrefix::parse("fe80::/10").value();
+  if (!route.via || route.onlink || route.automatic || link.delegated || kLinkLocal.contains(*route.via))
+    return {};
+  const std::string router = "its route to " + route.to.text() + " is via " + route.via->text();
+  bool any = false;
+  for (const IpPrefix& address : link.addresses) {
+    if (address.address == *route.via) return router + ", which is its own address";
+    if (address.contains(*route.via)) return {};
+    any = any || address.address.family == route.via->family;
+  }
+  const bool by_route = std::any_of(link.routes.begin(), link.routes.end(), [&](const RouteSpec& other) {
+    return !other.via && other.to.contains(*route.via);
+  });
+  return any && !by_route ? router + ", which none of its addresses covers" : "";
+}
+
 // Of a link on one that is declared with an MTU.
 Result<void> fits_mtu(const DesiredObject& entry, const std::string& on, std::uint32_t mtu,
                       const DesiredObject& owner) {
@@ -411,6 +430,15 @@ Result<void> DesiredState::check_room(const DesiredObject& entry, const drivers:
 // each other for ever.
 Result<void> DesiredState::check_routes(const DesiredObject& entry,
                                         const drivers::Resources& resources) const {
+  for (const LinkSpec& link : resources.links) {
+    for (const RouteSpec& route : link.routes) {
+      const std::string why = why_unreachable(link, route);
+      if (!why.empty())
+        return invalid(
+            entry.object.id.text(), why,
+            "name a router in its subnet, or say `onlink: true` if it is a neighbour all the same");
+    }
+  }
   Result<void> checked;
   const auto refuse = [&](const RoutePlace& place, const std::string& why, const char* hint) {
     const std::string where = place.netns.empty() ? "on the host" : "in " + place.netns;

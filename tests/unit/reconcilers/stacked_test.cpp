@@ -326,6 +326,31 @@ TEST_F(ParentsTest, TheFullNameOfALinkIsANameOfIt) {
   EXPECT_EQ(desired.user_outside(*below, {}), desired.find({Kind::network, "on-it"}));
 }
 
+TEST_F(ParentsTest, ARouterThatNoAddressCoversIsRefused) {
+  put_network("lan", network("bridge", ""));
+  const auto put_route = [&](const std::vector<std::string>& addresses, const std::string& via,
+                             bool onlink = false, const std::string& beside = "") {
+    AttachmentSpec host = attachment("lan", "r1");
+    for (const std::string& address : addresses) host.addresses.push_back(prefix(address));
+    RouteSpec route;
+    route.to = prefix(via.find(':') == std::string::npos ? "10.9.0.0/16" : "fd09::/16");
+    route.via = IpAddress::parse(via);
+    route.onlink = onlink;
+    host.routes.push_back(route);
+    if (!beside.empty()) host.routes.push_back({prefix(beside), {}, {}});
+    put_attachment("a", host);
+    return refusal();
+  };
+  EXPECT_NAMES(put_route({"10.0.0.1/24"}, "10.0.1.1"), "attachment a", "10.0.1.1", "onlink");
+  EXPECT_NAMES(put_route({"10.0.0.1/24"}, "10.0.0.1"), "its own address");
+  EXPECT_NAMES(put_route({"fd00::1/64"}, "fd01::1"), "fd01::1");
+  EXPECT_EQ(put_route({"10.0.0.1/24"}, "10.0.0.2"), "");
+  EXPECT_EQ(put_route({"10.0.0.1/24"}, "10.0.1.1", true), "");
+  EXPECT_EQ(put_route({"10.0.0.1/24"}, "10.0.1.1", false, "10.0.1.0/24"), "") << "it is on the link";
+  EXPECT_EQ(put_route({"fd00::1/64"}, "fe80::1"), "");
+  EXPECT_EQ(put_route({}, "10.0.1.1"), "") << "whoever gives it an address knows";
+}
+
 TEST_F(ParentsTest, ASubnetThatNoInterfaceCanBeInIsRefused) {
   put_network("lan", network("bridge", "", {subnet("224.0.0.0/24")}));
   EXPECT_NAMES(refusal(), "network lan", "224.0.0.0/24", "multicast");
