@@ -40,6 +40,7 @@ struct ChangeRequest {
   std::string set;  // of what is declared; made when missing
   std::map<ResourceId, Wanted> upsert;
   std::set<ResourceId> remove;         // unknown ones are ignored
+  std::set<ResourceId> unchanged;      // declared as it is; a preview looks at it all the same
   StoreChange beside;                  // committed with it
   const Controller* author = nullptr;  // nullptr: people
 

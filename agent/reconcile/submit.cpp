@@ -108,12 +108,10 @@ ObjectUid new_uid() {
 Result<Plan> Reconciler::preview(ChangeRequest request) {
   auto planned = [&]() LANWRIGHT_ON_LOOP -> Result<Plan> {
     Changeset changes(desired_, new_uid);
-    std::vector<ResourceId> declared_ids;
-    for (const auto& [id, wanted] : request.upsert) declared_ids.push_back(id);
     if (auto declared = declare(request, desired_, sources_.observed(), changes); !declared)
       return declared.error();
     // What is declared already, and not so for some reason, is what applying would be about, too.
-    for (const ResourceId& id : declared_ids) changes.include(id);
+    for (const ResourceId& id : request.unchanged) changes.include(id);
     look_at_namespaces(changes, desired_, sources_);
     return planning::plan(desired_, observed(), &changes.scope());
   }();

@@ -58,7 +58,10 @@ LANWRIGHT_ON_LOOP void compare_with(const Reconciler& reconciler, const ApplyReq
     const reconcile::ObjectState* state = reconciler.objects().find(id);
     const bool ready = same && state != nullptr && state->status().phase == Phase::ready;
     const bool adopt = request.adopt && !ready;
-    if (!same || adopt) change.upsert.emplace(id, ChangeRequest::Wanted{std::move(spec), adopt});
+    if (!same || adopt)
+      change.upsert.emplace(id, ChangeRequest::Wanted{std::move(spec), adopt});
+    else
+      change.unchanged.insert(id);
   }
   for (const auto& [id, known] : desired.entries()) {
     if (!request.prune || known->object.set != request.set.name || known->object.deleting ||

@@ -72,6 +72,7 @@ std::optional<Clash> overlap(const DesiredObject& a, const DesiredObject& b) {
 std::optional<Clash> clash_of(const Use& mine, const Use& other) {
   using As = Use::As;
   const auto one_is = [&](As as) { return mine.as == as || other.as == as; };
+  if (!one_is(As::uplink) && !one_is(As::parent)) return std::nullopt;  // both make it: see check()
   if (mine.as == As::parent && other.as == As::parent) return kinds::clash(mine.parent, other.parent);
   if (one_is(As::bridge)) {
     if (!mine.bridged && !other.bridged) return std::nullopt;
