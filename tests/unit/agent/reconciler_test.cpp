@@ -684,6 +684,7 @@ TEST_F(ParentEngineTest, AnUplinkMayBeDeclaredByItsAlternativeName) {
   await("Pending", lan);
   LinkFact again;
   again.name = "eth7";
+  again.mtu = 1500;
   again.altnames = {"enp1s0"};
   agent->kernel([&](MemoryKernel& k) { k.add_link("", again); });
   ASSERT_TRUE(agent->api().wait_converged("default", 0, soon()));
