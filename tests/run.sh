@@ -92,9 +92,12 @@ build() {
   cmake --preset "$1" >/dev/null && cmake --build --preset "$1" ${2:+--target "$2"}
 }
 
-# test_labelled PRESET EXPRESSION: the tests that carry a label matching the expression; that there are none is an error.
+# test_labelled PRESET EXPRESSION [OPTION...]: the tests that carry a label matching the expression; that there are none
+# is an error.
 test_labelled() {
-  ctest --test-dir "build/$1" -L "$2" --no-tests=error --output-on-failure -j "$(nproc)"
+  local preset=$1 expression=$2
+  shift 2
+  ctest --test-dir "build/$preset" -L "$expression" --no-tests=error --output-on-failure -j "$(nproc)" "$@"
 }
 
 # The thread sanitizer wants the addresses where it expects them, which much randomness of the kernel's prevents.
@@ -119,7 +122,14 @@ need_build() {
 # --- the parts ---
 
 test_part() {
-  need_build release && step "$1" test_labelled release "^$1"
+  need_build release && step "$1" test_labelled release "^$1" -LE '[.]timed$'
+}
+
+# What holds times against limits has the machine to itself.
+timed_part() {
+  finish build-sanitized || true
+  finish guest || true
+  need_build release && step timed test_labelled release '[.]timed$'
 }
 
 bench_part() {
@@ -176,6 +186,7 @@ main() {
       *) steps+=("$part") && { test_part "$part" || true; } ;;
     esac
   done
+  if [[ " $* " =~ \ integration\  ]]; then steps+=(timed) && { timed_part || true; }; fi
   finish guest || true
   summary
 }

@@ -95,7 +95,8 @@ class Bridge final : public Driver {
       LinkSpec port;
       port.where = {"", uplink.interface};
       port.owned = false;
-      port.mtu = bridge.mtu;  // not set: it is what passes the bridge, and has to pass the uplink
+      port.mtu =
+          network.spec.mtu;  // not set: who declares what passes the bridge has it pass the uplink, too
       plug_in(port, network, uplink.vlans, false);
       resources.links.push_back(std::move(port));
     }

@@ -56,7 +56,7 @@ class Vde final : public Driver {
       LinkSpec link;
       link.where = {"", uplink.interface};
       link.owned = false;
-      link.mtu = mtu_of(network.spec);
+      link.mtu = network.spec.mtu;
       resources.links.push_back(link);
       resources.plugs.push_back({network.name, link.where, uplink.interface, false, uplink.vlans, false, {}});
     }

@@ -140,6 +140,10 @@ void VdeBackend::look(const std::string& network, Observed& observed, ObservedCh
   SwitchFact fact = instance_of(network).look(*owner, is_known ? &known->second : nullptr);
   if (is_known && known->second == fact) return;
   touched.uids.insert(fact.uid);
+  // Whoever waits for the switch hears of it, however it came to run: by an answer that was late, for one.
+  const bool runs = fact.pid != 0 && fact.plug_pid != 0;
+  const bool ran = is_known && known->second.pid != 0 && known->second.plug_pid != 0;
+  if (runs != ran) touched.switches.insert(network);
   for (const auto& [mark, plug] : fact.plugs) touched.uids.insert(mark.uid);
   if (is_known) {
     for (const auto& [mark, plug] : known->second.plugs) touched.uids.insert(mark.uid);

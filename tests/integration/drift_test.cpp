@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
-#include <functional>
 #include <iostream>
 #include <thread>
 
@@ -96,14 +95,15 @@ class Drift : public testing::Test {
   // The commands of ip(8) are done, one after the other; the agent sees that `attribute` of the object
   // drifted, and repairs it.
   void expect_repaired(const std::string& object, const std::string& attribute,
-                       const std::vector<std::string>& commands, const std::function<void()>& then = {}) {
+                       const std::vector<std::string>& commands, bool unseen = false) {
     SCOPED_TRACE(testing::Message() << "ip " << commands.front() << " (" << object << ", " << attribute
                                     << ")");
     const Json before = facts();
     events_->pass_over();
     const auto began = Clock::now();
+    if (unseen) agent_->signal(SIGSTOP);
     for (const std::string& command : commands) sandbox_.ip(command);
-    if (then) then();
+    if (unseen) agent_->signal(SIGCONT);
     try {
       const Json seen = events_->expect("DriftSeen", object);
       const Json repaired = events_->expect("Repaired", object, "", seen.at("id"));
@@ -147,11 +147,10 @@ TEST_F(Drift, OfAnAlternativeNameIsRepaired) {
   const std::string name = "lw-a-network-with-a-long-name";
   ASSERT_TRUE(sandbox_.link(name));
   // Renamed while nobody looks, and its name kept as an alternative one.
-  agent_->signal(SIGSTOP);
   expect_repaired("network lan", "name",
                   {"link set br-lan down", "link set br-lan name br9",
                    "link property add dev br9 altname br-lan", "link set br9 up"},
-                  [&] { agent_->signal(SIGCONT); });
+                  true);
   expect_repaired("network a-network-with-a-long-name", "altname",
                   {"link property del dev " + name + " altname " + name});
   EXPECT_TRUE(sandbox_.link(name));

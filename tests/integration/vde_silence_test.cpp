@@ -1,5 +1,5 @@
 // A LAN of frames alone is silent: what nobody sent, nobody hears. Takes a minute.
-// ctest label: timed
+// ctest label: waits
 #include <gtest/gtest.h>
 
 #include "tests/integration/frames.h"
