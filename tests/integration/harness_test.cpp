@@ -9,6 +9,8 @@
 
 #include <csignal>
 
+#include "tests/integration/kernel_facts.h"
+
 namespace lanwright::test {
 namespace {
 
@@ -210,6 +212,7 @@ attachments:
     EXPECT_FALSE(agent.running());
   }
   EXPECT_TRUE(sandbox.link("eth0", "r1"));
+  ASSERT_TRUE(settles(sandbox, {"", "r1"}));
   LinkWatcher watcher;
   AgentProcess again(sandbox);
   again.apply(yaml);
