@@ -176,7 +176,7 @@ main() {
     steps+=(build-release) && need_build release || true
   fi
   # The guests have links, and a lock for them, of their own; nothing of theirs measures time.
-  if [[ " $* " =~ \ guest\  ]] && passed build-release; then beside 10 guest test_labelled release '^guest'; fi
+  if [[ " $* " =~ \ guest\  ]] && passed build-release; then beside 3 guest test_labelled release '^guest'; fi
   [[ ! " $* " =~ \ sanitizers\  ]] || beside 19 build-sanitized build_sanitized
   for part in "$@"; do
     case $part in
