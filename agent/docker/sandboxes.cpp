@@ -1,7 +1,6 @@
 #include "agent/docker/sandboxes.h"
 
 #include <linux/rtnetlink.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <chrono>
@@ -14,15 +13,6 @@ namespace lanwright::docker_agent {
 namespace {
 
 constexpr std::chrono::seconds kStoreBackoff(1);
-
-bool has_default_route(const NamespaceFacts& sandbox, std::uint8_t family) {
-  return std::any_of(sandbox.links().begin(), sandbox.links().end(), [&](const auto& each) {
-    const auto& routes = each.second.routes;
-    return std::any_of(routes.begin(), routes.end(), [&](const RouteFact& fact) {
-      return fact.route.to.length == 0 && fact.route.to.address.family == family;
-    });
-  });
-}
 
 }  // namespace
 
@@ -73,12 +63,8 @@ void Sandboxes::look_at(const ResourceId& id) {
     const LinkFact* fact = link.delegated ? sandbox->find(OwnerTag{object->object.uid, link.role}) : nullptr;
     if (fact == nullptr || !fact->up || fact->group == kIncompleteGroup) continue;
     if (spec->interface.empty() && fact->name == link.where.name) continue;  // not renamed yet
-    Seen seen = seen_of(*spec, *fact);
+    const Seen seen = seen_of(*spec, *fact);
     const auto& known = *spec->endpoint;
-    // That nothing leads out any more is no choice of Docker's: the routes of a parent that goes are gone
-    // first.
-    seen.default_route |= known.default_route && !has_default_route(*sandbox, AF_INET);
-    seen.default_route6 |= known.default_route6 && !has_default_route(*sandbox, AF_INET6);
     if (spec->interface.empty() && !seen_.contains(id))  // Docker has just set it up
       reconciler_.announce({spec->endpoint->sandbox, fact->name});
     if (seen != Seen{spec->interface, known.default_route, known.default_route6}) seen_[id] = seen;
