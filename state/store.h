@@ -50,7 +50,8 @@ struct Claim {
   bool operator==(const Claim&) const = default;
 };
 
-// What a controller keeps beside the objects: its own record by an id of its own, in a form that only it reads.
+// What a controller keeps beside the objects: its own record by an id of its own, in a form that only it
+// reads.
 struct Annex {
   std::string controller;
   std::string id;

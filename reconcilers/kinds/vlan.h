@@ -28,11 +28,10 @@ inline constexpr std::array kAttributes{&kId, &kProtocol};
 
 }  // namespace vlan
 
-inline constexpr LinkKind kVlan{
-    .name = "vlan",
-    .module = "8021q",
-    .attributes = vlan::kAttributes,
-    .up_with_parent = true,  // vlan_dev_open(), vlan_device_event()
-    .mac_of_parent = true};
+inline constexpr LinkKind kVlan{.name = "vlan",
+                                .module = "8021q",
+                                .attributes = vlan::kAttributes,
+                                .up_with_parent = true,  // vlan_dev_open(), vlan_device_event()
+                                .mac_of_parent = true};
 
 }  // namespace lanwright::kinds
