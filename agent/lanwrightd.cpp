@@ -27,6 +27,7 @@
 #include "agent/host/log.h"
 #include "agent/host/privileges.h"
 #include "agent/host/systemd.h"
+#include "agent/reconcile/forwarding.h"
 #include "agent/service/core.h"
 #include "api/docker/plugin_server.h"
 #include "api/rest/server.h"
@@ -158,7 +159,7 @@ std::unique_ptr<SwitchBackend> open_switches(asio::io_context& io, const Options
 
 std::unique_ptr<FirewallBackend> open_firewall() {
   return must(netfilter::open_iptables_backend([](const Error& error) {
-    log::warning("the host's firewall and bridges of Docker's", {{"error", error.text()}});
+    log::warning("the host's firewall and what bridges forward", {{"error", error.text()}});
   }));
 }
 
@@ -217,6 +218,9 @@ class Daemon {
     reconciler.on_converged = [this](bool converged)
                                   LANWRIGHT_ON_LOOP { systemd_.status(summary(converged)); };
     if (auto started = reconciler.start(); !started) die(started.error());
+    forwarding_.emplace(reconciler.desired(), *firewall_);
+    reconciler.on_committed = [this](const std::set<ResourceId>& concerned)
+                                  LANWRIGHT_ON_LOOP { forwarding_->look_at(concerned); };
     auto docker = must(docker_agent::DockerAgent::open(io_, reconciler, core_.store(), *firewall_));
     docker->audit().open(options_.docker_api_socket);
     return docker;
@@ -274,6 +278,7 @@ class Daemon {
   host::Service systemd_;
   service::Core core_;
   std::unique_ptr<FirewallBackend> firewall_;
+  std::optional<reconcile::Forwarding> forwarding_;
   std::unique_ptr<docker_agent::DockerAgent> docker_;
   std::unique_ptr<docker::PluginServer> plugins_;
   std::unique_ptr<CaptureSource> packets_;

@@ -18,23 +18,23 @@ bool better(const LinkFact& a, const LinkFact& b) {
 }  // namespace
 
 const LinkFact* NamespaceFacts::find(int ifindex) const {
-  const auto found = links_.find(ifindex);
-  return found == links_.end() ? nullptr : &found->second;
+  const auto found = tables_->links.find(ifindex);
+  return found == tables_->links.end() ? nullptr : &found->second;
 }
 
 // Names and alternative names share one index, as they share one table in the kernel (netdev_name_node).
 const LinkFact* NamespaceFacts::find(const std::string& name) const {
-  const auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : find(found->second);
+  const auto found = tables_->by_name.find(name);
+  return found == tables_->by_name.end() ? nullptr : find(found->second);
 }
 
 const LinkFact* NamespaceFacts::find(const OwnerTag& mark) const {
   const LinkFact* best = nullptr;
-  const auto [begin, end] = by_uid_.equal_range(mark.uid);
+  const auto [begin, end] = tables_->by_uid.equal_range(mark.uid);
   if (begin == end) return nullptr;
   const std::string alias = mark.text();
   for (auto entry = begin; entry != end; ++entry) {
-    const LinkFact& fact = links_.at(entry->second);
+    const LinkFact& fact = tables_->links.at(entry->second);
     if (fact.alias == alias && (best == nullptr || better(fact, *best))) best = &fact;
   }
   return best;
@@ -42,8 +42,8 @@ const LinkFact* NamespaceFacts::find(const OwnerTag& mark) const {
 
 std::vector<const LinkFact*> NamespaceFacts::marked(const ObjectUid& uid) const {
   std::vector<const LinkFact*> result;
-  const auto [begin, end] = by_uid_.equal_range(uid);
-  for (auto entry = begin; entry != end; ++entry) result.push_back(&links_.at(entry->second));
+  const auto [begin, end] = tables_->by_uid.equal_range(uid);
+  for (auto entry = begin; entry != end; ++entry) result.push_back(&tables_->links.at(entry->second));
   std::sort(result.begin(), result.end(),
             [](const LinkFact* a, const LinkFact* b) { return a->ifindex < b->ifindex; });
   return result;
@@ -51,18 +51,24 @@ std::vector<const LinkFact*> NamespaceFacts::marked(const ObjectUid& uid) const 
 
 std::vector<int> NamespaceFacts::ports_of(int master) const {
   std::vector<int> result;
-  for (const auto& [ifindex, fact] : links_) {
+  for (const auto& [ifindex, fact] : tables_->links) {
     if (fact.master == master) result.push_back(ifindex);
   }
   std::sort(result.begin(), result.end());
   return result;
 }
 
+NamespaceFacts::Tables& NamespaceFacts::own() {
+  if (tables_.use_count() > 1) tables_ = std::make_shared<Tables>(*tables_);
+  return *tables_;
+}
+
 void NamespaceFacts::put(LinkFact fact) {
+  Tables& tables = own();
   const int ifindex = fact.ifindex;
-  const auto found = links_.find(ifindex);
-  if (found == links_.end()) {
-    index(links_.emplace(ifindex, std::move(fact)).first->second);
+  const auto found = tables.links.find(ifindex);
+  if (found == tables.links.end()) {
+    tables.index(tables.links.emplace(ifindex, std::move(fact)).first->second);
     return;
   }
   LinkFact& known = found->second;
@@ -73,48 +79,46 @@ void NamespaceFacts::put(LinkFact fact) {
     known = std::move(fact);
     return;
   }
-  unindex(known);
+  tables.unindex(known);
   known = std::move(fact);
-  index(known);
+  tables.index(known);
 }
 
 void NamespaceFacts::erase(int ifindex) {
-  const auto found = links_.find(ifindex);
-  if (found == links_.end()) return;
-  unindex(found->second);
-  links_.erase(found);
+  if (find(ifindex) == nullptr) return;
+  Tables& tables = own();
+  const auto found = tables.links.find(ifindex);
+  tables.unindex(found->second);
+  tables.links.erase(found);
 }
 
 void NamespaceFacts::clear() {
-  links_.clear();
-  by_name_.clear();
-  by_uid_.clear();
+  tables_ = std::make_shared<Tables>();
 }
 
 LinkFact* NamespaceFacts::edit(int ifindex) {
-  const auto found = links_.find(ifindex);
-  return found == links_.end() ? nullptr : &found->second;
+  return find(ifindex) == nullptr ? nullptr : &own().links.at(ifindex);
 }
 
-void NamespaceFacts::index(const LinkFact& fact) {
-  by_name_[fact.name] = fact.ifindex;
-  for (const std::string& altname : fact.altnames) by_name_[altname] = fact.ifindex;
-  if (const auto mark = OwnerTag::parse(fact.alias)) by_uid_.emplace(mark->uid, fact.ifindex);
+void NamespaceFacts::Tables::index(const LinkFact& fact) {
+  by_name[fact.name] = fact.ifindex;
+  for (const std::string& altname : fact.altnames) by_name[altname] = fact.ifindex;
+  if (const auto mark = OwnerTag::parse(fact.alias)) by_uid.emplace(mark->uid, fact.ifindex);
 }
 
-void NamespaceFacts::unindex(const LinkFact& fact) {
+void NamespaceFacts::Tables::unindex(const LinkFact& fact) {
   // A name may have passed to another link in the meantime: it is that link's entry then.
   const auto drop = [&](const std::string& name) {
-    const auto found = by_name_.find(name);
-    if (found != by_name_.end() && found->second == fact.ifindex) by_name_.erase(found);
+    const auto found = by_name.find(name);
+    if (found != by_name.end() && found->second == fact.ifindex) by_name.erase(found);
   };
   drop(fact.name);
   for (const std::string& altname : fact.altnames) drop(altname);
   const auto mark = OwnerTag::parse(fact.alias);
   if (!mark) return;
-  const auto [begin, end] = by_uid_.equal_range(mark->uid);
+  const auto [begin, end] = by_uid.equal_range(mark->uid);
   const auto entry = std::find_if(begin, end, [&](const auto& e) { return e.second == fact.ifindex; });
-  if (entry != end) by_uid_.erase(entry);
+  if (entry != end) by_uid.erase(entry);
 }
 
 const NamespaceFacts* Observed::find(const std::string& netns) const {

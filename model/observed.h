@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -18,6 +19,10 @@ namespace lanwright {
 
 // The links of one network namespace, with the indexes that the planner needs. Invariant: the indexes agree
 // with `links`; only put() and erase() change them.
+//
+// A copy costs nothing: it shares the links with the original until one of the two changes, which then gets
+// links of its own. Copies are made, changed and destroyed on the thread of the original; others may read
+// one.
 class NamespaceFacts {
  public:
   bool present = false;     // the path names a network namespace now
@@ -34,18 +39,24 @@ class NamespaceFacts {
   void put(LinkFact fact);  // adds, or replaces the link with this ifindex
   void erase(int ifindex);
   void clear();
-  // Changes a link in place when only its addresses, routes or VLANs change; nullptr when it is not there.
+  // Changes a link in place when only its addresses, routes or VLANs change; nullptr when it is not there. To
+  // be used before the next copy is made.
   LinkFact* edit(int ifindex);
 
-  const std::unordered_map<int, LinkFact>& links() const { return links_; }
+  const std::unordered_map<int, LinkFact>& links() const { return tables_->links; }
 
  private:
-  void index(const LinkFact& fact);
-  void unindex(const LinkFact& fact);
+  struct Tables {
+    std::unordered_map<int, LinkFact> links;
+    std::unordered_map<std::string, int> by_name;
+    std::unordered_multimap<ObjectUid, int> by_uid;
 
-  std::unordered_map<int, LinkFact> links_;
-  std::unordered_map<std::string, int> by_name_;
-  std::unordered_multimap<ObjectUid, int> by_uid_;
+    void index(const LinkFact& fact);
+    void unindex(const LinkFact& fact);
+  };
+  Tables& own();  // to be changed
+
+  std::shared_ptr<Tables> tables_ = std::make_shared<Tables>();
 };
 
 // A network namespace, whichever path leads to it: its inode, or its path while nothing is there.

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "agent/docker/sandboxes.h"
-#include "reconcilers/kinds/bridge.h"
+#include "agent/reconcile/forwarding.h"
 
 namespace lanwright::docker_agent {
 
@@ -63,12 +63,7 @@ const desired::DesiredObject* Records::find_endpoint(const std::string& network,
 
 std::optional<ForwardRule> Records::bridge_of(const DockerRecord& record) const {
   const auto* object = reconciler_.desired().find(network_id(record.network));
-  if (object == nullptr || object->object.deleting) return std::nullopt;
-  const drivers::Resources resources = object->compile();
-  for (const LinkSpec& link : resources.links) {
-    if (link.kind == kinds::kBridge.name) return ForwardRule{link.where.name, object->object.uid};
-  }
-  return std::nullopt;
+  return object != nullptr ? reconcile::forward_rule_for(*object) : std::nullopt;
 }
 
 std::set<ForwardRule> Records::forward_rules() const {

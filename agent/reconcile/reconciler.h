@@ -10,11 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "agent/reconcile/change_request.h"
 #include "agent/reconcile/claims.h"
 #include "agent/reconcile/controller.h"
 #include "agent/reconcile/journal.h"
 #include "agent/reconcile/object_table.h"
 #include "agent/reconcile/plan_runner.h"
+#include "agent/reconcile/preview.h"
 #include "agent/reconcile/sources.h"
 #include "agent/reconcile/waiters.h"
 #include "agent/reconcile/work_queue.h"
@@ -30,22 +32,6 @@ namespace lanwright::reconcile {
 using desired::Changeset;
 using state::StoreChange;
 using state::StoredObject;
-
-// What somebody wants changed: checked, committed and queued together, or not at all.
-struct ChangeRequest {
-  struct Wanted {
-    ObjectSpec spec;
-    bool adopt = false;  // may take over foreign links with its names
-  };
-  std::string set;  // of what is declared; made when missing
-  std::map<ResourceId, Wanted> upsert;
-  std::set<ResourceId> remove;         // unknown ones are ignored
-  std::set<ResourceId> unchanged;      // declared as it is; a preview looks at it all the same
-  StoreChange beside;                  // committed with it
-  const Controller* author = nullptr;  // nullptr: people
-
-  bool changes_objects() const { return !upsert.empty() || !remove.empty(); }
-};
 
 // The observed and the desired state, the store and the journal outlive the requests that look at them: all
 // are read through this class, on its thread.
@@ -67,8 +53,10 @@ class Reconciler {
   void resync() LANWRIGHT_ON_LOOP;
 
   Result<Committed> submit(ChangeRequest request, Answer answer = Answer::without_plan) LANWRIGHT_ON_LOOP;
-  Result<Plan> preview(ChangeRequest request)
-      LANWRIGHT_ON_LOOP;  // what submit() would begin; changes nothing
+  // For who works out what submit() would begin (see preview.h).
+  Basis basis() const LANWRIGHT_ON_LOOP;
+  // The same, as it is where these namespaces are looked at, too.
+  std::shared_ptr<const Observed> observed_with(std::set<std::string> namespaces) LANWRIGHT_ON_LOOP;
   // For who deletes on people's behalf: what goes along, or why not.
   Result<void> admit_deletion(std::set<ResourceId>& objects) const LANWRIGHT_ON_LOOP;
 
@@ -95,6 +83,8 @@ class Reconciler {
   const std::vector<Controller*>& controllers() const LANWRIGHT_ON_LOOP { return controllers_; }
   // Called with the first answer and whenever it changes.
   std::function<void(bool converged)> on_converged;
+  // Called with what each committed change concerns.
+  std::function<void(const std::set<ResourceId>& concerned)> on_committed;
 
   const DesiredState& desired() const LANWRIGHT_ON_LOOP { return desired_; }
   const Observed& observed() const LANWRIGHT_ON_LOOP { return sources_.observed(); }
@@ -145,7 +135,5 @@ class Reconciler {
   Found found_;
   Run run_ = Run::idle;
 };
-
-ObjectUid new_uid();  // random
 
 }  // namespace lanwright::reconcile

@@ -1,7 +1,4 @@
 // How what is desired changes: made in place, checked, committed to the store, and only then kept.
-#include <sys/random.h>
-
-#include <algorithm>
 #include <utility>
 
 #include "agent/reconcile/clock.h"
@@ -13,28 +10,6 @@
 namespace lanwright::reconcile {
 namespace {
 
-Error belongs_to(const ResourceId& id, const std::string& set) {
-  return {ErrorKind::conflict,
-          "apply",
-          id.text(),
-          0,
-          "it belongs to set " + set,
-          "give it another name, or remove it there first"};
-}
-
-Declaration declaration_of(const ResourceId& id, const DesiredObject* known, const std::string& set,
-                           ChangeRequest::Wanted wanted) {
-  Declaration object;
-  object.id = id;
-  object.set = set;
-  object.uid = known != nullptr ? known->object.uid : new_uid();
-  object.generation = known != nullptr ? known->object.generation : 0;
-  if (known != nullptr) object.allocations = known->object.allocations;
-  object.adopt = wanted.adopt;
-  object.spec = std::make_shared<const ObjectSpec>(std::move(wanted.spec));
-  return object;
-}
-
 StoredObject stored_from(const Declaration& object) {
   StoredObject stored;
   stored.id = object.id;
@@ -44,33 +19,6 @@ StoredObject stored_from(const Declaration& object) {
   stored.spec = to_json(*object.spec).dump();
   stored.allocations = desired::text_of_allocations(object.allocations);
   return stored;
-}
-
-// What of the request is not so already.
-Result<void> declare(ChangeRequest& request, const DesiredState& desired, const Observed& observed,
-                     Changeset& changes) {
-  bool changes_set = false;
-  for (auto& [id, wanted] : request.upsert) {
-    const DesiredObject* known = desired.find(id);
-    const bool implicit = known != nullptr && known->object.implicit();
-    if (known != nullptr && !implicit && known->object.set != request.set)
-      return belongs_to(id, known->object.set);
-    const bool same = known != nullptr && !implicit && !known->object.deleting && known->object.spec &&
-                      *known->object.spec == wanted.spec;
-    if (same && !wanted.adopt) continue;
-    changes.upsert(declaration_of(id, known, request.set, std::move(wanted)));
-    changes_set = true;
-  }
-  for (const ResourceId& id : request.remove) {
-    const DesiredObject* known = desired.find(id);
-    if (known == nullptr || known->object.deleting) continue;
-    changes.mark_deleting(id);
-    changes_set = true;
-  }
-  const auto& dropped = request.beside.drop_sets;
-  if (changes_set && std::find(dropped.begin(), dropped.end(), request.set) == dropped.end())
-    request.beside.put_sets.push_back(request.set);
-  return changes.complete(observed.find(std::string{}));
 }
 
 StoreChange store_change_of(ChangeRequest& request, const DesiredState& desired, const Changeset& changes) {
@@ -96,27 +44,15 @@ LANWRIGHT_ON_LOOP void look_at_namespaces(Changeset& changes, const DesiredState
 
 }  // namespace
 
-ObjectUid new_uid() {
-  std::uint64_t bits = 0;
-  while (getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits)) {
-  }
-  ObjectUid uid(16, '0');
-  for (std::size_t i = uid.size(); i-- > 0; bits >>= 4U) uid[i] = "0123456789abcdef"[bits & 0xfU];
-  return uid;
+Basis Reconciler::basis() const {
+  return {desired_.parts(), lend(io_, observed())};
 }
 
-Result<Plan> Reconciler::preview(ChangeRequest request) {
-  auto planned = [&]() LANWRIGHT_ON_LOOP -> Result<Plan> {
-    Changeset changes(desired_, new_uid);
-    if (auto declared = declare(request, desired_, sources_.observed(), changes); !declared)
-      return declared.error();
-    // What is declared already, and not so for some reason, is what applying would be about, too.
-    for (const ResourceId& id : request.unchanged) changes.include(id);
-    look_at_namespaces(changes, desired_, sources_);
-    return planning::plan(desired_, observed(), &changes.scope());
-  }();
+std::shared_ptr<const Observed> Reconciler::observed_with(std::set<std::string> namespaces) {
+  sources_.watch_also(std::move(namespaces));
+  auto seen = lend(io_, observed());
   sources_.watch(desired_.namespaces());
-  return planned;
+  return seen;
 }
 
 Result<Reconciler::Committed> Reconciler::submit(ChangeRequest request, Answer answer) {
@@ -131,7 +67,7 @@ Result<Reconciler::Committed> Reconciler::submit(ChangeRequest request, Answer a
 Result<Reconciler::Committed> Reconciler::commit(ChangeRequest& request, Answer answer) {
   if (const auto& stopped = waiters_.dismissed()) return *stopped;
   Changeset changes(desired_, new_uid);
-  if (auto declared = declare(request, desired_, sources_.observed(), changes); !declared)
+  if (auto declared = declare(request, desired_, observed().find(std::string{}), changes); !declared)
     return declared.error();
   look_at_namespaces(changes, desired_, sources_);
   Committed committed;
@@ -148,6 +84,7 @@ Result<Reconciler::Committed> Reconciler::commit(ChangeRequest& request, Answer 
   journal_.record_committed(events);
   claims_.add(claims);
   take_over(changes, *stored);
+  if (on_committed) on_committed(changes.scope());
   for (Controller* controller : controllers_) {
     if (controller != request.author) controller->on_committed(changes.scope(), changes.deleted());
   }

@@ -7,6 +7,7 @@
 
 #include "agent/reconcile/on_loop.h"
 #include "reconcilers/os/on_loop.h"
+#include "reconcilers/plan/planner.h"
 
 namespace lanwright::service {
 namespace {
@@ -45,19 +46,30 @@ LANWRIGHT_ON_LOOP const reconcile::OwnSet* owner_of(const Reconciler& reconciler
   return nullptr;
 }
 
-// What the request declares that is not so yet, and what of the set it does not declare any more.
-LANWRIGHT_ON_LOOP void compare_with(const Reconciler& reconciler, const ApplyRequest& request,
-                                    ChangeRequest& change, std::vector<ObjectOutcome>& outcomes) {
-  const DesiredState& desired = reconciler.desired();
+Error set_of_another(const std::string& set, const reconcile::OwnSet& owner) {
+  return conflict("apply", "set " + set, owner.owner, "give the set another name");
+}
+
+LANWRIGHT_ON_LOOP std::set<ResourceId> ready_of(const Reconciler& reconciler, const std::string& set) {
+  std::set<ResourceId> ready;
+  for (const auto& [id, object] : reconciler.desired().entries()) {
+    const reconcile::ObjectState* state = object->object.set == set ? reconciler.objects().find(id) : nullptr;
+    if (state != nullptr && state->status().phase == Phase::ready) ready.insert(id);
+  }
+  return ready;
+}
+
+// What the request declares that is not so yet, and what of the set it does not declare any more. What is
+// ready need not be adopted.
+void compare_with(const DesiredState& desired, const std::set<ResourceId>& ready, const ApplyRequest& request,
+                  ChangeRequest& change, std::vector<ObjectOutcome>& outcomes) {
   auto declared = objects_of(request.set);
   for (auto& [id, spec] : declared) {
     const DesiredObject* known = desired.find(id);
     const bool same = known != nullptr && known->object.set == request.set.name && !known->object.deleting &&
                       known->object.spec && *known->object.spec == spec;
     outcomes.push_back({id, same ? "unchanged" : known != nullptr ? "changed" : "created"});
-    const reconcile::ObjectState* state = reconciler.objects().find(id);
-    const bool ready = same && state != nullptr && state->status().phase == Phase::ready;
-    const bool adopt = request.adopt && !ready;
+    const bool adopt = request.adopt && !(same && ready.contains(id));
     if (!same || adopt)
       change.upsert.emplace(id, ChangeRequest::Wanted{std::move(spec), adopt});
     else
@@ -83,6 +95,7 @@ AgentService::AgentService(boost::asio::io_context& io, const View& view, Reconc
       started_(reconcile::wall_now()) {}
 
 Result<ApplyOutcome> AgentService::apply(const ApplyRequest& request, Deadline deadline) {
+  if (request.dry_run) return preview(request, deadline);
   return reconcile::on_loop<ApplyOutcome>(io_, deadline, "apply",
                                           [this, request]() LANWRIGHT_ON_LOOP { return do_apply(request); });
 }
@@ -93,9 +106,23 @@ Result<ApplyOutcome> AgentService::remove(const DeleteRequest& request, Deadline
 }
 
 Result<Plan> AgentService::difference(const std::optional<std::string>& set, Deadline deadline) {
-  return reconcile::on_loop<Plan>(io_, deadline, "compare", [this, set]() LANWRIGHT_ON_LOOP {
-    return service::difference(reconciler_, view_.store, set);
-  });
+  auto mine = turn("compare", deadline);
+  if (!mine) return mine.error();
+  struct Known {
+    reconcile::Basis basis;
+    std::set<ResourceId> scope;
+  };
+  auto known = reconcile::on_loop<Known>(
+      io_, deadline, "compare",
+      [&]() LANWRIGHT_ON_LOOP -> Result<Known> {
+        auto scope = service::scope_of(reconciler_, view_.store, set);
+        if (!scope) return scope.error();
+        return Known{reconciler_.basis(), std::move(*scope)};
+      },
+      reconcile::OnTimeout::never_runs);
+  if (!known) return known.error();
+  const DesiredState desired(std::move(known->basis.desired));
+  return planning::plan(desired, *known->basis.observed, &known->scope);
 }
 
 Result<Description> AgentService::describe(const ResourceId& id, Deadline deadline) {
@@ -175,24 +202,69 @@ std::uint64_t AgentService::generation_of(const std::string& set) const {
   return 0;
 }
 
+Result<void> AgentService::admit(const ApplyRequest& request) const {
+  if (const auto* owner = owner_of(reconciler_, request.set.name))
+    return set_of_another(request.set.name, *owner);
+  return check_generation(request.set.name, generation_of(request.set.name), request.if_generation);
+}
+
+// A dry run may take as much time and memory as a plan of everything: one after the other.
+Result<AgentService::Turn> AgentService::turn(const char* what, Deadline deadline) {
+  Turn turn(previews_, deadline);
+  if (turn.owns_lock()) return turn;
+  return Error{ErrorKind::timeout, what, "the agent", 0, "it works on the plans that others asked for",
+               "try again"};
+}
+
+Result<ApplyOutcome> AgentService::preview(const ApplyRequest& request, Deadline deadline) {
+  auto mine = turn("plan", deadline);
+  if (!mine) return mine.error();
+  struct Known {
+    reconcile::Basis basis;
+    std::uint64_t generation = 0;
+    std::set<ResourceId> ready;
+  };
+  const auto never = reconcile::OnTimeout::never_runs;
+  auto known = reconcile::on_loop<Known>(
+      io_, deadline, "plan",
+      [&]() LANWRIGHT_ON_LOOP -> Result<Known> {
+        if (auto admitted = admit(request); !admitted) return admitted.error();
+        const std::string& set = request.set.name;
+        return Known{reconciler_.basis(), generation_of(set),
+                     request.adopt ? ready_of(reconciler_, set) : std::set<ResourceId>{}};
+      },
+      never);
+  if (!known) return known.error();
+
+  DesiredState desired(std::move(known->basis.desired));
+  ApplyOutcome outcome;
+  outcome.generation = known->generation;
+  ChangeRequest change;
+  change.set = request.set.name;
+  compare_with(desired, known->ready, request, change, outcome.objects);
+  const auto look = [&](std::set<std::string> namespaces) {
+    using Seen = std::shared_ptr<const Observed>;
+    return reconcile::on_loop<Seen>(
+        io_, deadline, "plan",
+        [&]() LANWRIGHT_ON_LOOP -> Result<Seen> { return reconciler_.observed_with(std::move(namespaces)); },
+        never);
+  };
+  auto plan = reconcile::preview(desired, std::move(known->basis.observed), std::move(change), look);
+  if (!plan) return plan.error();
+  outcome.plan = std::move(*plan);
+  return outcome;
+}
+
 Result<ApplyOutcome> AgentService::do_apply(const ApplyRequest& request) {
+  if (auto admitted = admit(request); !admitted) return admitted.error();
   const std::string& set = request.set.name;
-  if (const auto* owner = owner_of(reconciler_, set))
-    return conflict("apply", "set " + set, owner->owner, "give the set another name");
   const std::uint64_t current = generation_of(set);
-  if (auto checked = check_generation(set, current, request.if_generation); !checked) return checked.error();
 
   ApplyOutcome outcome;
   ChangeRequest change;
   change.set = set;
-  compare_with(reconciler_, request, change, outcome.objects);
-  if (request.dry_run) {
-    auto plan = reconciler_.preview(std::move(change));
-    if (!plan) return plan.error();
-    outcome.plan = std::move(*plan);
-    outcome.generation = current;
-    return outcome;
-  }
+  compare_with(reconciler_.desired(), request.adopt ? ready_of(reconciler_, set) : std::set<ResourceId>{},
+               request, change, outcome.objects);
   if (current == 0 || change.changes_objects()) {
     change.beside.put_sets.push_back(set);
     change.beside.events.push_back({0, reconcile::wall_now(), "Applied", std::nullopt, set,

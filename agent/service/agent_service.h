@@ -1,5 +1,5 @@
 // What the REST server asks of the agent: changes of what is desired, and looks at it. Each is carried out on
-// the loop's thread, on behalf of another one.
+// the loop's thread, on behalf of another one; plans for people to read are worked out on theirs.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -42,6 +42,10 @@ class AgentService final : public AgentApi {
 
  private:
   using Published = std::shared_ptr<const Snapshot>;
+  using Turn = std::unique_lock<std::timed_mutex>;
+  Result<Turn> turn(const char* what, Deadline deadline);
+  Result<ApplyOutcome> preview(const ApplyRequest& request, Deadline deadline);
+  Result<void> admit(const ApplyRequest& request) const LANWRIGHT_ON_LOOP;
   Result<ApplyOutcome> do_apply(const ApplyRequest& request) LANWRIGHT_ON_LOOP;
   Result<ApplyOutcome> do_remove(const DeleteRequest& request) LANWRIGHT_ON_LOOP;
   Result<Published> last_published(const Error& why, Deadline asked);
@@ -52,6 +56,7 @@ class AgentService final : public AgentApi {
   reconcile::Reconciler& reconciler_;
   Options options_;
   const WallTime started_;
+  std::timed_mutex previews_;                 // of who works out a plan
   std::mutex mutex_;                          // of what follows
   Published published_;                       // the last one that anybody asked for
   std::optional<Deadline> unanswered_since_;  // the loop was asked then, and has not answered since

@@ -113,8 +113,8 @@ SwitchView view_of(const DesiredObject& owner, SwitchReport report, const Desire
 
 }  // namespace
 
-Result<Plan> difference(reconcile::Reconciler& reconciler, const Store& store,
-                        const std::optional<std::string>& set) {
+Result<std::set<ResourceId>> scope_of(const reconcile::Reconciler& reconciler, const Store& store,
+                                      const std::optional<std::string>& set) {
   if (!reconciler.observed().complete)
     return Error{ErrorKind::busy,        "compare", "the kernel", 0, "it is being read anew",
                  "try again in a moment"};
@@ -126,7 +126,7 @@ Result<Plan> difference(reconcile::Reconciler& reconciler, const Store& store,
   }
   if (!known && scope.empty())
     return unknown("compare", "set " + *set, "there is no such set", "see `lanwright get sets`");
-  return planning::plan(reconciler.desired(), reconciler.observed(), &scope);
+  return scope;
 }
 
 Result<Description> describe(reconcile::Reconciler& reconciler, const View& view, const ResourceId& id) {

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "agent/reconcile/reconciler.h"
@@ -25,8 +28,10 @@ struct View {
   SwitchBackend& switches;
 };
 
-LANWRIGHT_ON_LOOP Result<Plan> difference(reconcile::Reconciler& reconciler, const Store& store,
-                                          const std::optional<std::string>& set);
+// What of this set, or of all, can be compared with what is observed now.
+LANWRIGHT_ON_LOOP Result<std::set<ResourceId>> scope_of(const reconcile::Reconciler& reconciler,
+                                                        const Store& store,
+                                                        const std::optional<std::string>& set);
 LANWRIGHT_ON_LOOP Result<Description> describe(reconcile::Reconciler& reconciler, const View& view,
                                                const ResourceId& id);
 LANWRIGHT_ON_LOOP std::vector<SwitchView> switches(const reconcile::Reconciler& reconciler, const View& view);

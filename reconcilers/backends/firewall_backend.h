@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <compare>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -28,6 +29,10 @@ class FirewallBackend {
   // These rules, and no others of these networks and of those that had one before, from now on: what somebody
   // else throws away comes back. Returns at once. Before the first rule nobody looks at the host's.
   virtual void want(std::set<ForwardRule> rules, const std::set<ObjectUid>& networks = {}) = 0;
+  // The same for this one, as long as the host filters bridged frames and drops what it forwards by default,
+  // as it does once dockerd has started; a host that does not is left alone. The rule takes the place of the
+  // last one for this network; without one the network needs none any more.
+  virtual void want_where_dropped(const ObjectUid& network, std::optional<ForwardRule> rule) = 0;
   // Whether or not anything told of a change.
   virtual void look_again() = 0;
   // Until this rule is there, where it is wanted. Otherwise the error of the last try, which is repeated

@@ -220,6 +220,21 @@ drivers::Resources DesiredObject::compile() const {
   return driver->attachment({name, object.uid, leased}, plugged_into);
 }
 
+DesiredState::DesiredState(Parts parts) : claims_(std::move(parts.claims)) {
+  for (auto& object : parts.objects) {
+    index(*object);
+    const ResourceId& id = object->object.id;
+    entries_.emplace_hint(entries_.end(), id, std::move(object));
+  }
+}
+
+DesiredState::Parts DesiredState::parts() const {
+  Parts parts{{}, claims_};
+  parts.objects.reserve(entries_.size());
+  for (const auto& [id, entry] : entries_) parts.objects.push_back(entry);
+  return parts;
+}
+
 void DesiredState::put(Declaration object) {
   const ResourceId id = object.id;
   place(std::move(object));

@@ -59,6 +59,16 @@ struct DesiredObject {
 
 class DesiredState {
  public:
+  // All that a desired state is made of: cheap to copy on its thread, and as it was then, for any thread.
+  struct Parts {
+    std::vector<std::shared_ptr<const DesiredObject>> objects;
+    std::map<ObjectUid, std::set<std::string>> claims;
+  };
+
+  DesiredState() = default;
+  explicit DesiredState(Parts parts);
+  Parts parts() const;
+
   // Adds an object or replaces the one with this id. Order does not matter: what depends on it is compiled
   // anew.
   void put(Declaration object);

@@ -27,6 +27,14 @@ std::string value_behind(const std::vector<std::string>& words, std::string_view
 
 }  // namespace
 
+bool drops_by_default(const std::string& listing) {
+  std::istringstream lines(listing);
+  for (std::string line; std::getline(lines, line);) {
+    if (line == "-P FORWARD DROP") return true;
+  }
+  return false;
+}
+
 bool can_be_ruled(const std::string& bridge) {
   return bridge.find_first_of("+!\"'\\") == std::string::npos;
 }

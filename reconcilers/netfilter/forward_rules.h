@@ -14,6 +14,9 @@ namespace lanwright::netfilter {
 // that now does something else, are not among them.
 std::vector<ForwardRule> forward_rules_in(const std::string& listing);
 
+// Whether the same text says that what no rule lets through is dropped.
+bool drops_by_default(const std::string& listing);
+
 // Whether a rule can name the bridge: iptables reads some characters in its own way (`+`: all names that
 // begin so).
 bool can_be_ruled(const std::string& bridge);

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -63,34 +65,49 @@ Result<void> carry_out(const std::string& program, const ForwardChange& change) 
   return failed(program, result->words);
 }
 
-// Of one family of addresses, which has a program of its own. What fails does not keep the rest from being
-// done.
-void keep(const std::string& program, const std::set<ForwardRule>& wanted, const std::set<ObjectUid>& ours,
-          Failures& failures) {
+// One family of addresses, which has a program of its own.
+struct Family {
+  const char* program;
+  const char* filters_bridged;  // says 1 where bridged frames pass the chain (br_netfilter; ip-sysctl.rst)
+};
+constexpr std::array kFamilies = {
+    Family{"iptables", "/proc/sys/net/bridge/bridge-nf-call-iptables"},
+    Family{"ip6tables", "/proc/sys/net/bridge/bridge-nf-call-ip6tables"},
+};
+
+struct Wanted {
+  std::set<ForwardRule> always;
+  std::map<ObjectUid, ForwardRule> where_dropped;  // by network
+  std::set<ObjectUid> ours;                        // networks that have, or had, rules
+};
+
+bool filters_bridged(const Family& family) {
+  char answer = '0';
+  std::ifstream(family.filters_bridged) >> answer;  // not there: the module is not loaded
+  return answer != '0';
+}
+
+// Of one family. What fails does not keep the rest from being done.
+void keep(const std::string& program, bool filters, const Wanted& wanted, Failures& failures) {
+  std::set<ForwardRule> rules = wanted.always;
   auto listing = run_tables(program, {"-S", "FORWARD"});
-  if (!listing || listing->status != 0) {
+  const bool listed = listing && listing->status == 0;
+  if (filters && (!listed || drops_by_default(listing->words))) {
+    for (const auto& [network, rule] : wanted.where_dropped) rules.insert(rule);
+  }
+  if (!listed) {
     const Error error = listing ? failed(program, listing->words) : listing.error();
-    for (const ForwardRule& rule : wanted) failures.emplace(rule, error);
+    for (const ForwardRule& rule : rules) failures.emplace(rule, error);
     return;
   }
   for (const ForwardChange& change :
-       forward_changes(wanted, ours, forward_rules_in(listing->words), bridge_exists)) {
+       forward_changes(rules, wanted.ours, forward_rules_in(listing->words), bridge_exists)) {
     if (auto done = carry_out(program, change); !done) failures.emplace(change.rule, done.error());
   }
 }
 
 bool kernel_has_ipv6() {
   return ::access("/proc/net/if_inet6", F_OK) == 0;
-}
-
-Failures keep_all(const std::set<ForwardRule>& wanted, const std::set<ObjectUid>& ours) {
-  Failures failures;
-  for (const std::string name : {"iptables", "ip6tables"}) {
-    const std::string program = os::find_program(name);
-    if (program.empty() || (name == "ip6tables" && !kernel_has_ipv6())) continue;
-    keep(program, wanted, ours, failures);
-  }
-  return failures;
 }
 
 class IptablesBackend final : public FirewallBackend {
@@ -112,10 +129,24 @@ class IptablesBackend final : public FirewallBackend {
 
   void want(std::set<ForwardRule> rules, const std::set<ObjectUid>& networks) override {
     const std::lock_guard lock(mutex_);
-    for (const ForwardRule& rule : rules) ours_.insert(rule.uid);
-    ours_.insert(networks.begin(), networks.end());
-    if (rules == wanted_ && failures_.empty()) return;
-    wanted_ = std::move(rules);
+    for (const ForwardRule& rule : rules) wanted_.ours.insert(rule.uid);
+    wanted_.ours.insert(networks.begin(), networks.end());
+    if (rules == wanted_.always && failures_.empty()) return;
+    wanted_.always = std::move(rules);
+    ++asked_;
+    wake();
+  }
+  void want_where_dropped(const ObjectUid& network, std::optional<ForwardRule> rule) override {
+    const std::lock_guard lock(mutex_);
+    const auto known = wanted_.where_dropped.find(network);
+    const bool is_known = known != wanted_.where_dropped.end();
+    if (rule ? is_known && known->second == *rule : !is_known) return;
+    if (rule) {
+      wanted_.where_dropped.insert_or_assign(network, *std::move(rule));
+      wanted_.ours.insert(network);
+    } else {
+      wanted_.where_dropped.erase(known);
+    }
     ++asked_;
     wake();
   }
@@ -147,6 +178,7 @@ class IptablesBackend final : public FirewallBackend {
   }
   bool await_work();
   void await_news();
+  Failures keep_all(const Wanted& wanted);
   void plan_retry(const Failures& failures);
 
   os::Descriptor wake_;
@@ -154,18 +186,34 @@ class IptablesBackend final : public FirewallBackend {
   std::function<void(const Error&)> tell_;
   std::mutex mutex_;
   std::condition_variable news_;
-  std::set<ForwardRule> wanted_;
-  std::set<ObjectUid> ours_;  // networks of ours that have, or had, rules
+  Wanted wanted_;
   std::uint64_t asked_ = 0;
   std::uint64_t done_ = 0;
   Failures failures_;  // of the last try
   // Of the thread.
+  bool has_run_ = false;  // there may be rules of ours
   std::optional<Error> told_;
   std::chrono::milliseconds pause_ = kFirstRetry;  // before the next retry
   std::optional<Clock::time_point> retry_at_;
   bool stopping_ = false;
   std::thread thread_;  // last: it uses all of the above
 };
+
+// The programs are not run for what a host that filters nothing does not need.
+Failures IptablesBackend::keep_all(const Wanted& wanted) {
+  Failures failures;
+  for (const Family& family : kFamilies) {
+    const std::string program = os::find_program(family.program);
+    const bool is_v6 = family.program == std::string_view("ip6tables");
+    if (program.empty() || (is_v6 && !kernel_has_ipv6())) continue;
+    const bool filters = filters_bridged(family);
+    const bool needed = !wanted.always.empty() || (filters && !wanted.where_dropped.empty());
+    if (!needed && !has_run_) continue;
+    keep(program, filters, wanted, failures);
+    has_run_ = true;
+  }
+  return failures;
+}
 
 // Until somebody asks, the kernel tells, or it is time to try again.
 void IptablesBackend::await_news() {
@@ -184,16 +232,16 @@ void IptablesBackend::await_news() {
 // One turn; false when it is over.
 bool IptablesBackend::await_work() {
   await_news();
-  const bool lost = events_ && events_->rules_were_lost();
+  const bool told = events_ && events_->is_to_be_read();
   const bool retry = retry_at_ && Clock::now() >= *retry_at_;
   std::unique_lock lock(mutex_);
   if (stopping_) return false;
-  if (asked_ == done_ && !retry && !(lost && !wanted_.empty())) return true;
+  const bool concerned = told && !(wanted_.always.empty() && wanted_.where_dropped.empty());
+  if (asked_ == done_ && !retry && !concerned) return true;
   const std::uint64_t asked = asked_;
-  const auto wanted = wanted_;
-  const auto ours = ours_;
+  const Wanted wanted = wanted_;
   lock.unlock();
-  Failures failures = keep_all(wanted, ours);
+  Failures failures = keep_all(wanted);
   plan_retry(failures);
   lock.lock();
   failures_ = std::move(failures);

@@ -10,9 +10,9 @@
 namespace lanwright::netfilter {
 
 // In the network namespace of the calling thread. Rules that others remove come back as soon as the kernel
-// tells (nf_tables); where iptables is the legacy one, which nothing tells of, at look_again(). Where the
-// host lacks a program nobody made rules with it, and nothing is done. `tell` is called, on the keeper's
-// thread, with each new reason why rules cannot be kept.
+// tells (nf_tables); where iptables is the legacy one, which nothing tells of, at look_again(). The same
+// holds for a policy that becomes DROP. Where the host lacks a program nobody made rules with it, and nothing
+// is done. `tell` is called, on the keeper's thread, with each new reason why rules cannot be kept.
 Result<std::unique_ptr<FirewallBackend>> open_iptables_backend(std::function<void(const Error&)> tell);
 
 }  // namespace lanwright::netfilter

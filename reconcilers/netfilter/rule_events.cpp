@@ -19,12 +19,13 @@ bool names(nlmsghdr* message, int attribute, std::string_view name) {
   return found != nullptr && nla_len(found) > 0 && name == nla_get_string(found);
 }
 
-// Of the chain itself, of a rule in it, or of the table that it is in.
-bool takes_from_forward(nlmsghdr* message) {
+// The chain itself (its policy), a rule of it that goes, or the table that it is in.
+bool concerns_forward(nlmsghdr* message) {
   constexpr int kOfTables = NFNL_SUBSYS_NFTABLES << 8;
   switch (message->nlmsg_type) {
     case kOfTables | NFT_MSG_DELRULE:
       return names(message, NFTA_RULE_CHAIN, "FORWARD");
+    case kOfTables | NFT_MSG_NEWCHAIN:
     case kOfTables | NFT_MSG_DELCHAIN:
       return names(message, NFTA_CHAIN_NAME, "FORWARD");
     case kOfTables | NFT_MSG_DELTABLE:
@@ -53,21 +54,21 @@ Result<RuleEvents> RuleEvents::open() {
   return RuleEvents(std::move(socket));
 }
 
-bool RuleEvents::rules_were_lost() const {
-  bool lost = false;
+bool RuleEvents::is_to_be_read() const {
+  bool concerned = false;
   alignas(nlmsghdr) std::array<char, 65536> bytes{};
   for (;;) {
     const ssize_t size = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == ENOBUFS) {
-      lost = true;
+      concerned = true;
       continue;
     }
-    if (size <= 0) return lost;
+    if (size <= 0) return concerned;
     int rest = static_cast<int>(size);
     for (auto* message = reinterpret_cast<nlmsghdr*>(bytes.data()); nlmsg_ok(message, rest) != 0;
          message = nlmsg_next(message, &rest))
-      lost = takes_from_forward(message) || lost;
+      concerned = concerns_forward(message) || concerned;
   }
 }
 

@@ -12,8 +12,9 @@ class RuleEvents {
   // Of the calling thread's network namespace. Fails where the kernel has no nf_tables.
   static Result<RuleEvents> open();
   int fd() const { return socket_.get(); }
-  // Takes in what came: whether the chain FORWARD may have lost a rule. True as well when news were lost.
-  bool rules_were_lost() const;
+  // Takes in what came: whether the chain FORWARD may have lost a rule, or have another policy. True as well
+  // when news were lost.
+  bool is_to_be_read() const;
 
  private:
   explicit RuleEvents(os::Descriptor socket) : socket_(std::move(socket)) {}

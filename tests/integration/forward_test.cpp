@@ -1,5 +1,5 @@
-// The host's firewall where Docker made networks: what a bridge of them forwards is let through, as long as
-// it is one of them, whatever happens to the rules or to the agent.
+// The host's firewall: what bridges of Docker's networks forward is let through, and what those of all
+// networks do where it would be dropped, whatever happens to the rules or to the agent.
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -81,6 +81,11 @@ class Forward : public testing::Test {
     }
     return *names;
   }
+  // Whether bridged frames pass the chain at all (br_netfilter).
+  static void filter_bridged(bool on) {
+    for (const std::string tables : {"iptables", "ip6tables"})
+      std::ofstream("/proc/sys/net/bridge/bridge-nf-call-" + tables) << (on ? 1 : 0) << std::flush;
+  }
   static bool becomes(const Names& bridges) {
     return wait_until([&] { return let_through() == bridges; });
   }
@@ -126,6 +131,34 @@ TEST_F(Forward, ADeclaredNetworkIsLetThroughWhileDockerHasAViewOfIt) {
   remove(kView);
   EXPECT_TRUE(becomes({}));
   EXPECT_EQ(phase_of(*agent_, "networks", "lab"), "Ready");
+}
+
+// dockerd sets this policy when it starts, long after a LAN was declared.
+TEST_F(Forward, ADeclaredBridgeCarriesTrafficWhenTheHostDropsWhatItForwards) {
+  filter_bridged(true);
+  for (const char* host : {"h1", "h2"}) sandbox_.add_netns(host);
+  agent_->apply(
+      "version: 1\nname: campus\nnetworks: {lab: {driver: bridge}}\nattachments:\n"
+      "  h1: {network: lab, netns: h1, addresses: [10.9.0.1/24, \"fd09::1/64\"]}\n"
+      "  h2: {network: lab, netns: h2, addresses: [10.9.0.2/24, \"fd09::2/64\"]}\n");
+  EXPECT_EQ(let_through(), Names{}) << "nothing is dropped";
+  EXPECT_TRUE(ping("h1", "10.9.0.2"));
+  tables({"-P", "FORWARD", "DROP"});
+  EXPECT_TRUE(becomes({"lw-lab"}));
+  EXPECT_TRUE(ping("h1", "10.9.0.2"));
+  EXPECT_TRUE(ping("h1", "fd09::2"));
+  tables({"-F", "FORWARD"});
+  EXPECT_TRUE(becomes({"lw-lab"}));
+  kill();
+  tables({"-F", "FORWARD"});
+  start();
+  EXPECT_TRUE(becomes({"lw-lab"}));
+  agent_->apply("version: 1\nname: other\nnetworks: {second: {driver: bridge}}\n");
+  EXPECT_TRUE(becomes({"lw-lab", "lw-second"}));
+  EXPECT_TRUE(agent_->cli({"delete", "network", "second", "--wait=20s"}).ok());
+  EXPECT_TRUE(becomes({"lw-lab"}));
+  tables({"-P", "FORWARD", "ACCEPT"});
+  EXPECT_TRUE(becomes({})) << "nothing is dropped any more";
 }
 
 // An iptables that inserts nothing while a certain file is there.
@@ -177,8 +210,9 @@ TEST_F(BrokenTables, AreTriedAgain) {
   }));
 }
 
-// Where nothing is Docker's, nobody runs them.
+// Where nothing is Docker's, and no bridged frame passes them, nobody runs them.
 TEST_F(BrokenTables, AreLeftAloneWithoutANetworkOfDockers) {
+  filter_bridged(false);
   std::ofstream(programs_ / "iptables") << "#!/bin/sh\ntouch " << broken_.string() << "\n";
   declare("");
   agent_->signal(SIGHUP);

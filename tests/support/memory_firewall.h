@@ -2,6 +2,7 @@
 // tests/integration/forward_test.cpp.
 #pragma once
 
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -21,6 +22,11 @@ class MemoryFirewall final : public FirewallBackend {
     const std::lock_guard lock(mutex_);
     return rules_;
   }
+  // Those for a host that drops what it forwards, by network.
+  std::map<ObjectUid, ForwardRule> where_dropped() const {
+    const std::lock_guard lock(mutex_);
+    return where_dropped_;
+  }
   // Networks that were said to be ours.
   std::set<ObjectUid> networks() const {
     const std::lock_guard lock(mutex_);
@@ -31,6 +37,11 @@ class MemoryFirewall final : public FirewallBackend {
     const std::lock_guard lock(mutex_);
     rules_ = std::move(rules);
     networks_.insert(networks.begin(), networks.end());
+  }
+  void want_where_dropped(const ObjectUid& network, std::optional<ForwardRule> rule) override {
+    const std::lock_guard lock(mutex_);
+    where_dropped_.erase(network);
+    if (rule) where_dropped_.emplace(network, *std::move(rule));
   }
   void look_again() override {}
   Result<void> wait(const ForwardRule& rule, std::chrono::steady_clock::time_point /*deadline*/) override {
@@ -44,6 +55,7 @@ class MemoryFirewall final : public FirewallBackend {
  private:
   mutable std::mutex mutex_;
   std::set<ForwardRule> rules_;
+  std::map<ObjectUid, ForwardRule> where_dropped_;
   std::set<ObjectUid> networks_;
   std::optional<Error> failure_;
 };

@@ -1,0 +1,120 @@
+// What one request may cost everybody else: repairs go on beside it, and what it took is given back.
+// ctest label: timed
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/integration/harness.h"
+#include "tests/integration/product.h"
+
+namespace lanwright::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+const std::vector<std::string> kYaml{"Content-Type: application/yaml"};
+
+std::string networks(int count) {
+  std::string text = "version: 1\nname: large\nnetworks:\n";
+  for (int i = 0; i < count; ++i) text += "  n" + std::to_string(i) + ": {driver: bridge}\n";
+  return text;
+}
+
+std::size_t resident_kib(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("VmRSS:")) continue;
+    std::istringstream words(line.substr(6));
+    std::size_t kib = 0;
+    words >> kib;
+    return kib;
+  }
+  throw HarnessError("no VmRSS");
+}
+
+class CostlyRequests : public testing::Test {
+ protected:
+  CostlyRequests() { agent_.apply("version: 1\nname: lab\nnetworks: {lab: {driver: bridge}}\n"); }
+
+  // Somebody deletes the bridge, again and again; the longest time until it was back.
+  Milliseconds longest_repair_while(const std::atomic<bool>& going_on) {
+    LinkWatcher watcher;
+    Milliseconds longest(0);
+    while (going_on) {
+      sandbox_.ip("link del lw-lab");
+      const auto began = Clock::now();
+      EXPECT_TRUE(watcher.wait_until([&] { return sandbox_.link("lw-lab").has_value(); }));
+      longest = std::max(longest, std::chrono::duration_cast<Milliseconds>(Clock::now() - began));
+      ++repairs_;
+    }
+    return longest;
+  }
+
+  const Sandbox sandbox_;
+  AgentProcess agent_{sandbox_};
+  int repairs_ = 0;
+};
+
+TEST_F(CostlyRequests, APlanOfManyNetworksHoldsUpNoRepair) {
+  constexpr int kNetworks = 50'000;
+  const std::string body = networks(kNetworks);
+  std::atomic<bool> going_on = true;
+  HttpAnswer answer;
+  const auto began = Clock::now();
+  std::jthread client([&] {
+    answer = http(agent_.socket(), "POST", "/v1/plan", body, kYaml, 120s);
+    going_on = false;
+  });
+  const Milliseconds longest = longest_repair_while(going_on);
+  client.join();
+  const auto took = std::chrono::duration_cast<Milliseconds>(Clock::now() - began);
+  std::cout << "planned in " << took.count() << " ms, meanwhile " << repairs_ << " repairs, the longest "
+            << longest.count() << " ms\n";
+  ASSERT_EQ(answer.status, 200) << answer.body.substr(0, 500);
+  EXPECT_EQ(Json::parse(answer.body).at("plan").at("actions").size(), kNetworks);
+  EXPECT_GT(repairs_, 5);
+  EXPECT_LT(longest, 200ms);
+  EXPECT_LT(took, 30s);
+}
+
+TEST_F(CostlyRequests, RefusedBodiesGiveTheirMemoryBack) {
+  const std::size_t before = resident_kib(agent_.pid());
+  const std::string deep = "version: 1\nnetworks: " + std::string(5U << 20U, '[');
+  std::string wrong = networks(150'000);
+  wrong += "  n0: {driver: bridge}\n";  // twice
+  ASSERT_LT(wrong.size(), 6U << 20U);
+  std::vector<std::jthread> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back([&, i] {
+      const HttpAnswer answer =
+          http(agent_.socket(), "POST", "/v1/plan", i % 2 == 0 ? deep : wrong, kYaml, 120s);
+      EXPECT_NE(answer.status, 200);
+    });
+  }
+  clients.clear();
+  const std::size_t after = resident_kib(agent_.pid());
+  std::cout << before << " KiB before, " << after << " KiB after\n";
+  EXPECT_LT(after, before + 64U * 1024U);
+}
+
+TEST_F(CostlyRequests, AFilterTakesLittle) {
+  const auto filter_of = [](std::size_t length) {
+    std::string filter = "port%200";
+    for (int port = 1; filter.size() < length; ++port) filter += "%20or%20port%20" + std::to_string(port);
+    return filter;
+  };
+  const Milliseconds before = processor_time(agent_.pid());
+  const HttpAnswer answer =
+      http(agent_.socket(), "GET", "/v1/networks/lab/capture?filter=" + filter_of(6000));
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_LT(processor_time(agent_.pid()) - before, 500ms);
+}
+
+}  // namespace
+}  // namespace lanwright::test
