@@ -23,6 +23,7 @@
 
 #include "agent/capture/source.h"
 #include "agent/docker/docker_agent.h"
+#include "agent/host/directories.h"
 #include "agent/host/instance_lock.h"
 #include "agent/host/log.h"
 #include "agent/host/privileges.h"
@@ -294,10 +295,12 @@ int serve(const Options& options, int argc, char** argv) {
   if (!options.netns.empty()) {
     if (auto entered = enter_namespace(options.netns); !entered) die(entered.error());
   }
+  for (const auto& [directory, mode] :
+       {std::pair(options.state_dir, 0700), std::pair(options.run_dir, 0755)}) {
+    if (auto taken = host::take_directory(directory, static_cast<mode_t>(mode)); !taken) die(taken.error());
+  }
   const host::InstanceLock lock = must(host::InstanceLock::take(options.state_dir));
-  std::error_code failed;
-  std::filesystem::create_directories(options.run_dir, failed);
-  if (failed) die(error_from_errno(failed.value(), "create directory", options.run_dir));
+  host::allow_many_descriptors();
   os::claim_loop_thread();
   Daemon daemon(options, [&options, argc, argv] { reload(argc, argv, options); });
   daemon.run();

@@ -194,6 +194,20 @@ Result<void> Connection::checkpoint_on_close(bool enabled) {
   return {};
 }
 
+// SQLite goes on with a file that has no name any more: what is written is lost with the process.
+Result<void> Connection::in_place(const std::string& tried) const {
+  int moved = 0;
+  if (sqlite3_file_control(handle_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK)
+    return error(tried);
+  if (moved == 0) return {};
+  return Error{ErrorKind::internal,
+               tried,
+               path(),
+               0,
+               "somebody deleted or moved the file while it was in use",
+               "move it back, or restart the agent and apply your files again with --adopt"};
+}
+
 Result<void> Connection::transaction(Lock lock, const std::string& tried,
                                      const std::function<Result<void>()>& body) {
   const char* begin = lock == Lock::exclusive ? "BEGIN EXCLUSIVE" : "BEGIN IMMEDIATE";
@@ -209,6 +223,7 @@ Result<void> Connection::transaction(Lock lock, const std::string& tried,
     }
   } const roll_back{handle_.get()};
   if (auto done = body(); !done) return done;
+  if (auto there = in_place(tried); !there) return there;
   return execute(tried, "COMMIT");
 }
 

@@ -112,6 +112,7 @@ class Connection {
   };
   explicit Connection(sqlite3* handle) : handle_(handle) {}
   Result<void> configure();
+  Result<void> in_place(const std::string& tried) const;
   Error error(std::string tried) const { return error_of(handle_.get(), std::move(tried)); }
 
   std::unique_ptr<sqlite3, Close> handle_;

@@ -1,12 +1,16 @@
 #include "agent/host/privileges.h"
 
 #include <linux/capability.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <string>
+
+#include "agent/host/log.h"
 
 namespace lanwright::host {
 
@@ -37,6 +41,14 @@ Result<void> check_privileges() {
                EPERM,
                "this process lacks " + missing,
                "run it as root, by systemd, or with these capabilities"};
+}
+
+void allow_many_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    log::warning("the limit of open files stays low", {{"error", std::strerror(errno)}});
 }
 
 }  // namespace lanwright::host

@@ -12,6 +12,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
+#include <utility>
 
 namespace lanwright::os {
 
@@ -19,30 +21,35 @@ namespace {
 
 constexpr const char* kOwnNamespace = "/proc/thread-self/ns/net";
 
-bool is_network_namespace(int fd) {
+// Opens what O_PATH found, once it is known to be a namespace: anything else with this path (a FIFO, a
+// device) would feel it.
+Result<Descriptor> open_found(const Descriptor& found, const std::string& path) {
+  const Error none{
+      ErrorKind::waiting,           "open network namespace", path, 0, "this file is no network namespace",
+      "make it with `ip netns add`"};
   struct statfs filesystem {};
-  if (::fstatfs(fd, &filesystem) != 0 || filesystem.f_type != NSFS_MAGIC) return false;
-  return ::ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET;
+  if (::fstatfs(found.get(), &filesystem) != 0 || filesystem.f_type != NSFS_MAGIC) return none;
+  const std::string same = "/proc/thread-self/fd/" + std::to_string(found.get());
+  Descriptor opened(::open(same.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!opened) return error_from_errno(errno, "open network namespace", path);
+  if (::ioctl(opened.get(), NS_GET_NSTYPE) != CLONE_NEWNET) return none;
+  return opened;
 }
 
 }  // namespace
 
 Result<NamespaceFile> open_namespace(const std::string& path) {
   const char* file = path.empty() ? kOwnNamespace : path.c_str();
-  // O_NONBLOCK: whatever else has this path (a FIFO) must not stop the loop.
-  Descriptor descriptor(::open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const Descriptor found(::open(file, O_PATH | O_CLOEXEC));
   struct stat status {};
-  if (!descriptor || ::fstat(descriptor.get(), &status) != 0) {
+  if (!found || ::fstat(found.get(), &status) != 0) {
     Error error = error_from_errno(errno, "open network namespace", file);
     if (error.number == ENOENT || error.number == ENOTDIR) error.kind = ErrorKind::waiting;
     return error;
   }
-  if (!is_network_namespace(descriptor.get())) {
-    return Error{
-        ErrorKind::waiting,           "open network namespace", file, 0, "this file is no network namespace",
-        "make it with `ip netns add`"};
-  }
-  return NamespaceFile{std::move(descriptor), status.st_ino};
+  auto descriptor = open_found(found, file);
+  if (!descriptor) return descriptor.error();
+  return NamespaceFile{std::move(*descriptor), status.st_ino};
 }
 
 NamespaceVisit::NamespaceVisit(const Descriptor& netns) : home_(::open(kOwnNamespace, O_RDONLY | O_CLOEXEC)) {

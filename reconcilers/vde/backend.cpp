@@ -126,7 +126,9 @@ SwitchInstance& VdeBackend::instance_of(const std::string& network) {
 
 // What of this network there is. Level-triggered: whatever happened, the same look.
 void VdeBackend::look(const std::string& network, Observed& observed, ObservedChange& touched) {
-  const auto owner = read_switch_owner(switch_paths(run_dir_, network));
+  const auto read = read_switch_owner(switch_paths(run_dir_, network));
+  if (!read) return;  // no descriptor is left, for one: what was known is likelier than that it is nobody's
+  const auto& owner = *read;
   const auto known = observed.switches.find(network);
   const bool is_known = known != observed.switches.end();
   if (!owner) {
@@ -158,7 +160,7 @@ void VdeBackend::scan_foreign_sockets(Observed& observed, ObservedChange& touche
   for (const auto& each : fs::directory_iterator(run_dir_ / "vde", failed)) {
     const std::string network = each.path().filename();
     const SwitchPaths paths = switch_paths(run_dir_, network);
-    if (read_switch_owner(paths)) continue;
+    if (const auto owner = read_switch_owner(paths); !owner || *owner) continue;
     foreign.insert(network);
     // Who makes a directory listens in it a little later.
     ::inotify_add_watch(changes_.get(), paths.socket.c_str(), IN_CREATE | IN_DELETE | IN_ATTRIB);

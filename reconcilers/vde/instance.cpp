@@ -136,7 +136,7 @@ Result<os::Descriptor> open_interface(const PlugIn& step, const Observed& observ
 
 const SwitchProgram& program_at(const SwitchPaths& paths) {
   const auto owner = read_switch_owner(paths);
-  return owner ? program_of(owner->settings) : default_switch_program();
+  return owner && *owner ? program_of((*owner)->settings) : default_switch_program();
 }
 
 // Until there may be something new of a process that is starting.
@@ -339,8 +339,10 @@ void SwitchInstance::probe() {
 
 Result<void> SwitchInstance::prepare(const RunSwitch& step) {
   if (auto fits = check_length(network_, paths_); !fits) return fits;
+  const auto owner = read_switch_owner(paths_);
+  if (!owner) return owner.error();
   struct stat found {};
-  if (!read_switch_owner(paths_) && ::lstat(paths_.socket.c_str(), &found) == 0)
+  if (!*owner && ::lstat(paths_.socket.c_str(), &found) == 0)
     return Error{ErrorKind::conflict,
                  "run switch",
                  network_,
@@ -499,8 +501,9 @@ Result<void> SwitchInstance::end_processes() {
 
 Result<void> SwitchInstance::stop(const StopSwitch& step) {
   const auto owner = read_switch_owner(paths_);
-  if (!owner) return {};
-  if (owner->uid != step.uid)
+  if (!owner) return owner.error();
+  if (!*owner) return {};
+  if ((*owner)->uid != step.uid)
     return Error{ErrorKind::conflict, "stop switch", network_, 0, "it is not ours any more", {}};
   find_switch();
   find_plug();
@@ -540,8 +543,9 @@ Result<void> SwitchInstance::plug_in(const PlugIn& step, const Observed& observe
   plug.mark = step.mark;
   plug.tap = step.spec.tap;
   const auto owner = read_switch_owner(paths_);
-  if (step.own_port && owner) {
-    const auto number = make_port(step, *owner);
+  if (!owner) return owner.error();
+  if (step.own_port && *owner) {
+    const auto number = make_port(step, **owner);
     if (!number) return number.error();
     plug.port = *number;
   }

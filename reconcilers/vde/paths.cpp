@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
+#include <utility>
 
 namespace lanwright::vde {
 
@@ -10,11 +11,15 @@ SwitchPaths switch_paths(const std::filesystem::path& run_dir, const std::string
   return {(run_dir / "vde" / network).string(), (run_dir / "switches" / network).string()};
 }
 
-std::optional<SwitchOwner> read_switch_owner(const SwitchPaths& paths) {
+Result<std::optional<SwitchOwner>> read_switch_owner(const SwitchPaths& paths) {
+  errno = 0;
   std::ifstream file(paths.owner());
+  if (!file && errno != ENOENT && errno != ENOTDIR) return error_from_errno(errno, "read", paths.owner());
   SwitchOwner owner;
-  if (!std::getline(file, owner.uid) || !std::getline(file, owner.settings)) return std::nullopt;
-  return owner;
+  const bool read = std::getline(file, owner.uid) && std::getline(file, owner.settings);
+  if (file.bad()) return error_from_errno(errno, "read", paths.owner());
+  if (!read) return std::optional<SwitchOwner>();
+  return std::optional(std::move(owner));
 }
 
 Result<void> write_switch_owner(const SwitchPaths& paths, const SwitchOwner& owner) {

@@ -28,7 +28,8 @@ struct SwitchOwner {
   ObjectUid uid;
   std::string settings;  // the engine's name first
 };
-std::optional<SwitchOwner> read_switch_owner(const SwitchPaths& paths);
+// Nothing when it is nobody's; an error when that cannot be told.
+Result<std::optional<SwitchOwner>> read_switch_owner(const SwitchPaths& paths);
 Result<void> write_switch_owner(const SwitchPaths& paths, const SwitchOwner& owner);
 
 }  // namespace lanwright::vde

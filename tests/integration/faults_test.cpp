@@ -116,6 +116,27 @@ TEST_F(Faults, ASecondAgentOnTheSameStateIsRefused) {
   EXPECT_EQ(agent.get("/healthz").status, 200);
 }
 
+// Who can replace the files in them can have the agent do things in his place.
+TEST_F(Faults, DirectoriesThatOthersMayWriteToAreRefused) {
+  AgentOptions careless;
+  careless.under = {"sh", "-c", "umask 000; exec \"$@\"", "sh"};
+  const AgentProcess agent(sandbox_, careless);
+  EXPECT_EQ(fs::status(agent.socket().parent_path()).permissions(), fs::perms(0755));
+
+  const fs::path good = sandbox_.directory() / "good";
+  const fs::path bad = sandbox_.directory() / "bad";
+  for (const fs::path& each : {good, bad}) fs::create_directory(each);
+  const auto both_refused = [&](const std::string& words) {
+    EXPECT_TRUE(says(run({agent_program(), "--state-dir", bad, "--run-dir", good}), 1, {bad, words}));
+    EXPECT_TRUE(says(run({agent_program(), "--state-dir", good, "--run-dir", bad}), 1, {bad, words}));
+  };
+  fs::permissions(bad, fs::perms(0775));
+  both_refused("others may write to it");
+  fs::permissions(bad, fs::perms(0755));
+  ASSERT_EQ(::chown(bad.c_str(), 65534, 65534), 0);
+  both_refused("it belongs to user 65534");
+}
+
 TEST_F(Faults, WrongCommandLinesAreUsageErrors) {
   const auto file = sandbox_.write_file("lan.yaml", kLan);
   for (const auto& command : std::vector<std::vector<std::string>>{

@@ -1,4 +1,5 @@
 // Network namespaces come and go; attachments follow them.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -6,7 +7,9 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iostream>
+#include <thread>
 
 #include "tests/integration/event_stream.h"
 #include "tests/integration/harness.h"
@@ -57,6 +60,26 @@ class Namespaces : public testing::Test {
   Sandbox sandbox_;
   AgentProcess agent_{sandbox_};
 };
+
+// Somebody waits at a FIFO for a reader: to look whether it is a namespace is not to read it.
+TEST_F(Namespaces, WhatIsNoneIsNotOpened) {
+  const std::string fifo = sandbox_.directory() / "fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  std::promise<int> opened;
+  auto descriptor = opened.get_future();
+  std::jthread writer([&] { opened.set_value(::open(fifo.c_str(), O_WRONLY | O_CLOEXEC)); });
+  apply(lan(attachment("here", fifo, "eth0", "10.1.0.1/24")));
+  EXPECT_TRUE(reaches(agent_, "attachments", "here", "Pending"));
+  EXPECT_NE(message_of(agent_, "attachments", "here").find("there is no network namespace"),
+            std::string::npos)
+      << message_of(agent_, "attachments", "here");
+  agent_.signal(SIGHUP);
+  ASSERT_TRUE(agent_.wait_notified("RELOADING=1"));
+  ASSERT_TRUE(agent_.wait_notified("READY=1"));
+  EXPECT_EQ(descriptor.wait_for(0s), std::future_status::timeout) << "the writer was let through";
+  const Fd reader(::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC), fifo);
+  ::close(descriptor.get());
+}
 
 TEST_F(Namespaces, AreWaitedForAndComeBack) {
   sandbox_.add_netns("r1");

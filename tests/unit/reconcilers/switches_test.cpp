@@ -1,9 +1,13 @@
 // What of switches and plugs differs: decided without a process.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+
 #include "model/format/set_reader.h"
 #include "reconcilers/drivers/registry.h"
 #include "reconcilers/plan/planner.h"
+#include "reconcilers/vde/paths.h"
 #include "tests/support/world.h"
 
 namespace lanwright {
@@ -202,6 +206,24 @@ TEST_F(SwitchPlanTest, HasRoomForSoMany) {
   const auto checked = desired.check(&last);
   ASSERT_FALSE(checked.ok());
   EXPECT_NE(checked.error().text().find("has room for 4096"), std::string::npos) << checked.error().text();
+}
+
+// What cannot be read is not nobody's: a switch of ours would be taken for a stranger's.
+TEST(SwitchOwnerTest, IsToldFromOneThatCannotBeRead) {
+  std::string directory = (std::filesystem::temp_directory_path() / "lanwright-owner-XXXXXX").string();
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const vde::SwitchPaths paths{directory + "/socket", directory};
+  const auto nobody = vde::read_switch_owner(paths);
+  ASSERT_TRUE(nobody.ok());
+  EXPECT_FALSE(*nobody);
+  ASSERT_TRUE(vde::write_switch_owner(paths, {"0123456789abcdef", "vde_switch"}).ok());
+  const auto ours = vde::read_switch_owner(paths);
+  ASSERT_TRUE(ours.ok() && *ours);
+  EXPECT_EQ((*ours)->uid, "0123456789abcdef");
+  std::filesystem::remove(paths.owner());
+  std::filesystem::create_directory(paths.owner());  // read(2) fails
+  EXPECT_FALSE(vde::read_switch_owner(paths).ok());
+  std::filesystem::remove_all(directory);
 }
 
 }  // namespace

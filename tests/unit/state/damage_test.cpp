@@ -276,5 +276,20 @@ TEST_F(StateDamage, MissingPermissionIsAnError) {
   EXPECT_TRUE(directory.files("lanwright.db").empty());
 }
 
+// What is answered as done must be there after a crash.
+TEST(StateDamage, ADeletedFileIsToldInsteadOfWrittenTo) {
+  Directory directory;
+  auto opened = must_open(directory.path());
+  must(opened.store->commit(put({network("lab")})));
+  const fs::path aside = directory.path() / "aside";
+  fs::rename(directory.database(), aside);
+  const auto lost = opened.store->commit(put({network("other")}));
+  ASSERT_FALSE(lost);
+  EXPECT_NE(lost.error().text().find("deleted or moved"), std::string::npos) << lost.error().text();
+  fs::rename(aside, directory.database());
+  must(opened.store->commit(put({network("other")})));
+  EXPECT_EQ(must(opened.store->objects()).size(), 2U);
+}
+
 }  // namespace
 }  // namespace lanwright
