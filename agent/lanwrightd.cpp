@@ -25,6 +25,7 @@
 #include "agent/docker/docker_agent.h"
 #include "agent/host/instance_lock.h"
 #include "agent/host/log.h"
+#include "agent/host/managers.h"
 #include "agent/host/privileges.h"
 #include "agent/host/systemd.h"
 #include "agent/service/core.h"
@@ -216,6 +217,11 @@ class Daemon {
     reconcile::Reconciler& reconciler = core_.reconciler();
     reconciler.on_converged = [this](bool converged)
                                   LANWRIGHT_ON_LOOP { systemd_.status(summary(converged)); };
+    // What others say of the host's links is of the host's own namespace.
+    if (options_.netns.empty())
+      reconciler.remedy_for_uplink = [](const std::string& link, int ifindex) {
+        return host::remedy_for_uplink(link, ifindex);
+      };
     if (auto started = reconciler.start(); !started) die(started.error());
     auto docker = must(docker_agent::DockerAgent::open(io_, reconciler, core_.store(), *firewall_));
     docker->audit().open(options_.docker_api_socket);
