@@ -117,6 +117,26 @@ INSTANTIATE_TEST_SUITE_P(In, UdevEvents, testing::Values("", "managed"), [](cons
   return std::string(one.param).empty() ? "ItsOwn" : "Another";
 });
 
+TEST(ForeignAddresses, AreToldAndLeft) {
+  const Sandbox sandbox;
+  AgentProcess agent(sandbox);
+  agent.apply("version: 1\nnetworks: {lan: {driver: bridge}}\n");
+  EventStream events(agent);
+  sandbox.ip("addr add 192.168.77.63/24 dev lw-lan");
+  events.expect("Ready", "network lan", "192.168.77.63/24");
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"diff"}, {"describe", "network", "lan"}}) {
+    const Finished told = agent.cli(command);
+    EXPECT_TRUE(told.ok()) << told.text();
+    EXPECT_NE(told.out.find("lw-lan has addresses that the agent did not give it: 192.168.77.63/24"),
+              std::string::npos)
+        << told.text();
+  }
+  EXPECT_EQ(agent.metric("repairs_total"), 0U);
+  sandbox.ip("addr del 192.168.77.63/24 dev lw-lan");
+  EXPECT_TRUE(wait_until([&] { return message_of(agent, "networks", "lan").empty(); }));
+}
+
 constexpr const char* kCatchAll = "[Match]\nName=*\n[Network]\nDHCP=yes\n";
 
 class BesideNetworkd : public testing::Test {
