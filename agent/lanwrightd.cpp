@@ -26,6 +26,7 @@
 #include "agent/host/directories.h"
 #include "agent/host/instance_lock.h"
 #include "agent/host/log.h"
+#include "agent/host/managers.h"
 #include "agent/host/privileges.h"
 #include "agent/host/systemd.h"
 #include "agent/reconcile/forwarding.h"
@@ -218,6 +219,11 @@ class Daemon {
     reconcile::Reconciler& reconciler = core_.reconciler();
     reconciler.on_converged = [this](bool converged)
                                   LANWRIGHT_ON_LOOP { systemd_.status(summary(converged)); };
+    // What others say of the host's links is of the host's own namespace.
+    if (options_.netns.empty())
+      reconciler.remedy_for_uplink = [](const std::string& link, int ifindex) {
+        return host::remedy_for_uplink(link, ifindex);
+      };
     if (auto started = reconciler.start(); !started) die(started.error());
     forwarding_.emplace(reconciler.desired(), *firewall_);
     reconciler.on_committed = [this](const std::set<ResourceId>& concerned)

@@ -2,13 +2,29 @@
 
 #include <linux/if.h>  // IFNAMSIZ
 
-#include <cstddef>
+#include <algorithm>
 
 namespace lanwright {
 
+namespace {
+
+std::string name_from(const std::string& prefix, const ObjectUid& uid) {
+  return prefix + uid.substr(0, IFNAMSIZ - 1 - prefix.size());
+}
+
+}  // namespace
+
 std::string temporary_name(const ObjectUid& uid) {
-  constexpr std::size_t kDigits = IFNAMSIZ - 1 - 3;
-  return "lw!" + uid.substr(0, kDigits);
+  return name_from("lw-=", uid);
+}
+
+std::vector<std::string> temporary_names(const ObjectUid& uid) {
+  return {temporary_name(uid), name_from("lw!", uid)};
+}
+
+bool is_temporary_name(const std::string& name, const ObjectUid& uid) {
+  const auto names = temporary_names(uid);
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 MacAddress temporary_mac(const ObjectUid& uid) {

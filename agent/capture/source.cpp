@@ -185,7 +185,8 @@ class PcapSource final : public CaptureSource {
   Opened capture_own_switch(const Description& network, const std::string& filter) const {
     const std::string& name = network.object->id.name;
     const vde::SwitchPaths paths = vde::switch_paths(run_dir_, name);
-    if (vde::read_switch_owner(paths).value_or(vde::SwitchOwner{}).uid != network.object->uid)
+    const auto owner = vde::read_switch_owner(paths);
+    if (!owner || !*owner || (*owner)->uid != network.object->uid)
       return refusal(ErrorKind::waiting, network.object->id.text(), "it has no switch now",
                      "see: lanwright describe network " + name);
     return capture_switch(paths, filter);

@@ -524,13 +524,17 @@ void print_plan(std::ostream& out, const Json& plan, const Style& style) {
   const Json& blocked = at(plan, {"blocked"});
   if (!actions.empty()) action_table(actions).print(out, style.colour);
   if (actions.empty()) out << (blocked.empty() ? "nothing to do\n" : "nothing can be done now\n");
-  if (blocked.empty()) return;
-  out << (actions.empty() ? "\nWhat is not as declared:\n" : "\nCannot be done now:\n");
-  Table table({"OBJECT", "WHY"});
-  for (const Json& each : blocked) {
-    table.add({{object_text(each)}, {text_at(each, {"message"}), Colour::yellow}});
-  }
-  print_indented(out, table, style);
+  const auto print_messages = [&](const char* title, const char* column, const Json& messages) {
+    if (messages.empty()) return;
+    out << title;
+    Table table({"OBJECT", column});
+    for (const Json& each : messages)
+      table.add({{object_text(each)}, {text_at(each, {"message"}), Colour::yellow}});
+    print_indented(out, table, style);
+  };
+  print_messages(actions.empty() ? "\nWhat is not as declared:\n" : "\nCannot be done now:\n", "WHY",
+                 blocked);
+  print_messages("\nLeft as it is:\n", "WHAT", at(plan, {"notes"}));
 }
 
 void print_description(std::ostream& out, const Json& description, const Style& style) {

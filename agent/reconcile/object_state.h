@@ -64,7 +64,8 @@ class ObjectState {
   void deleted(const Now& now);     // is to be removed
   void superseded(const Now& now);  // differs from now on because another object changed: no drift
   void released(const Now& now);    // what it may have been contested by was declared otherwise
-  void begin(WallTime since) { status_.since = since; }  // it is new here
+  void begin(WallTime since) { status_.since = since; }                        // it is new here
+  void add_to_message(const std::string& words) { status_.message += words; }  // for people
   void set_orphaned(bool orphaned) { status_.orphaned = orphaned; }
 
   const ObjectStatus& status() const { return status_; }

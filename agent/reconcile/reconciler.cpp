@@ -208,7 +208,11 @@ void Reconciler::compared(const DesiredObject& object, const std::vector<const A
   const ResourceId id = object.object.id;
   const Version version = version_of(object);
   if (!actions.empty())
-    return update(id, [&](ObjectState& state) { return state.out_of_sync(actions, version, now()); });
+    return update(id, [&](ObjectState& state) LANWRIGHT_ON_LOOP {
+      Transition transition = state.out_of_sync(actions, version, now());
+      add_remedies(actions, state, transition);
+      return transition;
+    });
   if (block == nullptr && plan.open.contains(id)) return;
   queue_.remove(id);
   if (block != nullptr && !block->complete) {
@@ -230,6 +234,27 @@ void Reconciler::compared(const DesiredObject& object, const std::vector<const A
   });
 }
 
+// What people can do about an uplink that is taken off its network, where it can be seen who does that.
+void Reconciler::add_remedies(const std::vector<const Action*>& actions, ObjectState& state,
+                              Transition& transition) const {
+  if (!remedy_for_uplink || transition.reports.empty()) return;
+  std::string remedies;
+  for (const Action* action : actions) {
+    const auto* change = std::get_if<ChangeLink>(&action->step);
+    if (change == nullptr || !change->where.netns.empty() || change->master.value_or("").empty()) continue;
+    const LinkFact* link = observed().find(change->where);
+    if (link == nullptr || OwnerTag::parse(link->alias)) continue;
+    const std::string remedy = remedy_for_uplink(link->name, link->ifindex);
+    if (!remedy.empty()) remedies += "; " + remedy;
+  }
+  if (remedies.empty()) return;
+  for (Transition::Report& report : transition.reports) {
+    report.message += remedies;
+    // Of the others the state has no message.
+    if (report.event != std::string_view("DriftSeen")) state.add_to_message(remedies);
+  }
+}
+
 // Gives the object's state an input, and carries out what follows.
 void Reconciler::update(const ResourceId& id, const ObjectTable::Input& input) {
   const DesiredObject* object = desired_.find(id);
@@ -238,11 +263,8 @@ void Reconciler::update(const ResourceId& id, const ObjectTable::Input& input) {
   if (transition.retry) queue_.defer(id, *transition.retry);
   if (!transition.run_actions) runner_.withhold(id);
   if (transition.failed) journal_.count("action_failures_total");
-  for (const Transition::Report& report : transition.reports) {
-    record(report.event, id, report.message);
-    if (report.event == std::string_view("Failed"))
-      log::warning("object failed", {{"object", id.text()}, {"error", report.message}});
-  }
+  for (const Transition::Report& report : transition.reports) record(report.event, id, report.message);
+  troubles_.note(id, transition, objects_.find(id)->status());
 }
 
 void Reconciler::run_batch() {
@@ -297,6 +319,7 @@ void Reconciler::forget_removed() {
     record("Removed", id, "nothing of it is left");
     desired_.erase(id);
     objects_.forget(id);
+    troubles_.forget(id);
   }
   sources_.watch(desired_.namespaces());
 }

@@ -18,6 +18,7 @@
 #include "agent/reconcile/plan_runner.h"
 #include "agent/reconcile/preview.h"
 #include "agent/reconcile/sources.h"
+#include "agent/reconcile/trouble_log.h"
 #include "agent/reconcile/waiters.h"
 #include "agent/reconcile/work_queue.h"
 #include "model/base/loop_thread.h"
@@ -85,6 +86,9 @@ class Reconciler {
   std::function<void(bool converged)> on_converged;
   // Called with what each committed change concerns.
   std::function<void(const std::set<ResourceId>& concerned)> on_committed;
+  // Who would take this link of the managed namespace, an uplink, off its master, and what to do; "" when
+  // that is not known. Asked when people are told of it.
+  std::function<std::string(const std::string& link, int ifindex)> remedy_for_uplink;
 
   const DesiredState& desired() const LANWRIGHT_ON_LOOP { return desired_; }
   const Observed& observed() const LANWRIGHT_ON_LOOP { return sources_.observed(); }
@@ -112,6 +116,8 @@ class Reconciler {
   void begin(Plan next, const std::set<ResourceId>& scope) LANWRIGHT_ON_LOOP;
   void compared(const DesiredObject& object, const std::vector<const Action*>& actions, const Blocked* block,
                 const Plan& plan) LANWRIGHT_ON_LOOP;
+  void add_remedies(const std::vector<const Action*>& actions, ObjectState& state,
+                    Transition& transition) const LANWRIGHT_ON_LOOP;
   void update(const ResourceId& id, const ObjectTable::Input& input) LANWRIGHT_ON_LOOP;
   void run_batch() LANWRIGHT_ON_LOOP;
   void abandon() LANWRIGHT_ON_LOOP;
@@ -127,6 +133,7 @@ class Reconciler {
   DesiredState desired_;
   Claims claims_;
   ObjectTable objects_;
+  TroubleLog troubles_;
   WorkQueue queue_;
   PlanRunner runner_;
   Waiters waiters_;

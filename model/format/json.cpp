@@ -230,6 +230,8 @@ Json to_json(const Plan& plan) {
                                {"kind", name_of(blocked.why.kind)},
                                {"message", text_json(blocked.why.text())}});
   }
+  for (const auto& [object, note] : plan.notes)
+    json["notes"].push_back({{"object", object_json(object)}, {"message", text_json(note)}});
   return json;
 }
 

@@ -26,6 +26,7 @@
 #include "reconcilers/netlink/route_codec.h"
 #include "reconcilers/os/namespace.h"
 #include "reconcilers/os/tap.h"
+#include "reconcilers/os/uevent.h"
 
 namespace lanwright::netlink {
 
@@ -127,6 +128,7 @@ class Stage {
       if (!batch.requests.empty()) send(netns, batch);
     }
     look_at_what_is_down();
+    tell_udev_of_groups();
     refuse_duplicates();
     announcements_.send(observer_, failed());
   }
@@ -196,6 +198,7 @@ class Stage {
   void name_nameless();
   void finish_ports();
   void look_at_what_is_down();
+  void tell_udev_of_groups();
   void refuse_duplicates();
 
   std::optional<LinkPlace> place_of(std::size_t owner, const LinkSpec& link);
@@ -236,6 +239,8 @@ class Stage {
   std::vector<Nameless> nameless_;                             // made under a temporary name
   std::vector<std::pair<std::size_t, const LinkSpec*>> down_;  // whose marks make no event
   std::vector<PortToFinish> ports_;                            // that wait for their VLANs before they go up
+  std::vector<std::pair<std::size_t, os::NetDevice>>
+      regrouped_;  // of the host's links, under their new names
   Announcements announcements_;
   std::uint64_t writes_ = 0;
 };
@@ -414,6 +419,28 @@ void Stage::look_at_what_is_down() {
   }
 }
 
+// By the group udev and those who ask it know a link of ours (systemd/70-lanwright.rules), and it makes no
+// event for them. In other namespaces nobody asks.
+void Stage::tell_udev_of_groups() {
+  std::erase_if(regrouped_, [&](const auto& entry) { return !results_[entry.first].ok(); });
+  if (regrouped_.empty()) return;
+  auto netns = observer_.reopen({});
+  std::vector<os::NetDevice> devices;
+  for (const auto& [owner, device] : regrouped_) {
+    devices.push_back(device);
+    if (!netns) fail(owner, netns.error());
+  }
+  if (!netns) return;
+  const std::vector<int> errors = os::announce_changed(*netns, devices);
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    if (errors[i] == 0 || errors[i] == ENODEV) continue;  // one that is gone is told of by the kernel
+    Error error = error_from_errno(errors[i], "tell udev of its group", devices[i].name);
+    error.hint = "udev may take it for a stranger's until: udevadm trigger --action=change /sys/class/net/" +
+                 devices[i].name;
+    fail(regrouped_[i].first, std::move(error));
+  }
+}
+
 void Stage::refuse_duplicates() {
   for (std::size_t owner = 0; owner < actions_.size(); ++owner) {
     const auto* step = std::get_if<AddAddress>(&actions_[owner]->step);
@@ -467,6 +494,8 @@ void Stage::prepare(std::size_t owner, const ChangeLink& wanted) {
   const bool vlans = step.add_vlans && !step.add_vlans->empty();
   batch.add(owner, std::move(messages));
   if (vlans) batch.add(owner, add_vlans(step.ifindex, *step.add_vlans, vlans_of(step)));
+  if (step.group && netns.empty())
+    regrouped_.push_back({owner, {step.rename.value_or(step.where.name), step.ifindex}});
   const LinkFact* link = observed_.find(step.where);
   if (link == nullptr || !link->up) observer_.look_again(netns, step.ifindex);
   if (link != nullptr && step.mac) announcements_.note_all(owner, step, *link);

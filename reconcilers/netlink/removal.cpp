@@ -23,7 +23,7 @@ bool is_owned(const LinkFact& fact, const RemoveLink& step) {
   if (fact.kind != step.kind) return false;
   if (fact.alias == step.mark.text()) return true;
   return fact.alias.empty() && (is_birth_group(fact.group) || (kinds::kind_of(fact.kind).born_unmarked &&
-                                                               fact.name == temporary_name(step.mark.uid)));
+                                                               is_temporary_name(fact.name, step.mark.uid)));
 }
 
 }  // namespace

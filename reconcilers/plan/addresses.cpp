@@ -43,6 +43,16 @@ bool gives_way_to(const LinkFact& found, const LinkSpec& link, const IpPrefix& w
   });
 }
 
+// Given by somebody else: no IPv6 address that the kernel makes by itself, or by what a router advertises.
+bool is_foreign(const LinkSpec& link, const AddressFact& address) {
+  constexpr std::uint8_t kLastOfKernel = 3;  // IFAPROT_KERNEL_LL, <linux/if_addr.h>
+  const auto& bytes = address.prefix.address.bytes;
+  const bool link_local =
+      address.prefix.address.family == AF_INET6 && bytes[0] == 0xfe && (bytes[1] & 0xc0U) == 0x80;
+  const bool of_kernel = address.protocol != 0 && address.protocol <= kLastOfKernel;
+  return !link_local && !of_kernel && address.protocol != kOwnProtocol && !is_wanted(link, address.prefix);
+}
+
 Error still_checked(const DesiredObject& entry, const LinkName& link, const IpPrefix& address) {
   return {ErrorKind::busy,
           "wait for",
@@ -77,6 +87,19 @@ void Addresses::compare_addresses(const Cursor& at, const LinkSpec& link, const 
       draft_.act(at, kRemovals, RemoveAddress{{link.where.netns, found->name}, address.prefix},
                  "no longer declared", {"addresses"});
   }
+  note_foreign(at, link, *found);
+}
+
+// They are left alone, and people are told: on the host they come from a program that takes the link for its
+// own to configure. In other namespaces whoever lives there may have as many as he likes.
+void Addresses::note_foreign(const Cursor& at, const LinkSpec& link, const LinkFact& found) {
+  if (!link.where.netns.empty() || link.delegated) return;
+  std::string addresses;
+  for (const AddressFact& address : found.addresses) {
+    if (is_foreign(link, address)) addresses += (addresses.empty() ? "" : ", ") + address.prefix.text();
+  }
+  if (!addresses.empty())
+    draft_.note(at, found.name + " has addresses that the agent did not give it: " + addresses);
 }
 
 // The others of its subnet, in the order in which they are declared.

@@ -20,6 +20,7 @@ class Addresses {
 
  private:
   void compare_addresses(const Cursor& at, const LinkSpec& link, const LinkFact* found);
+  void note_foreign(const Cursor& at, const LinkSpec& link, const LinkFact& found);
   void put_behind(const Cursor& at, const LinkSpec& link, const LinkFact& found, const IpPrefix& first);
   void compare_routes(const Cursor& at, const LinkSpec& link, const LinkFact* found);
   bool holds_default_route(const DesiredObject& entry, const std::string& netns, std::uint8_t family);

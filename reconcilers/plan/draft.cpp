@@ -46,6 +46,12 @@ void Draft::await(const Cursor& at, Error carrier) {
   plan_.blocked.push_back({at.entry.object.id, std::move(carrier), true});
 }
 
+// Several are told together, each once.
+void Draft::note(const Cursor& at, const std::string& text) {
+  std::string& notes = plan_.notes[at.entry.object.id];
+  if (notes.find(text) == std::string::npos) notes += (notes.empty() ? "" : "; ") + text;
+}
+
 Plan Draft::take() && {
   std::stable_sort(plan_.actions.begin(), plan_.actions.end(),
                    [](const Action& a, const Action& b) { return a.stage < b.stage; });

@@ -69,7 +69,7 @@ class Draft {
   void block(const Cursor& at, Error why);
   // All of it is planned or there, but carries nothing until then.
   void await(const Cursor& at, Error carrier);
-  void note(const Cursor& at, std::string text) { plan_.notes[at.entry.object.id] = std::move(text); }
+  void note(const Cursor& at, const std::string& text);
   void keep_open(const Cursor& at) { plan_.open.insert(at.entry.object.id); }
   std::size_t blocked() const { return plan_.blocked.size(); }
 

@@ -27,10 +27,12 @@ bool goes_with_its_peer(const Draft& draft, const std::string& netns, const Link
 
 // A crash left it between its creation and its mark.
 void remove_half_made(Draft& draft, const Cursor& at, const std::string& netns, const NamespaceFacts& facts) {
-  const LinkFact* fact = facts.find(temporary_name(at.entry.object.uid));
-  if (fact != nullptr && fact->alias.empty() &&
-      (kinds::kind_of(fact->kind).born_unmarked || is_birth_group(fact->group)))
-    remove(draft, at, netns, *fact, {at.entry.object.uid, {}}, "half made");
+  for (const std::string& name : temporary_names(at.entry.object.uid)) {
+    const LinkFact* fact = facts.find(name);
+    if (fact != nullptr && fact->alias.empty() &&
+        (kinds::kind_of(fact->kind).born_unmarked || is_birth_group(fact->group)))
+      remove(draft, at, netns, *fact, {at.entry.object.uid, {}}, "half made");
+  }
 }
 
 bool is_wanted(const Draft& draft, const DesiredObject& entry, const std::string& netns,
@@ -75,7 +77,7 @@ void remove(Draft& draft, const Cursor& at, const std::string& netns, const Link
             const OwnerTag& mark, const std::string& reason, Disruption disruption) {
   if (!draft.note_removal(netns, fact.ifindex) || goes_with_its_peer(draft, netns, fact)) return;
   const LinkName where{netns, fact.name};
-  if (OwnerTag::parse(fact.alias) != mark && fact.name != temporary_name(mark.uid)) {
+  if (OwnerTag::parse(fact.alias) != mark && !is_temporary_name(fact.name, mark.uid)) {
     ChangeLink change = change_of(where, fact);
     change.alias = mark.text();
     draft.act(at, kMarks, std::move(change), reason, {"alias"});

@@ -46,7 +46,16 @@ std::string only(const std::vector<std::string>& capabilities) {
 // The command that starts a program as systemd does for the unit.
 std::vector<std::string> as_the_unit(const std::vector<std::string>& bounding) {
   const std::string ambient = only(unit_setting("AmbientCapabilities"));
-  return {"setpriv", "--bounding-set=" + only(bounding), "--inh-caps=" + ambient, "--ambient-caps=" + ambient,
+  const std::vector<std::string> umask = unit_setting("UMask");
+  if (umask.size() != 1) throw HarnessError("the unit has no UMask=");
+  return {"sh",
+          "-c",
+          "umask " + umask.front() + " && exec \"$@\"",
+          "sh",
+          "setpriv",
+          "--bounding-set=" + only(bounding),
+          "--inh-caps=" + ambient,
+          "--ambient-caps=" + ambient,
           "--no-new-privs"};
 }
 
@@ -122,6 +131,9 @@ TEST_F(UnitFile, LeavesTheCapabilitiesThatTheAgentNeeds) {
   EXPECT_EQ(sandbox_.link("up0")->value("master", ""), "lw-lan");
   EXPECT_TRUE(ping("r1", "10.1.0.2"));
   EXPECT_TRUE(tap_talks_to("tap0", "r1", "eth0"));
+  const auto others_may =
+      std::filesystem::status(agent.socket()).permissions() & std::filesystem::perms::group_all;
+  EXPECT_EQ(others_may, std::filesystem::perms::group_read | std::filesystem::perms::group_write);
   EXPECT_EQ(agent.log().find("Operation not permitted"), std::string::npos) << agent.log();
 }
 
@@ -137,6 +149,8 @@ TEST_F(UnitFile, LeavesTheCapabilitiesThatRepairNeeds) {
   sandbox_.ip("tuntap del tap0 mode tap");
   events.expect("Repaired", "attachment vm");
   EXPECT_TRUE(ping("r1", "10.1.0.2"));
+  sandbox_.ip("link set lw-lan group 0");  // udev is told of the repair: CAP_SYS_ADMIN
+  events.expect("Repaired", "network lan");
   ASSERT_TRUE(agent.cli({"delete", "set", "small", "--wait"}).ok());
   EXPECT_EQ(sandbox_.links(), (std::vector<std::string>{"up0", "up1"}));
   EXPECT_EQ(sandbox_.links("r1"), std::vector<std::string>{});

@@ -695,6 +695,42 @@ TEST_F(ParentEngineTest, AnUplinkMayBeDeclaredByItsAlternativeName) {
   });
 }
 
+// Who does that is looked for when people are told of it, and not else.
+TEST_F(ParentEngineTest, WhatTakesAnUplinkAwayIsNamedWithItsRemedy) {
+  std::atomic<int> asked = 0;
+  agent->on_loop([&] {
+    agent->reconciler().remedy_for_uplink = [&](const std::string& link, int ifindex) {
+      ++asked;
+      return link + (ifindex > 0 ? " is networkd's" : " is nowhere");
+    };
+  });
+  SetSpec set = lan_with_hosts(1);
+  set.networks["lan"] = bridge_on({"eth0"});
+  apply_and_wait(set);
+  EXPECT_EQ(asked, 0);
+  const auto take = [&](const std::string& name) {
+    agent->kernel([&](MemoryKernel& k) { k.change({"", name}, [](LinkFact& fact) { fact.master = 0; }); });
+  };
+  std::uint64_t after = 0;
+  for (int i = 0; i < 5; ++i) {
+    take("eth0");
+    const Event seen = await("DriftSeen", lan, after);
+    EXPECT_NE(seen.message.find("; eth0 is networkd's"), std::string::npos) << seen.message;
+    after = await("Repaired", lan, after).id;
+  }
+  EXPECT_EQ(asked, 5);
+  take("eth0");
+  EXPECT_NE(await("Contested", lan, after).message.find("; eth0 is networkd's"), std::string::npos);
+  const std::string message = status_of(lan).message;
+  EXPECT_NE(message.find("; eth0 is networkd's"), std::string::npos) << message;
+  EXPECT_EQ(message.find("is networkd's"), message.rfind("is networkd's")) << message;
+
+  take("lw-lan-h1");  // one of ours
+  const Event own = await("DriftSeen", host);
+  EXPECT_EQ(own.message.find("networkd"), std::string::npos) << own.message;
+  EXPECT_EQ(asked, 6);
+}
+
 // ---- networks that are carried by a switch
 
 SetSpec switched_lan(int hosts) {

@@ -6,6 +6,7 @@
 #include "model/base/ids.h"
 #include "model/base/names.h"
 #include "model/base/utf8.h"
+#include "model/link_names.h"
 #include "model/observed.h"
 #include "model/plan.h"
 #include "model/status.h"
@@ -163,6 +164,19 @@ TEST(LinkAttributes, AreFoundByIdentity) {
   EXPECT_FALSE(find(attrs, kinds::bridge::kAgeingTime));
   EXPECT_FALSE(find(attrs, kinds::ipvlan::kFlags));
   EXPECT_EQ(kinds::bridge::kAgeingTime.name, "bridge.ageing_time");
+}
+
+TEST(TemporaryNames, AreNobodyElses) {
+  const ObjectUid uid = "0123456789abcdef";
+  const std::string name = temporary_name(uid);
+  EXPECT_EQ(name, "lw-=0123456789a");
+  EXPECT_EQ(name.size(), 15U) << "IFNAMSIZ";
+  EXPECT_EQ(interface_name_fault(name), nullptr);
+  EXPECT_FALSE(is_object_name(name.substr(std::string("lw-").size()))) << "a network could be called so";
+  for (const std::string& each : {name, std::string("lw!0123456789ab")}) {
+    EXPECT_TRUE(is_temporary_name(each, uid)) << each;
+    EXPECT_FALSE(is_temporary_name(each, "1123456789abcdef")) << each;
+  }
 }
 
 LinkFact link(int ifindex, std::string name, std::string alias = {}) {
