@@ -147,8 +147,12 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
   const DockerRecord* known = records_.find(network.id);
   if (!record.view) record.network = known != nullptr ? known->network : free_name(Kind::network, network.id);
   const auto* object = record.view ? nullptr : reconciler_.desired().find(network_id(record.network));
+  NetworkSpec wanted = network.spec;
+  // People may have changed its uplinks since (`lanwright uplink`), which Docker does not know.
+  if (known != nullptr && object != nullptr)
+    wanted.uplinks = std::get<NetworkSpec>(*object->object.spec).uplinks;
   const bool is_another = object != nullptr && !object->object.deleting && object->object.spec &&
-                          *object->object.spec != ObjectSpec(network.spec);
+                          *object->object.spec != ObjectSpec(wanted);
   if (known != nullptr && (*known != record || is_another))
     return Error{ErrorKind::conflict,
                  "make",
@@ -159,7 +163,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
   reconcile::ChangeRequest change = change_of(*this);
   change.beside.put_annexes.push_back({kController, network.id, text_of(record)});
   if (!record.view)
-    change.upsert.emplace(network_id(record.network), reconcile::ChangeRequest::Wanted{network.spec});
+    change.upsert.emplace(network_id(record.network), reconcile::ChangeRequest::Wanted{wanted});
   const std::set<ResourceId> waited{network_id(record.network)};
   const bool known_and_there = records_.find_declared(network.id) != nullptr;
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
