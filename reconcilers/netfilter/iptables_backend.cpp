@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -83,12 +84,37 @@ bool kernel_has_ipv6() {
   return ::access("/proc/net/if_inet6", F_OK) == 0;
 }
 
+std::string call_switch(const std::string& program) {
+  return "net.bridge.bridge-nf-call-" + program;
+}
+
+// Whether what bridges forward passes the chains of this program: br_netfilter, in this network namespace.
+bool is_called_by_bridges(const std::string& program) {
+  std::ifstream file("/proc/sys/net/bridge/bridge-nf-call-" + program);
+  char value = '0';
+  return file >> value && value != '0';
+}
+
+// Nobody made rules with a program that the host lacks, but somebody may have by another way, as from outside
+// of the container that this is.
+void do_without(const std::string& program, const std::set<ForwardRule>& wanted, Failures& failures) {
+  if (!is_called_by_bridges(program)) return;
+  for (const ForwardRule& rule : wanted)
+    failures.emplace(rule,
+                     Error{ErrorKind::unsupported, "let through what it forwards", "bridge " + rule.bridge, 0,
+                           "there is no program " + program + ", and " + call_switch(program) +
+                               " has the host's firewall look at bridged frames: it may drop them",
+                           "install iptables"});
+}
+
 Failures keep_all(const std::set<ForwardRule>& wanted, const std::set<ObjectUid>& ours) {
   Failures failures;
   for (const std::string name : {"iptables", "ip6tables"}) {
-    const std::string program = os::find_program(name);
-    if (program.empty() || (name == "ip6tables" && !kernel_has_ipv6())) continue;
-    keep(program, wanted, ours, failures);
+    if (name == "ip6tables" && !kernel_has_ipv6()) continue;
+    if (const std::string program = os::find_program(name); !program.empty())
+      keep(program, wanted, ours, failures);
+    else
+      do_without(name, wanted, failures);
   }
   return failures;
 }
