@@ -38,6 +38,7 @@
 #include "reconcilers/netlink/backend.h"
 #include "reconcilers/os/on_loop.h"
 #include "reconcilers/vde/backend.h"
+#include "reconcilers/vde/paths.h"
 #include "state/store.h"
 
 namespace {
@@ -52,6 +53,7 @@ struct Options {
   std::filesystem::path docker_socket_dir = "/run/docker/plugins";  // none when empty
   std::vector<std::string> docker_aliases;
   std::string docker_api_socket = "/run/docker.sock";  // Docker is never asked when empty
+  std::filesystem::path docker_switch_dir;             // none when empty
   std::string group = "lanwright";
   std::string netns;
   std::string log_level = "info";
@@ -73,6 +75,9 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--docker-api-socket", options.docker_api_socket,
                  "where Docker is asked which networks it still knows; '' for never")
       ->capture_default_str();
+  app.add_option(
+      "--docker-switch-dir", options.docker_switch_dir,
+      "directory in which kt-ID/ctl leads to the switch of Docker's network ID, as Kathara wants it");
   app.add_option("--group", options.group, "group that may use the REST socket")->capture_default_str();
   app.add_option("--netns", options.netns,
                  "manage this network namespace (a path) instead of the current one");
@@ -145,7 +150,9 @@ void reload(int argc, char** argv, const Options& running) {
   if (fresh.state_dir != running.state_dir || fresh.run_dir != running.run_dir ||
       fresh.api_socket != running.api_socket || fresh.group != running.group ||
       fresh.netns != running.netns || fresh.docker_socket_dir != running.docker_socket_dir ||
-      fresh.docker_aliases != running.docker_aliases || fresh.docker_api_socket != running.docker_api_socket)
+      fresh.docker_aliases != running.docker_aliases ||
+      fresh.docker_api_socket != running.docker_api_socket ||
+      fresh.docker_switch_dir != running.docker_switch_dir)
     log::warning("directories, sockets, group and namespace change with a restart only");
 }
 
@@ -230,6 +237,12 @@ class Daemon {
                                   LANWRIGHT_ON_LOOP { forwarding_->look_at(concerned); };
     auto docker = must(docker_agent::DockerAgent::open(io_, reconciler, core_.store(), *firewall_));
     docker->audit().open(options_.docker_api_socket);
+    if (options_.docker_switch_dir.empty()) return docker;
+    const auto socket_of = [this](const std::string& network) {
+      return vde::switch_paths(options_.run_dir, network).socket;
+    };
+    if (auto linked = docker->link_switches(options_.docker_switch_dir, socket_of); !linked)
+      die(linked.error());
     return docker;
   }
 

@@ -31,16 +31,18 @@ struct DockerNetwork {
   std::vector<DockerPool> pools;         // IPv4 first
   bool internal = false;                 // --internal, whatever the driver makes of it
   std::string interface_prefix = "eth";  // com.docker.network.container_iface_prefix
+  std::vector<std::string> ignored;      // options of Kathara's that mean nothing here
   bool operator==(const DockerNetwork&) const = default;
 };
 
 // CreateEndpoint.
 struct DockerEndpoint {
-  std::string network;              // Docker's id
-  std::string id;                   // Docker's
-  std::vector<IpPrefix> addresses;  // at most one of a family, IPv4 first
-  std::optional<MacAddress> mac;    // given by Docker, or by an option
-  bool mac_given = false;           // by Docker, in Interface.MacAddress: it must not be told again
+  std::string network;               // Docker's id
+  std::string id;                    // Docker's
+  std::vector<IpPrefix> addresses;   // at most one of a family, IPv4 first
+  std::optional<MacAddress> mac;     // given by Docker, or by an option
+  bool mac_given = false;            // by Docker, in Interface.MacAddress: it must not be told again
+  std::vector<std::string> ignored;  // options of Kathara's that mean nothing here
   bool operator==(const DockerEndpoint&) const = default;
 };
 

@@ -43,6 +43,8 @@ find_program() {
 daemon=$(find_program lanwrightd "$from" "$from/sbin")
 client=$(find_program lanwright "$from" "$from/bin")
 plug=$(find_program lanwright-plug "$from" "$from/lib/lanwright")
+init=$(find_program lanwright-init "$from" "$from/lib/lanwright")
+ext=$(find_program vde_ext "$from" "$from/lib/lanwright")
 switch=$(find_program vde_switch /usr/bin /bin /usr/local/bin)
 
 if [[ -n $driver ]]; then
@@ -55,7 +57,7 @@ trap 'rm -rf "$rootfs"' EXIT # half of it is of no use
 # --- the root file system ---
 
 # One system's directories, and paths of Docker's: it names namespaces below /var/run.
-mkdir -p "$rootfs"/{dev,etc,proc,sys,tmp,run/docker,usr/{bin,lib,lib64,sbin},var/lib/lanwright}
+mkdir -p "$rootfs"/{dev,etc,hosttmp,proc,sys,tmp,run/docker,usr/{bin,lib,lib64,sbin},var/lib/lanwright}
 for name in bin lib lib64 sbin; do ln -s "usr/$name" "$rootfs/$name"; done
 ln -s ../run "$rootfs/var/run"
 touch "$rootfs/etc/hosts" "$rootfs/etc/resolv.conf" # dockerd mounts the host's there
@@ -89,36 +91,63 @@ libdir=${libdir%/*}
 put "$daemon" /usr/sbin/lanwrightd
 put "$client" /usr/bin/lanwright
 put "$plug" /usr/lib/lanwright/lanwright-plug
+put "$init" /usr/lib/lanwright/lanwright-init
 put "$switch" /usr/bin/vde_switch
 # libvdeplug loads a module for each kind of network by its full path; the plug asks for this one.
 module=$(readlink -f "$(libraries_of "$plug" | grep '/libvdeplug\.so')")
 module=${module%/*}/vdeplug/libvdeplug_vde.so
 put "$module" "$module"
 
+# What Kathara runs in here, or its users by hand as its documentation has it, by the host's programs: a shell that has
+# `cat`, what plugs interfaces in, and what makes a VLAN.
+put "$ext" /usr/local/bin/vde_ext
+put "$(readlink -f /bin/sh)" /usr/bin/sh
+put "$(find_program cat /usr/bin /bin)" /usr/bin/cat
+put "$(find_program ip /usr/sbin /sbin /usr/bin /bin)" /usr/bin/ip
+
+# What lets bridged frames through the host's firewall, as the host's own iptables is, with its extensions, which it
+# needs for reading other rules, too.
+if [[ -z $driver || $driver == bridge ]]; then
+  tables=$(readlink -f "$(find_program iptables /usr/sbin /sbin)")
+  put "$tables" "/usr/sbin/${tables##*/}"
+  for name in iptables ip6tables; do ln -s "${tables##*/}" "$rootfs/usr/sbin/$name"; done
+  install -D -m 644 -t "$rootfs$libdir/xtables" "$libdir"/xtables/lib{xt,ipt,ip6t}_*.so
+fi
+
 # --- what dockerd is told ---
 
 # Of capabilities(7) those that Docker does not give to every container; the unit of systemd says what for. The run
 # directory is below the mounted one: the host's own lanwright and QEMU can get at the sockets. NAME.sock is the
-# agent's socket for that driver. Docker mounts namespaces in netns below its directory, which after a boot is not there
-# until the first container: so the plugin is given the whole.
+# agent's socket for that driver. Processes have a namespace of their own: the kernel ends all of one together, and
+# containerd hears of the end of its init only. Of those in the host's it takes about thirty at a time, and a second for
+# each further one. The init is ours, and starts the agent again beside its switches. Docker mounts namespaces in netns
+# below its directory, which after a boot is not there until the first container: so the plugin is given the whole.
+# Kathara looks for `tmp`, and sets the source of `xtables_lock`: a default that is not there would keep the plugin from
+# being enabled, and nf_tables has no such lock.
 cat >"$directory/config.json" <<JSON
 {
   "description": "lanwright: declarative networks${driver:+, driver $driver}",
   "documentation": "",
-  "entrypoint": ["/usr/sbin/lanwrightd", "--state-dir=/var/lib/lanwright", "--run-dir=/var/lib/lanwright/run",
-                 "--docker-socket-dir=/run/docker/plugins", "--group=root"],
+  "entrypoint": ["/usr/lib/lanwright/lanwright-init", "/usr/sbin/lanwrightd", "--state-dir=/var/lib/lanwright",
+                 "--run-dir=/var/lib/lanwright/run", "--docker-socket-dir=/run/docker/plugins",
+                 "--docker-switch-dir=/hosttmp/katharanp", "--group=root"],
   "workdir": "/",
   "interface": {
     "types": ["docker.networkdriver/1.0", "docker.ipamdriver/1.0"],
     "socket": "lanwright${driver:+-$driver}.sock"
   },
   "network": {"type": "host"},
-  "pidhost": true,
+  "pidhost": false,
   "mounts": [
     {"name": "docker", "description": "network namespaces of containers", "type": "bind", "settable": ["source"],
      "source": "/var/run/docker", "destination": "/run/docker", "options": ["rbind", "rslave"]},
     {"name": "state", "description": "what the agent remembers, and its sockets", "type": "bind",
      "settable": ["source"], "source": "/var/lib/lanwright-plugin", "destination": "/var/lib/lanwright",
+     "options": ["rbind", "rw"]},
+    {"name": "tmp", "description": "ways to the switches, and process ids, which end with the container",
+     "type": "tmpfs", "source": "tmpfs", "destination": "/hosttmp", "options": ["nosuid", "nodev", "mode=0755"]},
+    {"name": "xtables_lock", "description": "lock of the host's legacy iptables, /run/xtables.lock where it has one",
+     "type": "bind", "settable": ["source"], "source": "/dev/null", "destination": "/run/xtables.lock",
      "options": ["rbind", "rw"]}
   ],
   "linux": {

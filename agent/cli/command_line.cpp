@@ -30,6 +30,7 @@ struct Arguments {
   std::string set;
   std::string wait;
   ApplyOptions apply;
+  UplinkOptions uplink;
   EventOptions events;
   CaptureOptions capture;
 };
@@ -107,12 +108,16 @@ class CommandLine {
   // For commands that ask the agent.
   CLI::App& command(const std::string& name, const std::string& description, const std::string& example,
                     std::function<int(Session&)> action) {
-    CLI::App& sub = command(name, description, example, [this, action = std::move(action)] {
-      Session session(io_, arguments_.socket, *format_from(arguments_.format));
-      return action(session);
-    });
+    CLI::App& sub = command(name, description, example, asking(std::move(action)));
     add_socket(sub);
     return sub;
+  }
+
+  Action asking(std::function<int(Session&)> action) {
+    return [this, action = std::move(action)] {
+      Session session(io_, arguments_.socket, *format_from(arguments_.format));
+      return action(session);
+    };
   }
 
   void add_socket(CLI::App& app) {
@@ -210,6 +215,52 @@ class CommandLine {
     add_format(remove);
     add_wait(remove);
     remove.parse_complete_callback([this] { check_delete(); });
+
+    add_uplink();
+  }
+
+  // Two commands of two words.
+  void add_uplink() {
+    CLI::App& uplink = *app_.add_subcommand("uplink", "Plugs interfaces of the host into a network");
+    uplink.require_subcommand(1);
+    uplink.footer("Example: lanwright uplink add lab eth1 --wait\n         lanwright uplink remove lab eth1");
+    CLI::App& add = add_uplink_command(uplink, "add", false,
+                                       "Plugs an interface into a network, also into one that Docker made");
+    add.add_option("--vlan", arguments_.uplink.vlan,
+                   "The VLAN that is untagged at this port, as `vlan` of an uplink in YAML")
+        ->type_name("VID")
+        ->check(CLI::Range(1, 4094));
+    add_uplink_command(uplink, "remove", true, "Unplugs an interface from a network");
+  }
+
+  CLI::App& add_uplink_command(CLI::App& uplink, const std::string& name, bool removes,
+                               const std::string& description) {
+    CLI::App& sub = *uplink.add_subcommand(name, description);
+    sub.footer("Example: lanwright uplink " + name + " lab eth1 --wait");
+    sub.callback([this, removes] {
+      action_ = asking([this, removes](Session& session) {
+        arguments_.uplink.remove = removes;
+        arguments_.uplink.wait = wait_of(arguments_.wait);
+        return change_uplink(session, arguments_.uplink);
+      });
+    });
+    add_socket(sub);
+    sub.add_option("NETWORK", arguments_.uplink.network, "The network's name")
+        ->type_name("")
+        ->required()
+        ->check(check_name);
+    sub.add_option("INTERFACE", arguments_.uplink.interface, "The interface's name")
+        ->type_name("")
+        ->required()
+        ->check(check_name);
+    sub.add_flag("--dry-run", arguments_.uplink.dry_run, "Only show what would be done");
+    add_format(sub);
+    add_wait(sub);
+    sub.parse_complete_callback([this] {
+      if (arguments_.uplink.dry_run && !arguments_.wait.empty())
+        throw CLI::ValidationError("--wait", "there is nothing to wait for with --dry-run");
+    });
+    return sub;
   }
 
   void add_showing() {

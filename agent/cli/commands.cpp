@@ -341,6 +341,21 @@ int delete_objects(Session& session, const DeleteOptions& options) {
   return finish_changes(session, {{set, std::move(answer.json)}}, options.wait, false);
 }
 
+int change_uplink(Session& session, const UplinkOptions& options) {
+  const std::string path =
+      path_of(Resource::network, options.network) + "/uplinks/" + client::path_segment(options.interface);
+  client::Query query;
+  if (options.vlan) query.emplace_back("vlan", std::to_string(*options.vlan));
+  if (options.dry_run) query.emplace_back("dry_run", "true");
+  Answer answer =
+      parsed(options.remove ? session.client.remove(path, query) : session.client.put(path, query));
+  if (!answer) return fail(session, *answer.error);
+  const std::string set = text_at(answer.json, {"set"});
+  const std::vector<Stored> stored{{set, std::move(answer.json)}};
+  return options.dry_run ? show_dry_run(session, stored)
+                         : finish_changes(session, stored, options.wait, true);
+}
+
 int get_objects(Session& session, const GetOptions& options) {
   if (!options.name.empty()) {
     const Answer object = get(session, path_of(options.resource, options.name));

@@ -32,6 +32,15 @@ struct DeleteOptions {
   Wait wait;
 };
 
+struct UplinkOptions {
+  std::string network;
+  std::string interface;
+  std::optional<unsigned> vlan;
+  bool remove = false;
+  bool dry_run = false;
+  Wait wait;
+};
+
 struct GetOptions {
   Resource resource = Resource::network;
   std::string name;  // empty: all
@@ -48,6 +57,7 @@ int show_plan(Session& session, const ApplyOptions& options);
 int show_difference(Session& session, const std::string& set);
 int apply_files(Session& session, const ApplyOptions& options);
 int delete_objects(Session& session, const DeleteOptions& options);
+int change_uplink(Session& session, const UplinkOptions& options);
 int get_objects(Session& session, const GetOptions& options);
 int describe_object(Session& session, Resource resource, const std::string& name);
 int export_sets(Session& session, const std::string& set);

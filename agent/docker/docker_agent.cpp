@@ -55,7 +55,7 @@ DockerAgent::DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& rec
       ipam_(store, reconciler, records_, grace_),
       sandboxes_(io, reconciler, *this),
       audit_(io, reconciler, *this, records_, ipam_, grace_,
-             [this]() LANWRIGHT_ON_LOOP { sync_forward_rules(); }) {
+             [this]() LANWRIGHT_ON_LOOP { follow_networks(); }) {
   reconciler_.add(*this);
 }
 
@@ -83,7 +83,7 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
   for (const auto& [id, entry] : reconciler.desired().entries()) {
     if (id.kind == Kind::network) ours.insert(entry->object.uid);
   }
-  agent->sync_forward_rules(ours);
+  agent->follow_networks(ours);
   return agent;
 }
 
@@ -94,8 +94,21 @@ const reconcile::OwnSet& DockerAgent::own_set() const {
   return set;
 }
 
-void DockerAgent::sync_forward_rules(const std::set<ObjectUid>& networks) {
+void DockerAgent::follow_networks(const std::set<ObjectUid>& networks) {
   forwards_.want(records_.forward_rules(), networks);
+  if (!switch_of_) return;
+  std::map<std::string, std::string> switches = records_.switched();
+  for (auto& [id, where] : switches) where = switch_of_(where);
+  if (auto linked = switch_links_.want(switches); !linked)
+    log::warning("there is no way to a switch by Docker's id", {{"error", linked.error().text()}});
+}
+
+Result<void> DockerAgent::link_switches(const std::filesystem::path& directory,
+                                        std::function<std::string(const std::string&)> switch_of) {
+  if (auto opened = switch_links_.open(directory); !opened) return opened;
+  switch_of_ = std::move(switch_of);
+  follow_networks();
+  return {};
 }
 
 Result<void> DockerAgent::prune_records() {
@@ -116,7 +129,7 @@ Result<void> DockerAgent::prune_records() {
 
 void DockerAgent::on_committed(const std::set<ResourceId>& concerned, const std::set<ResourceId>& deleted) {
   const auto is_network = [](const ResourceId& id) { return id.kind == Kind::network; };
-  if (std::any_of(concerned.begin(), concerned.end(), is_network)) sync_forward_rules();
+  if (std::any_of(concerned.begin(), concerned.end(), is_network)) follow_networks();
   const bool ours =
       std::any_of(deleted.begin(), deleted.end(), [this](const ResourceId& id) LANWRIGHT_ON_LOOP {
         const desired::DesiredObject* object = reconciler_.desired().find(id);

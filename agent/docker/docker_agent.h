@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "agent/docker/ipam.h"
 #include "agent/docker/records.h"
 #include "agent/docker/sandboxes.h"
+#include "agent/docker/switch_links.h"
 #include "agent/reconcile/reconciler.h"
 #include "api/docker/docker_api.h"
 #include "model/base/loop_thread.h"
@@ -38,6 +40,11 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
   DockerAgent(const DockerAgent&) = delete;
   DockerAgent& operator=(const DockerAgent&) = delete;
 
+  // From now on there is a way to each of Docker's networks that a switch carries (switch_links.h), to the
+  // directory that `switch_of` says of a network. Errors of the file system.
+  Result<void> link_switches(const std::filesystem::path& directory,
+                             std::function<std::string(const std::string& network)> switch_of)
+      LANWRIGHT_ON_LOOP;
   // Finds out what Docker does not know any more. Loop thread.
   Audit& audit() LANWRIGHT_ON_LOOP { return audit_; }
 
@@ -96,8 +103,8 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
                                           const std::string& sandbox, DockerJoin& answer) LANWRIGHT_ON_LOOP;
   Result<std::set<ResourceId>> begin_leave(const std::string& network, const std::string& endpoint)
       LANWRIGHT_ON_LOOP;
-  // What the bridges of Docker's networks forward is let through.
-  void sync_forward_rules(const std::set<ObjectUid>& networks = {}) LANWRIGHT_ON_LOOP;
+  // What the bridges of Docker's networks forward is let through, and there are ways to their switches.
+  void follow_networks(const std::set<ObjectUid>& networks = {}) LANWRIGHT_ON_LOOP;
   // Of networks whose object somebody else removed.
   Result<void> prune_records() LANWRIGHT_ON_LOOP;
   std::string free_name(Kind kind, const std::string& id) const LANWRIGHT_ON_LOOP;
@@ -114,6 +121,8 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
   Ipam ipam_;
   Sandboxes sandboxes_;
   Audit audit_;
+  SwitchLinks switch_links_;
+  std::function<std::string(const std::string&)> switch_of_;
 };
 
 }  // namespace lanwright::docker_agent

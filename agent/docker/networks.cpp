@@ -46,6 +46,13 @@ const LinkSpec* delegated_link(const drivers::Resources& resources) {
   return found == resources.links.end() ? nullptr : &*found;
 }
 
+void warn_of_ignored(const std::string& what, const std::string& id,
+                     const std::vector<std::string>& ignored) {
+  for (const std::string& option : ignored)
+    log::warning("an option of Kathara's is not known here, and means nothing",
+                 {{"object", what + " " + id.substr(0, kShortId)}, {"option", option}});
+}
+
 Result<void> check_endpoint(const std::string& name, const AttachmentSpec& spec, const NetworkSpec& network) {
   Result<void> result;
   const auto complain = [&](const std::string& path, const std::string& message) {
@@ -147,8 +154,12 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
   const DockerRecord* known = records_.find(network.id);
   if (!record.view) record.network = known != nullptr ? known->network : free_name(Kind::network, network.id);
   const auto* object = record.view ? nullptr : reconciler_.desired().find(network_id(record.network));
+  NetworkSpec wanted = network.spec;
+  // People may have changed its uplinks since (`lanwright uplink`), which Docker does not know.
+  if (known != nullptr && object != nullptr)
+    wanted.uplinks = std::get<NetworkSpec>(*object->object.spec).uplinks;
   const bool is_another = object != nullptr && !object->object.deleting && object->object.spec &&
-                          *object->object.spec != ObjectSpec(network.spec);
+                          *object->object.spec != ObjectSpec(wanted);
   if (known != nullptr && (*known != record || is_another))
     return Error{ErrorKind::conflict,
                  "make",
@@ -159,7 +170,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
   reconcile::ChangeRequest change = change_of(*this);
   change.beside.put_annexes.push_back({kController, network.id, text_of(record)});
   if (!record.view)
-    change.upsert.emplace(network_id(record.network), reconcile::ChangeRequest::Wanted{network.spec});
+    change.upsert.emplace(network_id(record.network), reconcile::ChangeRequest::Wanted{wanted});
   const std::set<ResourceId> waited{network_id(record.network)};
   const bool known_and_there = records_.find_declared(network.id) != nullptr;
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
@@ -181,7 +192,7 @@ Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& netw
   std::set<ResourceId> waited = change.remove;
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   records_.erase(network);
-  sync_forward_rules();
+  follow_networks();
   audit_.network_is_gone(network);
   return waited;
 }
@@ -332,15 +343,24 @@ Result<void> DockerAgent::open_bridge(const std::string& network, Deadline deadl
   using Rule = std::optional<ForwardRule>;
   auto rule = reconcile::on_loop<Rule>(
       io_, deadline, "find the bridge", [this, network]() LANWRIGHT_ON_LOOP -> Result<Rule> {
-        sync_forward_rules();
+        follow_networks();
         const DockerRecord* record = records_.find_declared(network);
         return record != nullptr ? records_.bridge_of(*record) : std::nullopt;
       });
   if (!rule) return rule.error();
-  return *rule ? forwards_.wait(**rule, deadline) : Result<void>();
+  const Result<void> passes = *rule ? forwards_.wait(**rule, deadline) : Result<void>();
+  if (passes || passes.error().kind != ErrorKind::unsupported) return passes;
+  // It may be that nothing is dropped: the network is made, and its history says what is not known.
+  return reconcile::on_loop<void>(
+      io_, deadline, "record", [this, network, error = passes.error()]() LANWRIGHT_ON_LOOP -> Result<void> {
+        if (const DockerRecord* record = records_.find_declared(network))
+          reconciler_.record("Failed", network_id(record->network), error.text());
+        return {};
+      });
 }
 
 Result<void> DockerAgent::create_network(const DockerNetwork& network, Deadline deadline) {
+  warn_of_ignored("Docker's network", network.id, network.ignored);
   auto is_new = std::make_shared<bool>(false);
   auto made = make_it_so(
       "create network", [=, this]() LANWRIGHT_ON_LOOP { return begin_network(network, *is_new); }, deadline);
@@ -355,6 +375,7 @@ Result<void> DockerAgent::delete_network(const std::string& network, Deadline de
 }
 
 Result<DockerEndpointAnswer> DockerAgent::create_endpoint(const DockerEndpoint& endpoint, Deadline deadline) {
+  warn_of_ignored("Docker's endpoint", endpoint.id, endpoint.ignored);
   auto begun = std::make_shared<BegunEndpoint>();
   auto made = make_it_so(
       "create endpoint", [=, this]() LANWRIGHT_ON_LOOP { return begin_endpoint(endpoint, *begun); },

@@ -74,4 +74,14 @@ std::set<ForwardRule> Records::forward_rules() const {
   return rules;
 }
 
+std::map<std::string, std::string> Records::switched() const {
+  std::map<std::string, std::string> networks;
+  for (const auto& [id, record] : records_) {
+    const auto* object = reconciler_.desired().find(network_id(record.network));
+    if (object != nullptr && !object->object.deleting && object->compile().vswitch)
+      networks.emplace(id.substr(0, kShortId), record.network);
+  }
+  return networks;
+}
+
 }  // namespace lanwright::docker_agent

@@ -40,6 +40,8 @@ class Records {
   std::set<ForwardRule> forward_rules() const LANWRIGHT_ON_LOOP;
   std::optional<ForwardRule> bridge_of(const DockerRecord& record) const
       LANWRIGHT_ON_LOOP;  // when one carries it
+  // By Docker's short id, the declared network of each that a switch carries.
+  std::map<std::string, std::string> switched() const LANWRIGHT_ON_LOOP;
 
  private:
   const reconcile::Reconciler& reconciler_;

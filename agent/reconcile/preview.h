@@ -30,7 +30,7 @@ std::shared_ptr<const Observed> lend(boost::asio::io_context& io, const Observed
 // Asks the loop what there is in these namespaces, too.
 using Look = std::function<Result<std::shared_ptr<const Observed>>(std::set<std::string> namespaces)>;
 
-// The plan of the change; `desired` is as before afterwards. Any thread but the loop's.
+// The plan of the change; `desired` is as before afterwards. Any thread for which `look` is right.
 Result<Plan> preview(DesiredState& desired, std::shared_ptr<const Observed> observed, ChangeRequest request,
                      const Look& look);
 

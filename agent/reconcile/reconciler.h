@@ -54,7 +54,10 @@ class Reconciler {
   void resync() LANWRIGHT_ON_LOOP;
 
   Result<Committed> submit(ChangeRequest request, Answer answer = Answer::without_plan) LANWRIGHT_ON_LOOP;
-  // For who works out what submit() would begin (see preview.h).
+  // What submit() would begin; changes nothing. For changes of one object: the loop does nothing else
+  // meanwhile.
+  Result<Plan> preview(ChangeRequest request) LANWRIGHT_ON_LOOP;
+  // For who works that out himself (see preview.h).
   Basis basis() const LANWRIGHT_ON_LOOP;
   // The same, as it is where these namespaces are looked at, too.
   std::shared_ptr<const Observed> observed_with(std::set<std::string> namespaces) LANWRIGHT_ON_LOOP;

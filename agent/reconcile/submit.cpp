@@ -44,6 +44,13 @@ LANWRIGHT_ON_LOOP void look_at_namespaces(Changeset& changes, const DesiredState
 
 }  // namespace
 
+Result<Plan> Reconciler::preview(ChangeRequest request) {
+  const auto look = [this](std::set<std::string> namespaces) LANWRIGHT_ON_LOOP {
+    return Result<std::shared_ptr<const Observed>>(observed_with(std::move(namespaces)));
+  };
+  return reconcile::preview(desired_, lend(io_, observed()), std::move(request), look);
+}
+
 Basis Reconciler::basis() const {
   return {desired_.parts(), lend(io_, observed())};
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/reconcile/on_loop.h"
+#include "agent/service/uplinks.h"
 #include "reconcilers/os/on_loop.h"
 #include "reconcilers/plan/planner.h"
 
@@ -103,6 +104,12 @@ Result<ApplyOutcome> AgentService::apply(const ApplyRequest& request, Deadline d
 Result<ApplyOutcome> AgentService::remove(const DeleteRequest& request, Deadline deadline) {
   return reconcile::on_loop<ApplyOutcome>(io_, deadline, "delete",
                                           [this, request]() LANWRIGHT_ON_LOOP { return do_remove(request); });
+}
+
+Result<ApplyOutcome> AgentService::change_uplink(const UplinkRequest& request, Deadline deadline) {
+  return reconcile::on_loop<ApplyOutcome>(io_, deadline, "change the uplinks",
+                                          [this, request]()
+                                              LANWRIGHT_ON_LOOP { return do_change_uplink(request); });
 }
 
 Result<Plan> AgentService::difference(const std::optional<std::string>& set, Deadline deadline) {
@@ -319,6 +326,46 @@ Result<ApplyOutcome> AgentService::do_remove(const DeleteRequest& request) {
   }
   change.beside.events.push_back({0, reconcile::wall_now(), "Deleted", request.object, change.set,
                                   what + " is to be removed", request.peer});
+  auto committed = reconciler_.submit(std::move(change), Reconciler::Answer::with_plan);
+  if (!committed) return committed.error();
+  outcome.plan = std::move(committed->plan);
+  outcome.generation = committed->generation;
+  return outcome;
+}
+
+// The network stays in its set, whoever declared it: for Docker's it is Docker that removes it.
+Result<ApplyOutcome> AgentService::do_change_uplink(const UplinkRequest& request) {
+  const ResourceId id{Kind::network, request.network};
+  const DesiredObject* known = reconciler_.desired().find(id);
+  if (known == nullptr || known->object.deleting)
+    return Error{ErrorKind::not_found,       "change the uplinks of",       id.text(), 0,
+                 "there is no such network", "see `lanwright get networks`"};
+  const std::string set = known->object.set;
+  const std::uint64_t current = generation_of(set);
+  if (auto checked = check_generation(set, current, request.if_generation); !checked) return checked.error();
+  const auto& before = std::get<NetworkSpec>(*known->object.spec);
+  auto after = request.remove ? without_uplink(before, request.uplink.interface)
+                              : with_uplink(request.network, before, request.uplink);
+  if (!after) return after.error();
+
+  ApplyOutcome outcome;
+  outcome.generation = current;
+  const bool same = *after == before;
+  outcome.objects.push_back({id, same ? "unchanged" : "changed"});
+  if (same) return outcome;
+  ChangeRequest change;
+  change.set = set;
+  change.upsert.emplace(id, ChangeRequest::Wanted{std::move(*after), known->object.adopt});
+  if (request.dry_run) {
+    auto plan = reconciler_.preview(std::move(change));
+    if (!plan) return plan.error();
+    outcome.plan = std::move(*plan);
+    return outcome;
+  }
+  change.beside.events.push_back(
+      {0, reconcile::wall_now(), "Applied", id, set,
+       "uplink " + request.uplink.interface + (request.remove ? " is taken away" : " is added"),
+       request.peer});
   auto committed = reconciler_.submit(std::move(change), Reconciler::Answer::with_plan);
   if (!committed) return committed.error();
   outcome.plan = std::move(committed->plan);

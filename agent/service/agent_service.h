@@ -31,6 +31,7 @@ class AgentService final : public AgentApi {
 
   Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline deadline) override;
   Result<ApplyOutcome> remove(const DeleteRequest& request, Deadline deadline) override;
+  Result<ApplyOutcome> change_uplink(const UplinkRequest& request, Deadline deadline) override;
   Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline) override;
   Result<Description> describe(const ResourceId& id, Deadline deadline) override;
   Result<std::vector<SwitchView>> switches(Deadline deadline) override;
@@ -48,6 +49,7 @@ class AgentService final : public AgentApi {
   Result<void> admit(const ApplyRequest& request) const LANWRIGHT_ON_LOOP;
   Result<ApplyOutcome> do_apply(const ApplyRequest& request) LANWRIGHT_ON_LOOP;
   Result<ApplyOutcome> do_remove(const DeleteRequest& request) LANWRIGHT_ON_LOOP;
+  Result<ApplyOutcome> do_change_uplink(const UplinkRequest& request) LANWRIGHT_ON_LOOP;
   Result<Published> last_published(const Error& why, Deadline asked);
   std::uint64_t generation_of(const std::string& set) const LANWRIGHT_ON_LOOP;
 

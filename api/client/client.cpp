@@ -255,8 +255,12 @@ Reply Client::post(const std::string& path, const Query& query, const std::strin
       [&] { return impl_->http.Post(target(path, query), headers, body, "application/yaml"); });
 }
 
-Reply Client::remove(const std::string& path) {
-  return impl_->send([&] { return impl_->http.Delete(path); });
+Reply Client::put(const std::string& path, const Query& query) {
+  return impl_->send([&] { return impl_->http.Put(target(path, query), std::string(), std::string()); });
+}
+
+Reply Client::remove(const std::string& path, const Query& query) {
+  return impl_->send([&] { return impl_->http.Delete(target(path, query)); });
 }
 
 Reply Client::follow_events(std::uint64_t after, const std::function<bool(std::string_view)>& on_event) {

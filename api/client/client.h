@@ -48,7 +48,8 @@ class Client {
   // `if_generation` is sent as If-Match: the agent answers a conflict when the set has another one by now.
   Reply post(const std::string& path, const Query& query, const std::string& body,
              std::optional<std::uint64_t> if_generation = {});
-  Reply remove(const std::string& path);
+  Reply put(const std::string& path, const Query& query);  // without a body
+  Reply remove(const std::string& path, const Query& query = {});
 
   // Calls `on_event` with the data of every event after `after` (JSON, RFC 8259) as it happens, until it
   // returns false (then the reply has no error) or the stream ends (then it has one). The agent sends

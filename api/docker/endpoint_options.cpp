@@ -21,6 +21,9 @@ constexpr const char* kKatharaMachine = "kathara.machine";
 constexpr const char* kKatharaInterface = "kathara.iface";
 constexpr const char* kKatharaLink = "kathara.link";  // which Kathara itself reads back from Docker
 
+// A newer Kathara may say more, and its own plugin takes no notice of what it does not know.
+constexpr std::string_view kKathara = "kathara.";
+
 constexpr std::array kOptions{kDockerMac, kKatharaMac, kKatharaMachine, kKatharaInterface, kKatharaLink};
 
 using Mac = std::optional<MacAddress>;
@@ -89,12 +92,16 @@ Error unknown_option(const std::string& name) {
       (meant.empty() ? "" : "did you mean " + quote(meant) + "? ") + ("Options are: " + known));
 }
 
-Result<void> check_known(const Json& options) {
+// Answers those that are taken no notice of.
+Result<std::vector<std::string>> check_known(const Json& options) {
+  std::vector<std::string> ignored;
   for (const auto& [name, value] : options.items()) {
     const bool known = std::find(kOptions.begin(), kOptions.end(), name) != kOptions.end();
-    if (!known && !name.starts_with("com.docker.network.")) return unknown_option(name);
+    if (known || name.starts_with("com.docker.network.")) continue;
+    if (!name.starts_with(kKathara)) return unknown_option(name);
+    ignored.push_back(name);
   }
-  return {};
+  return ignored;
 }
 
 Result<Mac> text_mac(const Json& options, const char* name, bool base64) {
@@ -122,7 +129,6 @@ Result<Mac> derived_mac(const Json& options) {
 }
 
 Result<Mac> option_mac(const Json& options) {
-  if (auto known = check_known(options); !known) return known.error();
   const auto docker = text_mac(options, kDockerMac, true);
   if (!docker) return docker.error();
   const auto kathara = text_mac(options, kKatharaMac, false);
@@ -173,6 +179,9 @@ Result<DockerEndpoint> docker_endpoint_from(const Json& request) {
   const auto options = optional_object(request, "Options");
   if (!options) return options.error();
   if (*options == nullptr) return endpoint;
+  auto ignored = check_known(**options);
+  if (!ignored) return ignored.error();
+  endpoint.ignored = *std::move(ignored);
   const auto mac = option_mac(**options);
   if (!mac) return mac.error();
   if (!endpoint.mac) endpoint.mac = *mac;

@@ -519,8 +519,14 @@ Result<Options> read_switches(const Json& request, DockerNetwork& network) {
   if (!generic) return inside("Options", generic.error());
   // Tutorials of Docker's own drivers have `-o --macvlan_mode=bridge` in print.
   std::map<std::string, std::string> options;
-  for (const auto& [name, value] : *generic)
-    options[name.substr(std::min(name.find_first_not_of('-'), name.size()))] = value;
+  for (const auto& [said, value] : *generic) {
+    const std::string name = said.substr(std::min(said.find_first_not_of('-'), said.size()));
+    // Kathara's own plugin takes no notice of them, and a newer Kathara may say some.
+    if (name.starts_with("kathara."))
+      network.ignored.push_back(name);
+    else
+      options[name] = value;
+  }
   return options;
 }
 

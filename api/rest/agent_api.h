@@ -82,6 +82,16 @@ struct DeleteRequest {
   Peer peer;
 };
 
+// Plugs a host interface into a network, or unplugs it; of whichever set the network is, Docker's included.
+struct UplinkRequest {
+  std::string network;
+  Uplink uplink;
+  bool remove = false;  // by the interface alone
+  bool dry_run = false;
+  std::optional<std::uint64_t> if_generation;  // of the network's set
+  Peer peer;
+};
+
 // One link of an object, for describe.
 struct LinkReport {
   LinkSpec wanted;
@@ -129,6 +139,8 @@ class AgentApi {
 
   virtual Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline deadline) = 0;
   virtual Result<ApplyOutcome> remove(const DeleteRequest& request, Deadline deadline) = 0;
+  // Idempotent: what is so already is `unchanged`, and nothing is stored.
+  virtual Result<ApplyOutcome> change_uplink(const UplinkRequest& request, Deadline deadline) = 0;
   // What differs now between desired and observed, of one set or of everything.
   virtual Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline) = 0;
   virtual Result<Description> describe(const ResourceId& id, Deadline deadline) = 0;

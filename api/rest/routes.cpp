@@ -31,6 +31,7 @@ constexpr std::chrono::seconds kReadTime{10};   // for the agent to answer what 
 constexpr std::chrono::seconds kWriteTime{60};  // for it to make a change durable
 constexpr std::size_t kLargeBody = 1U << 20U;   // takes up to a hundred times as much while it is read
 constexpr std::uint64_t kMostEvents = 10'000;
+constexpr std::uint64_t kLastVid = 4094;
 
 Deadline soon() {
   return steady_clock::now() + kReadTime;
@@ -123,19 +124,22 @@ std::vector<std::string_view> segments_of(std::string_view path) {
   return segments;
 }
 
-// The name in the path when it is this route's; "" for a route without one.
-std::optional<std::string> match(const Route& route, const std::vector<std::string>& path) {
+// The names in the path when it is this route's.
+std::optional<PathNames> match(const Route& route, const std::vector<std::string>& path) {
   const auto wanted = segments_of(route.path);
   if (wanted.size() != path.size()) return std::nullopt;
-  std::string name;
+  PathNames names;
   for (std::size_t i = 0; i < path.size(); ++i) {
-    if (wanted[i] == "{name}" && !path[i].empty()) {
-      name = path[i];
+    std::string* const place = wanted[i] == "{name}"        ? &names.name
+                               : wanted[i] == "{interface}" ? &names.interface
+                                                            : nullptr;
+    if (place != nullptr && !path[i].empty()) {
+      *place = path[i];
     } else if (wanted[i] != path[i]) {
       return std::nullopt;
     }
   }
-  return name;
+  return names;
 }
 
 http::Response wrong_method(const std::string& method, const std::set<std::string>& allowed) {
@@ -251,6 +255,9 @@ const std::vector<Route>& Routes::table() {
       {"after", Type::count}, {"limit", Type::limit}, {"follow", Type::flag}};
   static const std::vector<Parameter> kCapture{{"filter", Type::text}};
   static const std::vector<Parameter> kStatus{{"wait", Type::condition}, {"timeout", Type::duration}};
+  static const std::vector<Parameter> kPutUplink{
+      {"vlan", Type::count}, {"dry_run", Type::flag}, {"wait", Type::duration}};
+  static const std::vector<Parameter> kDeleteUplink{{"dry_run", Type::flag}, {"wait", Type::duration}};
   static const std::vector<Route> kTable{
       {"GET", "/v1/sets", kUnphased, &Routes::list_sets},
       {"GET", "/v1/sets/{name}", kSet, &Routes::get_set},
@@ -264,6 +271,8 @@ const std::vector<Route>& Routes::table() {
       {"GET", "/v1/networks/{name}/describe", {}, &Routes::describe_object<Kind::network>},
       {"GET", "/v1/networks/{name}/capture", kCapture, &Routes::capture_network},
       {"DELETE", "/v1/networks/{name}", kWait, &Routes::delete_object<Kind::network>},
+      {"PUT", "/v1/networks/{name}/uplinks/{interface}", kPutUplink, &Routes::put_uplink},
+      {"DELETE", "/v1/networks/{name}/uplinks/{interface}", kDeleteUplink, &Routes::delete_uplink},
       {"GET", "/v1/attachments", kList, &Routes::list_objects<Kind::attachment>},
       {"GET", "/v1/attachments/{name}", {}, &Routes::get_object<Kind::attachment>},
       {"GET", "/v1/attachments/{name}/describe", {}, &Routes::describe_object<Kind::attachment>},
@@ -306,9 +315,9 @@ http::Response Routes::route(http::Connection& connection) {
   const std::string method = head.method == "HEAD" ? "GET" : head.method;
   std::set<std::string> allowed;
   for (const Route& route : table()) {
-    auto name = match(route, head.path);
-    if (!name) continue;
-    if (route.method == method) return serve(route, connection, *std::move(name));
+    auto names = match(route, head.path);
+    if (!names) continue;
+    if (route.method == method) return serve(route, connection, *std::move(names));
     allowed.emplace(route.method);
     if (route.method == "GET") allowed.emplace("HEAD");
   }
@@ -326,7 +335,7 @@ struct Trim {
   Trim& operator=(const Trim&) = delete;
 };
 
-http::Response Routes::serve(const Route& route, http::Connection& connection, std::string name) {
+http::Response Routes::serve(const Route& route, http::Connection& connection, PathNames names) {
   const http::RequestHead& head = connection.head();
   auto read = Parameters::read(head.query, route.parameters, grammar_);
   if (auto* mistake = std::get_if<Parameters::Mistake>(&read))
@@ -339,7 +348,8 @@ http::Response Routes::serve(const Route& route, http::Connection& connection, s
   Call call{.connection = connection,
             .head = head,
             .parameters = std::get<Parameters>(std::move(read)),
-            .name = std::move(name),
+            .name = std::move(names.name),
+            .interface = std::move(names.interface),
             .body = {}};
   if (route.takes_body) {
     if (auto refusal = connection.read_body(call.body)) {
@@ -513,6 +523,45 @@ http::Response Routes::remove(Call& call, DeleteRequest request, const std::stri
   const auto outcome = agent_.remove(request, steady_clock::now() + kWriteTime);
   if (!outcome) return http::problem(outcome.error());
   return finish(call, set, *outcome, false);
+}
+
+http::Response Routes::change_uplink(Call& call, bool remove) {
+  const bool dry_run = call.parameters.flag("dry_run", false);
+  if (dry_run && call.parameters.has("wait"))
+    return http::invalid("dry_run and wait exclude each other",
+                         "a dry run changes nothing that could be waited for");
+  Precondition precondition = precondition_of(call.head, false);
+  if (precondition.mistake) return *std::move(precondition.mistake);
+  UplinkRequest request;
+  if (const auto vlan = call.parameters.count("vlan")) {
+    if (*vlan < 1 || *vlan > kLastVid)
+      return http::invalid("the query parameter `vlan` is " + std::to_string(*vlan),
+                           "it has to be the id of a VLAN, from 1 to " + std::to_string(kLastVid));
+    request.uplink.vlans.pvid = static_cast<std::uint16_t>(*vlan);
+  }
+  const auto seen = snapshot();
+  if (!seen) return http::problem(seen.error());
+  const ObjectView* network = rest::find(**seen, {Kind::network, call.name});
+  if (network == nullptr) return no_such({Kind::network, call.name});
+  http::ConcurrencyLimit::Pass pass;
+  if (!may_wait(call, "wait", pass)) return too_many_waiting();
+  request.network = call.name;
+  request.uplink.interface = call.interface;
+  request.remove = remove;
+  request.dry_run = dry_run;
+  request.if_generation = precondition.generation;
+  request.peer = call.connection.peer();
+  const auto outcome = agent_.change_uplink(request, steady_clock::now() + kWriteTime);
+  if (!outcome) return http::problem(outcome.error());
+  return finish(call, network->set, *outcome, dry_run);
+}
+
+http::Response Routes::put_uplink(Call& call) {
+  return change_uplink(call, false);
+}
+
+http::Response Routes::delete_uplink(Call& call) {
+  return change_uplink(call, true);
 }
 
 http::Response Routes::finish(Call& call, const std::string& set, const ApplyOutcome& outcome, bool dry_run) {

@@ -27,16 +27,23 @@ struct Call {
   http::Connection& connection;
   const http::RequestHead& head;
   Parameters parameters;
-  std::string name;  // what stands in the path for {name}
+  std::string name;       // what stands in the path for {name}
+  std::string interface;  // and for {interface}
   std::string body;
 };
 
 struct Route {
   std::string_view method;
-  std::string_view path;  // "/v1/networks/{name}"
+  std::string_view path;  // "/v1/networks/{name}", with {interface} behind it
   std::vector<Parameter> parameters;
   http::Response (Routes::*handler)(Call& call);
   bool takes_body = false;
+};
+
+// What stands in a path for {name} and {interface}; "" where the route has none.
+struct PathNames {
+  std::string name;
+  std::string interface;
 };
 
 struct RoutesOptions {
@@ -62,7 +69,7 @@ class Routes {
 
  private:
   http::Response route(http::Connection& connection);
-  http::Response serve(const Route& route, http::Connection& connection, std::string name);
+  http::Response serve(const Route& route, http::Connection& connection, PathNames names);
 
   http::Response list_sets(Call& call);
   http::Response get_set(Call& call);
@@ -76,6 +83,8 @@ class Routes {
   template <Kind kind>
   http::Response delete_object(Call& call);
   http::Response capture_network(Call& call);
+  http::Response put_uplink(Call& call);
+  http::Response delete_uplink(Call& call);
   http::Response list_switches(Call& call);
   http::Response get_switch(Call& call);
   http::Response post_plan(Call& call);
@@ -91,6 +100,7 @@ class Routes {
   http::Response get_schema(Call& call);
 
   http::Response list(const Call& call, Kind kind);
+  http::Response change_uplink(Call& call, bool remove);
   http::Response remove(Call& call, DeleteRequest request, const std::string& set);
   http::Response finish(Call& call, const std::string& set, const ApplyOutcome& outcome, bool dry_run);
   http::Response follow(Call& call);

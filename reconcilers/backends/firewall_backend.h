@@ -36,7 +36,7 @@ class FirewallBackend {
   // Whether or not anything told of a change.
   virtual void look_again() = 0;
   // Until this rule is there, where it is wanted. Otherwise the error of the last try, which is repeated
-  // later, or `timeout`.
+  // later, or `timeout`; `unsupported` where nobody can tell whether it is needed.
   virtual Result<void> wait(const ForwardRule& rule, std::chrono::steady_clock::time_point deadline) = 0;
 };
 

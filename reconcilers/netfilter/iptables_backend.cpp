@@ -110,6 +110,18 @@ bool kernel_has_ipv6() {
   return ::access("/proc/net/if_inet6", F_OK) == 0;
 }
 
+// Nobody made rules with a program that the host lacks, but somebody may have by another way, as from outside
+// of the container that this is.
+void do_without(const Family& family, const std::set<ForwardRule>& rules, Failures& failures) {
+  for (const ForwardRule& rule : rules)
+    failures.emplace(
+        rule,
+        Error{ErrorKind::unsupported, "let through what it forwards", "bridge " + rule.bridge, 0,
+              std::string("there is no program ") + family.program + ", and net.bridge.bridge-nf-call-" +
+                  family.program + " has the host's firewall look at bridged frames: it may drop them",
+              "install iptables"});
+}
+
 class IptablesBackend final : public FirewallBackend {
  public:
   IptablesBackend(os::Descriptor wake, std::optional<RuleEvents> events,
@@ -204,9 +216,12 @@ Failures IptablesBackend::keep_all(const Wanted& wanted) {
   Failures failures;
   for (const Family& family : kFamilies) {
     const std::string program = os::find_program(family.program);
-    const bool is_v6 = family.program == std::string_view("ip6tables");
-    if (program.empty() || (is_v6 && !kernel_has_ipv6())) continue;
+    if (family.program == std::string_view("ip6tables") && !kernel_has_ipv6()) continue;
     const bool filters = filters_bridged(family);
+    if (program.empty()) {
+      if (filters) do_without(family, wanted.always, failures);
+      continue;
+    }
     const bool needed = !wanted.always.empty() || (filters && !wanted.where_dropped.empty());
     if (!needed && !has_run_) continue;
     keep(program, filters, wanted, failures);

@@ -11,8 +11,10 @@ namespace lanwright::netfilter {
 
 // In the network namespace of the calling thread. Rules that others remove come back as soon as the kernel
 // tells (nf_tables); where iptables is the legacy one, which nothing tells of, at look_again(). The same
-// holds for a policy that becomes DROP. Where the host lacks a program nobody made rules with it, and nothing
-// is done. `tell` is called, on the keeper's thread, with each new reason why rules cannot be kept.
+// holds for a policy that becomes DROP. Where there is no such program nothing can be done, and that is an
+// error
+// (`unsupported`) for Docker's bridges where the kernel has bridged frames pass its chains. `tell` is called,
+// on the keeper's thread, with each new reason why rules cannot be kept.
 Result<std::unique_ptr<FirewallBackend>> open_iptables_backend(std::function<void(const Error&)> tell);
 
 }  // namespace lanwright::netfilter

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <optional>
 #include <sstream>
 
@@ -33,7 +34,7 @@ std::vector<OtherProcess> of_the_agent() {
   auto processes = other_processes();
   std::erase_if(processes, [](const OtherProcess& process) {
     const std::string name = fs::path(process.program).filename();
-    return !name.starts_with("lanwright") && name != "vde_switch";
+    return !name.starts_with("lanwright") && !name.starts_with("vde_");
   });
   return processes;
 }
@@ -43,6 +44,15 @@ std::optional<pid_t> pid_of(const std::string& program) {
     if (fs::path(process.program).filename() == program) return process.pid;
   }
   return std::nullopt;
+}
+
+std::vector<pid_t> pids_of(const std::string& program) {
+  std::vector<pid_t> pids;
+  for (const OtherProcess& process : of_the_agent()) {
+    if (fs::path(process.program).filename() == program) pids.push_back(process.pid);
+  }
+  std::ranges::sort(pids);
+  return pids;
 }
 
 // Answers when another one runs in its place.
@@ -115,6 +125,20 @@ class ManagedPlugin : public testing::Test {
     return Json::parse(answer.body);
   }
 
+  bool all_are_ready(std::size_t count) const {
+    try {
+      const Json all = networks();
+      return all.size() == count && std::ranges::all_of(all, [](const Json& network) {
+               return network.at("status").at("phase") == "Ready";
+             });
+    } catch (const HarnessError&) {
+      return false;  // it does not answer yet
+    }
+  }
+  bool is_enabled(const std::string& name) const {
+    return docker_->ask({"plugin", "inspect", "--format", "{{.Enabled}}", name}) == "true";
+  }
+
   void expect_nothing_left(const std::string& name) const {
     EXPECT_EQ(sandbox_.links(), before_);
     docker_->ask({"plugin", "disable", name});
@@ -184,6 +208,174 @@ TEST_F(ManagedPlugin, ComesBackWhenTheAgentIsKilled) {
   docker_->ask({"rm", "-f", "c1", "c2"});
   docker_->ask({"network", "rm", "n1"});
   EXPECT_EQ(sandbox_.links(), before_);
+}
+
+// The plugin's container goes on without it, and all that it started.
+TEST_F(ManagedPlugin, LosesNothingWhileTheAgentIsKilled) {
+  enable(kKathara, {"--driver", "vde"});
+  docker_->ask({"network", "create", "-d", kKathara, "--subnet", "10.9.0.0/24", "n1"});
+  docker_->run_container("c1", {.network = "n1"});
+  docker_->run_container("c2", {.network = "n1"});
+  const auto switches = pids_of("vde_switch");
+  const auto plugs = pids_of("lanwright-plug");
+  Stream stream(docker_->netns_of("c1"), docker_->netns_of("c2"), docker_->address_of("c2", "n1"));
+  ASSERT_TRUE(comes_back("lanwrightd"));
+  EXPECT_TRUE(wait_until([&] { return all_are_ready(1); }, 30s));
+  EXPECT_EQ(stream.stop().lost(), 0U);
+  EXPECT_EQ(pids_of("vde_switch"), switches);
+  EXPECT_EQ(pids_of("lanwright-plug"), plugs);
+  docker_->ask({"rm", "-f", "c1", "c2"});
+  docker_->ask({"network", "rm", "n1"});
+  expect_nothing_left(kKathara);
+}
+
+// Each has two processes: more than containerd hears of at a time.
+TEST_F(ManagedPlugin, StaysEnabledWithManyNetworks) {
+  constexpr std::size_t kCount = 20;
+  enable(kKathara, {"--driver", "vde"});
+  for (std::size_t i = 0; i < kCount; ++i) {
+    const ApiAnswer made = docker_->api(
+        "POST", "/networks/create",
+        {{"Name", "n" + std::to_string(i)}, {"Driver", kKathara}, {"IPAM", {{"Driver", "null"}}}});
+    ASSERT_EQ(made.status, 201) << made.body;
+  }
+  const auto switches = pids_of("vde_switch");
+  EXPECT_EQ(switches.size(), kCount);
+  ASSERT_TRUE(comes_back("lanwrightd"));
+  EXPECT_TRUE(wait_until([&] { return all_are_ready(kCount); }, 8s));
+  EXPECT_EQ(pids_of("vde_switch"), switches);
+  docker_->stop(15s);
+  docker_->start();
+  EXPECT_TRUE(is_enabled(kKathara));
+  EXPECT_TRUE(wait_until([&] { return all_are_ready(kCount); }, 30s));
+}
+
+// As Docker leaves the host's firewall.
+TEST_F(ManagedPlugin, LetsBridgedFramesThroughTheFirewall) {
+  for (const std::string program : {"iptables", "ip6tables"}) {
+    ASSERT_TRUE(run({program, "-w", "5", "-P", "FORWARD", "DROP"}).ok());
+    std::ofstream("/proc/sys/net/bridge/bridge-nf-call-" + program) << '1';
+  }
+  enable(kOwn, {"--driver", "bridge"});
+  docker_->ask(
+      {"network", "create", "-d", kOwn, "--ipv6", "--subnet", "10.9.0.0/24", "--subnet", "fd09::/64", "n1"});
+  docker_->run_container("c1", {.network = "n1"});
+  docker_->run_container("c2", {.network = "n1"});
+  EXPECT_TRUE(ping(docker_->netns_of("c1"), docker_->address_of("c2", "n1")));
+  EXPECT_TRUE(
+      ping(docker_->netns_of("c1"),
+           docker_->inspect("c2").at("NetworkSettings").at("Networks").at("n1").at("GlobalIPv6Address")));
+  docker_->ask({"rm", "-f", "c1", "c2"});
+  docker_->ask({"network", "rm", "n1"});
+  EXPECT_TRUE(wait_until([] {
+    return run({"iptables", "-w", "5", "-S", "FORWARD"}).out.find("lanwright:") == std::string::npos;
+  }));
+}
+
+// What Kathara does for interfaces of the host, by what Docker says of the plugin: in the namespaces and the
+// root of its init it starts a program, and later has it end by its process id.
+class KatharaExternal : public ManagedPlugin {
+ protected:
+  KatharaExternal() {
+    sandbox_.add_netns("far");
+    enable(kKathara, {"--driver", "vde"});
+  }
+
+  void add_cable(const std::string& interface, const std::string& far, const std::string& address) const {
+    sandbox_.ip("link add " + interface + " up type veth peer name " + far + " netns far");
+    sandbox_.ip("-n far addr add " + address + "/24 dev " + far);
+    sandbox_.ip("-n far link set " + far + " up");
+  }
+
+  Json plugin() const {
+    return Json::parse(docker_->ask({"plugin", "inspect", "--format", "{{json .}}", kKathara}));
+  }
+  std::string store() const {
+    const Json about = plugin();
+    for (const Json& mount : about.at("Settings").at("Mounts")) {
+      if (mount.at("Name") == "tmp") return mount.at("Destination").get<std::string>() + "/katharanp";
+    }
+    throw HarnessError("the plugin has no mount `tmp`: " + about.dump());
+  }
+  std::string pid_of_init() const {
+    const std::string id = plugin().at("Id");
+    const Json state = Json::parse(read_file("/run/docker/runtime-runc/plugins.moby/" + id + "/state.json"));
+    return std::to_string(state.at("init_process_pid").get<pid_t>());
+  }
+  Finished in_plugin(const std::string& script) const {
+    const std::string pid = pid_of_init();
+    return run(
+        {"nsenter", "--target", pid, "--ipc", "--net", "--pid", "--uts", "--root", "/bin/sh", "-c", script},
+        {.environment = {"PATH=/usr/local/bin:/usr/bin:/bin"}});
+  }
+
+  std::string create_network() const {
+    const ApiAnswer made = docker_->api(
+        "POST", "/networks/create", {{"Name", "n1"}, {"Driver", kKathara}, {"IPAM", {{"Driver", "null"}}}});
+    if (made.status != 201) throw HarnessError(made.body.dump());
+    return store() + "/kt-" + made.body.at("Id").get<std::string>().substr(0, 12);
+  }
+  // Its words go where this can read them: it stays.
+  Finished plug_in(const std::string& network, const std::string& interface) const {
+    return in_plugin("[ -d " + network + "/ctl/ ] && { vde_ext -s " + network + "/ctl -p " + network +
+                     "/pid_" + interface + " " + interface + " >" + network + "/words 2>&1 & }");
+  }
+  Finished unplug(const std::string& network, const std::string& interface) const {
+    return in_plugin("kill -2 $(cat " + network + "/pid_" + interface + ")");
+  }
+  testing::AssertionResult talks(const std::string& far_address) const {
+    if (auto there = ping(docker_->netns_of("c1"), far_address); !there) return there;
+    return ping("far", "10.9.0.1");
+  }
+};
+
+TEST_F(KatharaExternal, InterfacesArePluggedInUntilTheyAreTakenOut) {
+  add_cable("ext0", "eth0", "10.9.0.9");
+  add_cable("ext0.10", "eth1", "10.9.0.10");
+  const std::string network = create_network();
+  for (const std::string interface : {"ext0", "ext0.10"}) {
+    const Finished started = plug_in(network, interface);
+    ASSERT_TRUE(started.ok()) << started.text();
+  }
+  run_silent("c1", "02:00:00:00:07:01", "10.9.0.1");
+  for (const std::string address : {"10.9.0.9", "10.9.0.10"})
+    EXPECT_TRUE(talks(address)) << in_plugin("cat " + network + "/words").text();
+  ASSERT_TRUE(comes_back("lanwrightd"));
+  EXPECT_TRUE(talks("10.9.0.9"));
+  EXPECT_TRUE(wait_until([&] { return all_are_ready(1); }, 30s));
+  EXPECT_EQ(pids_of("vde_ext").size(), 2U);
+  for (const std::string interface : {"ext0", "ext0.10"}) {
+    const Finished ended = unplug(network, interface);
+    ASSERT_TRUE(ended.ok()) << ended.text();
+  }
+  EXPECT_TRUE(wait_until([] { return pids_of("vde_ext").empty(); }))
+      << in_plugin("cat " + network + "/words").text();
+  EXPECT_TRUE(no_ping(docker_->netns_of("c1"), "10.9.0.9"));
+  EXPECT_FALSE(networks().at(0).at("spec").contains("uplinks")) << networks();
+  docker_->ask({"rm", "-f", "c1"});
+  docker_->ask({"network", "rm", "n1"});
+  EXPECT_FALSE(in_plugin("[ -e " + network + " ]").ok());
+  for (const std::string interface : {"ext0", "ext0.10"}) sandbox_.ip("link del " + interface);
+  expect_nothing_left(kKathara);
+}
+
+// Process ids of its container are nobody's in the next one: what would be sent a signal by them is a switch.
+TEST_F(KatharaExternal, InterfacesStayWhereTheyAreOverANewContainerOfThePlugin) {
+  add_cable("ext0", "eth0", "10.9.0.9");
+  const std::string network = create_network();
+  ASSERT_TRUE(plug_in(network, "ext0").ok());
+  run_silent("c1", "02:00:00:00:07:01", "10.9.0.1");
+  EXPECT_TRUE(talks("10.9.0.9"));
+  docker_->ask({"plugin", "disable", "--force", kKathara});
+  docker_->ask({"plugin", "enable", kKathara});
+  EXPECT_TRUE(talks("10.9.0.9"));
+  EXPECT_TRUE(in_plugin("[ -d " + network + "/ctl/ ]").ok());
+  EXPECT_FALSE(in_plugin("[ -e " + network + "/pid_ext0 ]").ok());
+  docker_->ask({"rm", "-f", "c1"});
+  docker_->ask({"network", "rm", "n1"});
+  EXPECT_EQ(sandbox_.link("ext0")->at("promiscuity"), 0);
+  sandbox_.ip("link del ext0");
+  expect_nothing_left(kKathara);
 }
 
 // The containers are younger than the plugin: it must see what Docker mounts later, by Docker's names for it.

@@ -274,6 +274,24 @@ TEST_P(EachDriver, WhatIsSaidAgainDisturbsNobody) {
   EXPECT_EQ(differences(facts, facts_of_all(sandbox_, {"", "c1", "c2"})), "");
 }
 
+// As their own plugin takes it: a newer Kathara may say more.
+TEST_P(EachDriver, OptionsOfKatharasThatAreNotKnownAreTakenWithAWarning) {
+  Json network = lan();
+  network["Options"]["com.docker.network.generic"]["kathara.colour"] = "red";
+  done("CreateNetwork", network);
+  Json endpoint = endpoint_at(kLan, kFirst, "10.5.0.11/24", "fd05::11/64");
+  endpoint["Options"] = {{"kathara.shape", "round"}};
+  EXPECT_FALSE(say("CreateEndpoint", endpoint).contains("Err"));
+  for (const char* option : {"kathara.colour", "kathara.shape"})
+    EXPECT_NE(agent_->log().find("option=" + std::string(option)), std::string::npos) << agent_->log();
+  network["NetworkID"] = kOtherLan;
+  network["Options"]["com.docker.network.generic"]["colour"] = "red";
+  EXPECT_NE(refused("CreateNetwork", network).find("colour"), std::string::npos);
+  endpoint["EndpointID"] = kSecond;
+  endpoint["Options"] = {{"colour", "red"}};
+  EXPECT_NE(refused("CreateEndpoint", endpoint).find("colour"), std::string::npos);
+}
+
 TEST_P(EachDriver, WhatWasAnsweredHoldsOverAKill) {
   done("CreateNetwork", lan());
   const Json endpoint = endpoint_at(kLan, kFirst, "10.5.0.11/24", "fd05::11/64");

@@ -223,6 +223,44 @@ TEST_F(BrokenTables, AreLeftAloneWithoutANetworkOfDockers) {
   EXPECT_FALSE(std::filesystem::exists(broken_));
 }
 
+// A host, or a container, in which there is no iptables.
+class NoTables : public Forward {
+ protected:
+  NoTables() {
+    kill();
+    std::filesystem::create_directory(programs_);
+    AgentOptions options;
+    options.environment = {"PATH=" + programs_.string()};
+    agent_.emplace(sandbox_, options);
+  }
+  void call_tables(bool on) const {
+    for (const std::string family : {"iptables", "ip6tables"})
+      std::ofstream("/proc/sys/net/bridge/bridge-nf-call-" + family) << on;
+  }
+  bool is_said() const {
+    const Json described = agent_->get_json("/v1/networks/" + kNetwork.substr(0, 12) + "/describe");
+    const std::string words = "there is no program iptables";
+    return described.at("history").dump().find(words) != std::string::npos &&
+           agent_->log().find(words) != std::string::npos;
+  }
+  static bool filters_bridges() { return std::filesystem::exists("/proc/sys/net/bridge"); }
+
+  std::filesystem::path programs_ = sandbox_.directory() / "programs";
+};
+
+TEST_F(NoTables, AreToldWhereBridgedFramesPassThem) {
+  if (!filters_bridges()) GTEST_SKIP() << "this kernel has no br_netfilter";
+  call_tables(true);
+  create(kNetwork);
+  EXPECT_TRUE(is_said()) << agent_->log();
+}
+
+TEST_F(NoTables, AreNotMissedWhereTheyAreNotAsked) {
+  if (filters_bridges()) call_tables(false);
+  create(kNetwork);
+  EXPECT_FALSE(is_said());
+}
+
 // Nothing is forgotten over a kill, and nothing is left.
 TEST_F(Forward, AnAgentThatWasKilledPutsItsRulesInOrder) {
   create(kNetwork);

@@ -80,6 +80,9 @@ class FakeAgent {
   void on_post(const std::string& path, std::string json, int status = 200) {
     server_.Post(path, recorded(answer(std::move(json), status)));
   }
+  void on_put(const std::string& path, std::string json, int status = 200) {
+    server_.Put(path, recorded(answer(std::move(json), status)));
+  }
   void on_delete(const std::string& path, std::string json, int status = 200) {
     server_.Delete(path, recorded(answer(std::move(json), status)));
   }

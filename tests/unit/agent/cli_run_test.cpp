@@ -60,7 +60,7 @@ TEST_F(Cli, HelpIsThereForEveryCommand) {
   const RunResult all = run({"--help"});
   EXPECT_EQ(all.status, cli::kDone);
   for (const char* command : {"validate", "plan", "diff", "apply", "delete", "get", "describe", "export",
-                              "events", "status", "topology", "capture"}) {
+                              "events", "status", "topology", "capture", "uplink"}) {
     EXPECT_NE(all.out.find(std::string("\n  ") + command), std::string::npos) << command;
     const RunResult one = run({command, "--help"});
     EXPECT_EQ(one.status, cli::kDone) << command;
@@ -89,6 +89,11 @@ TEST_F(Cli, WrongUsageIsStatusTwoAndSaysWhat) {
       {{"apply", "-f", "x", "y", "--if-generation", "3"}, "one file"},
       {{"apply", "-f", "x", "--dry-run", "--wait"}, "--dry-run"},
       {{"delete"}, "-f FILE"},
+      {{"uplink"}, "subcommand"},
+      {{"uplink", "add", "lab"}, "INTERFACE"},
+      {{"uplink", "add", "lab", "eth1", "--vlan", "4095"}, "4095"},
+      {{"uplink", "remove", "lab", "eth1", "--vlan", "5"}, "--vlan"},
+      {{"uplink", "add", "lab", "eth1", "--dry-run", "--wait"}, "nothing to wait for"},
       {{"delete", "network"}, "NAME"},
       {{"delete", "switch", "s"}, "delete the network"},
       {{"delete", "network", "lab", "-f", "x"}, "either"},
@@ -473,6 +478,37 @@ TEST_F(Cli, AMovedGenerationIsAFailure) {
   const RunResult result = run_with_agent({"apply", "-f", "-", "--if-generation", "6", "--wait"}, kLab);
   EXPECT_EQ(result.status, cli::kFailed);
   EXPECT_NE(result.err.find("generation 9"), std::string::npos);
+}
+
+// ---- uplink
+
+constexpr const char* kUplinked = R"({"set": "docker", "generation": 8, "objects": [
+  {"kind": "network", "name": "lab", "result": "changed"}], "plan": {"actions": [], "blocked": []}})";
+
+TEST_F(Cli, UplinksAreAddedAndTakenAway) {
+  agent.on_put("/v1/networks/lab/uplinks/eth0.7", kUplinked);
+  agent.on_delete("/v1/networks/lab/uplinks/eth0.7", kUplinked);
+  const RunResult added = run_with_agent({"uplink", "add", "lab", "eth0.7", "--vlan", "100"});
+  EXPECT_EQ(added.status, cli::kDone) << added.err;
+  EXPECT_EQ(added.out, "network lab changed\n");
+  const RunResult planned = run_with_agent({"uplink", "add", "lab", "eth0.7", "--dry-run"});
+  EXPECT_NE(planned.out.find("network lab changed (dry run)\n"), std::string::npos) << planned.out;
+  const RunResult removed = run_with_agent({"uplink", "remove", "lab", "eth0.7", "-o", "json"});
+  EXPECT_EQ(removed.status, cli::kDone) << removed.err;
+  EXPECT_EQ(Json::parse(removed.out), Json::parse(kUplinked));
+  const auto seen = agent.seen();
+  ASSERT_EQ(seen.size(), 3U);
+  EXPECT_EQ(seen[0].line, "PUT /v1/networks/lab/uplinks/eth0.7?vlan=100");
+  EXPECT_EQ(seen[1].line, "PUT /v1/networks/lab/uplinks/eth0.7?dry_run=true");
+  EXPECT_EQ(seen[2].line, "DELETE /v1/networks/lab/uplinks/eth0.7");
+}
+
+TEST_F(Cli, AnUplinkThatIsRefusedIsTold) {
+  agent.on_put("/v1/networks/lab/uplinks/eth1",
+               R"({"detail": "eth1 is the uplink of office", "hint": "choose"})", 409);
+  const RunResult result = run_with_agent({"uplink", "add", "lab", "eth1"});
+  EXPECT_EQ(result.status, cli::kFailed);
+  EXPECT_NE(result.err.find("eth1 is the uplink of office"), std::string::npos) << result.err;
 }
 
 // ---- delete

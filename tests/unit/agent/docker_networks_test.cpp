@@ -388,6 +388,17 @@ TEST_F(DockerNetworks, TheirBridgesAreLetThroughAsLongAsTheyAreDockers) {
   must(docker_->delete_network(kNetwork, soon()));
 }
 
+// Whether frames are dropped nobody knows there: it is made, and says so.
+TEST_F(DockerNetworks, ABridgeIsMadeWhereNobodyCanLetItThroughAndSaysSo) {
+  forwards_.fail(Error{ErrorKind::unsupported, "let through", {}, 0, "there is no program iptables", {}});
+  must(docker_->create_network(network_of("bridge"), soon()));
+  const auto described = api().describe({Kind::network, kName}, soon());
+  ASSERT_TRUE(described);
+  EXPECT_TRUE(std::any_of(described->history.begin(), described->history.end(), [](const Event& event) {
+    return event.type == "Failed" && event.message.find("there is no program iptables") != std::string::npos;
+  }));
+}
+
 // The network itself has nothing in the kernel; what it stands on is made for it.
 TEST_F(DockerNetworks, AParentThatCannotBeMadeIsTold) {
   auto network = network_of("macvlan");

@@ -608,13 +608,21 @@ TEST(DockerEndpointRequest, WhatIsDockersOwnIsLeftAlone) {
   EXPECT_EQ(mac_of(options), "");
 }
 
+TEST(DockerEndpointRequest, WhatOfKatharasIsNotKnownIsSaidToBeIgnored) {
+  const auto read = docker_endpoint_from(
+      endpoint(Json::object(), {{"kathara.colour", "red"}, {"kathara.mac_addr", "02:00:00:00:00:07"}}));
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(read->ignored, std::vector<std::string>{"kathara.colour"});
+  EXPECT_EQ(read->mac->text(), "02:00:00:00:00:07");
+}
+
 TEST(DockerEndpointRequest, WrongOptionsAreTold) {
   const std::string options =
       "Options are: com.docker.network.endpoint.macaddress, kathara.mac_addr, kathara.machine, "
       "kathara.iface, kathara.link";
   const std::vector<std::pair<Json, std::string>> wrong{
-      {{{"kathara.mac_adr", "x"}},
-       "read the option `kathara.mac_adr`: endpoints have no such option; did you mean `kathara.mac_addr`? " +
+      {{{"katharamac_addr", "x"}},
+       "read the option `katharamac_addr`: endpoints have no such option; did you mean `kathara.mac_addr`? " +
            options},
       {{{"colour", "red"}}, "read the option `colour`: endpoints have no such option; " + options},
       {{{"kathara.mac_addr", "x"}},

@@ -216,6 +216,26 @@ class MemoryAgent final : public AgentApi {
     return outcome;
   }
 
+  Result<ApplyOutcome> change_uplink(const UplinkRequest& request, Deadline /*deadline*/) override {
+    const std::lock_guard lock(mutex_);
+    last_peer_ = request.peer;
+    last_if_generation_ = request.if_generation;
+    last_uplink_ = request;
+    if (failure_) return *failure_;
+    ApplyOutcome outcome;
+    outcome.objects.push_back({{Kind::network, request.network}, "changed"});
+    outcome.generation = state_.generation;
+    if (request.dry_run) return outcome;
+    outcome.generation = ++state_.generation;
+    ++changes_;
+    changed_.notify_all();
+    return outcome;
+  }
+  std::optional<UplinkRequest> last_uplink() const {
+    const std::lock_guard lock(mutex_);
+    return last_uplink_;
+  }
+
   Result<Plan> difference(const std::optional<std::string>& set, Deadline /*deadline*/) override {
     const std::lock_guard lock(mutex_);
     if (failure_) return *failure_;
@@ -414,6 +434,7 @@ class MemoryAgent final : public AgentApi {
   std::vector<SwitchView> switches_;
   bool throws_ = false;
   Peer last_peer_;
+  std::optional<UplinkRequest> last_uplink_;
   std::optional<std::uint64_t> last_if_generation_;
   std::size_t changes_ = 0;
   std::size_t waiting_ = 0;
@@ -611,6 +632,10 @@ class Api : public testing::Test {
   httplib::Response remove(const std::string& target, const httplib::Headers& headers = {}) const {
     auto http = client();
     return taken(http.Delete(target, headers));
+  }
+  httplib::Response put(const std::string& target, const httplib::Headers& headers = {}) const {
+    auto http = client();
+    return taken(http.Put(target, headers, std::string(), std::string()));
   }
   void apply_campus() const { ASSERT_EQ(post("/v1/apply", kCampus).status, 200); }
 

@@ -54,6 +54,32 @@ TEST_F(ApiRoutes, SwitchesTellWhatTheirPortsCounted) {
   EXPECT_NE(metrics.find("\nlanwright_switch_too_long_frames_total{network=\"lab\"} 4\n"), std::string::npos);
 }
 
+TEST_F(ApiRoutes, UplinksAreAddedAndTakenAway) {
+  apply_campus();
+  const httplib::Response added =
+      put("/v1/networks/lab/uplinks/eth0.7?vlan=100&wait=1ms", {{"If-Match", "\"1\""}});
+  ASSERT_EQ(added.status, 200) << added.body;
+  EXPECT_EQ(json_of(added).at("objects").at(0).at("result"), "changed");
+  EXPECT_EQ(json_of(added).at("set"), "campus");
+  ASSERT_TRUE(agent.last_uplink());
+  EXPECT_EQ(agent.last_uplink()->network, "lab");
+  EXPECT_EQ(agent.last_uplink()->uplink.interface, "eth0.7");
+  EXPECT_EQ(agent.last_uplink()->uplink.vlans.pvid, 100);
+  EXPECT_FALSE(agent.last_uplink()->remove);
+  EXPECT_EQ(agent.last_if_generation(), 1U);
+  EXPECT_NE(agent.last_peer().pid, 0);
+  const std::size_t changes = agent.changes();
+  ASSERT_EQ(remove("/v1/networks/lab/uplinks/eth1?dry_run").status, 200);
+  EXPECT_TRUE(agent.last_uplink()->remove);
+  EXPECT_EQ(agent.changes(), changes);
+  EXPECT_EQ(put("/v1/networks/none/uplinks/eth1").status, 404);
+  EXPECT_EQ(put("/v1/networks/lab/uplinks/eth1?vlan=0").status, 400);
+  EXPECT_EQ(put("/v1/networks/lab/uplinks/eth1?dry_run&wait").status, 400);
+  EXPECT_EQ(remove("/v1/networks/lab/uplinks/eth1?vlan=5").status, 400);
+  EXPECT_EQ(get("/v1/networks/lab/uplinks/eth1").status, 405);
+  EXPECT_EQ(put("/v1/networks/lab/uplinks/").status, 404);
+}
+
 TEST_F(ApiRoutes, WhatIsMadeOnDemandIsOfNoSet) {
   apply_campus();
   agent.edit({Kind::vlan, "eth0.50"}, [](ObjectView& object) { object.set.clear(); });
