@@ -277,7 +277,7 @@ TEST_F(StateDamage, MissingPermissionIsAnError) {
 }
 
 // What is answered as done must be there after a crash.
-TEST(StateDamage, ADeletedFileIsToldInsteadOfWrittenTo) {
+TEST(StateFile, ADeletedFileIsToldInsteadOfWrittenTo) {
   Directory directory;
   auto opened = must_open(directory.path());
   must(opened.store->commit(put({network("lab")})));
