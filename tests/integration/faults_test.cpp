@@ -349,7 +349,7 @@ void fill_up(const fs::path& ballast) {
 TEST_F(Faults, AFullDiskRefusesChangesAndNothingElse) {
   const fs::path state = sandbox_.directory() / "agent" / "state";
   fs::create_directories(state);
-  ASSERT_EQ(mount("tmpfs", state.c_str(), "tmpfs", 0, "size=2m"), 0);
+  ASSERT_EQ(mount("tmpfs", state.c_str(), "tmpfs", 0, "size=2m,mode=0700"), 0);
   const AgentProcess agent(sandbox_);
   agent.apply(kLan);
   EventStream events(agent);
@@ -380,7 +380,7 @@ TEST_F(Faults, AFullDiskRefusesChangesAndNothingElse) {
 TEST_F(Faults, WhereDockersLinksWentIsStoredWhenTheDiskHasRoomAgain) {
   const fs::path state = sandbox_.directory() / "agent" / "state";
   fs::create_directories(state);
-  ASSERT_EQ(mount("tmpfs", state.c_str(), "tmpfs", 0, "size=2m"), 0);
+  ASSERT_EQ(mount("tmpfs", state.c_str(), "tmpfs", 0, "size=2m,mode=0700"), 0);
   const AgentProcess agent(sandbox_);
   const std::string network(64, 'a');
   const std::string endpoint(64, 'e');
