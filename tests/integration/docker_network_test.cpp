@@ -395,8 +395,8 @@ TEST_P(EachDriver, WhatCannotBeIsToldAndLeavesNothing) {
   };
   for (const auto& [words, interface] : interfaces)
     expect_refused("CreateEndpoint", about(kLan, kFirst, {{"Interface", interface}}), {words});
-  expect_refused("CreateEndpoint", about(kLan, kFirst, {{"Options", {{"kathara.mac_adr", "x"}}}}),
-                 {"`kathara.mac_adr`", "did you mean `kathara.mac_addr`?", "Options are: "});
+  expect_refused("CreateEndpoint", about(kLan, kFirst, {{"Options", {{"katharamac_addr", "x"}}}}),
+                 {"`katharamac_addr`", "did you mean `kathara.mac_addr`?", "Options are: "});
   EXPECT_EQ(differences(with_lan, inventory()), "");
 }
 

@@ -139,8 +139,8 @@ TEST_F(Forward, ADeclaredBridgeCarriesTrafficWhenTheHostDropsWhatItForwards) {
   for (const char* host : {"h1", "h2"}) sandbox_.add_netns(host);
   agent_->apply(
       "version: 1\nname: campus\nnetworks: {lab: {driver: bridge}}\nattachments:\n"
-      "  h1: {network: lab, netns: h1, addresses: [10.9.0.1/24, \"fd09::1/64\"]}\n"
-      "  h2: {network: lab, netns: h2, addresses: [10.9.0.2/24, \"fd09::2/64\"]}\n");
+      "  h1: {network: lab, netns: h1, interface: eth0, addresses: [10.9.0.1/24, \"fd09::1/64\"]}\n"
+      "  h2: {network: lab, netns: h2, interface: eth0, addresses: [10.9.0.2/24, \"fd09::2/64\"]}\n");
   EXPECT_EQ(let_through(), Names{}) << "nothing is dropped";
   EXPECT_TRUE(ping("h1", "10.9.0.2"));
   tables({"-P", "FORWARD", "DROP"});
