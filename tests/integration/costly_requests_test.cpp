@@ -1,6 +1,9 @@
 // What one request may cost everybody else: repairs go on beside it, and what it took is given back.
 // ctest label: timed
 #include <gtest/gtest.h>
+#include <net/if.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,9 +23,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 const std::vector<std::string> kYaml{"Content-Type: application/yaml"};
 
-std::string networks(int count) {
-  std::string text = "version: 1\nname: large\nnetworks:\n";
-  for (int i = 0; i < count; ++i) text += "  n" + std::to_string(i) + ": {driver: bridge}\n";
+constexpr int kBridges = 200;
+
+std::string networks(const std::string& set, int count) {
+  std::string text = "version: 1\nname: " + set + "\nnetworks:\n";
+  for (int i = 0; i < count; ++i) text += "  " + set + std::to_string(i) + ": {driver: bridge}\n";
   return text;
 }
 
@@ -40,16 +45,22 @@ std::size_t resident_kib(pid_t pid) {
 
 class CostlyRequests : public testing::Test {
  protected:
-  CostlyRequests() { agent_.apply("version: 1\nname: lab\nnetworks: {lab: {driver: bridge}}\n"); }
+  CostlyRequests() { agent_.apply(networks("lab", kBridges)); }
 
-  // Somebody deletes the bridge, again and again; the longest time until it was back.
+  // Somebody deletes one bridge after the other, twenty a second; the longest time until one was back.
   Milliseconds longest_repair_while(const std::atomic<bool>& going_on) {
     LinkWatcher watcher;
+    const Fd pace(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd");
+    const itimerspec every{{0, 50'000'000}, {0, 50'000'000}};
+    timerfd_settime(pace.get(), 0, &every, nullptr);
     Milliseconds longest(0);
     while (going_on) {
-      sandbox_.ip("link del lw-lab");
+      std::uint64_t ticks = 0;
+      if (read(pace.get(), &ticks, sizeof ticks) != sizeof ticks) fail_errno("timerfd");
+      const std::string bridge = "lw-lab" + std::to_string(repairs_ % kBridges);
+      sandbox_.ip("link del " + bridge);
       const auto began = Clock::now();
-      EXPECT_TRUE(watcher.wait_until([&] { return sandbox_.link("lw-lab").has_value(); }));
+      EXPECT_TRUE(watcher.wait_until([&] { return if_nametoindex(bridge.c_str()) != 0; }));
       longest = std::max(longest, std::chrono::duration_cast<Milliseconds>(Clock::now() - began));
       ++repairs_;
     }
@@ -63,7 +74,7 @@ class CostlyRequests : public testing::Test {
 
 TEST_F(CostlyRequests, APlanOfManyNetworksHoldsUpNoRepair) {
   constexpr int kNetworks = 50'000;
-  const std::string body = networks(kNetworks);
+  const std::string body = networks("large", kNetworks);
   std::atomic<bool> going_on = true;
   HttpAnswer answer;
   const auto began = Clock::now();
@@ -77,16 +88,16 @@ TEST_F(CostlyRequests, APlanOfManyNetworksHoldsUpNoRepair) {
   std::cout << "planned in " << took.count() << " ms, meanwhile " << repairs_ << " repairs, the longest "
             << longest.count() << " ms\n";
   ASSERT_EQ(answer.status, 200) << answer.body.substr(0, 500);
-  EXPECT_EQ(Json::parse(answer.body).at("plan").at("actions").size(), kNetworks);
+  EXPECT_EQ(Json::parse(answer.body).at("actions").size(), kNetworks);
   EXPECT_GT(repairs_, 5);
-  EXPECT_LT(longest, 200ms);
+  EXPECT_LT(longest, 500ms);
   EXPECT_LT(took, 30s);
 }
 
 TEST_F(CostlyRequests, RefusedBodiesGiveTheirMemoryBack) {
   const std::size_t before = resident_kib(agent_.pid());
   const std::string deep = "version: 1\nnetworks: " + std::string(5U << 20U, '[');
-  std::string wrong = networks(150'000);
+  std::string wrong = networks("n", 150'000);
   wrong += "  n0: {driver: bridge}\n";  // twice
   ASSERT_LT(wrong.size(), 6U << 20U);
   std::vector<std::jthread> clients;
