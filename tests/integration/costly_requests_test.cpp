@@ -122,7 +122,7 @@ TEST_F(CostlyRequests, AFilterTakesLittle) {
   };
   const Milliseconds before = processor_time(agent_.pid());
   const HttpAnswer answer =
-      http(agent_.socket(), "GET", "/v1/networks/lab/capture?filter=" + filter_of(6000));
+      http(agent_.socket(), "GET", "/v1/networks/lab0/capture?filter=" + filter_of(6000));
   EXPECT_EQ(answer.status, 400);
   EXPECT_LT(processor_time(agent_.pid()) - before, 500ms);
 }
