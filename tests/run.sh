@@ -103,7 +103,6 @@ test_labelled() {
 # The thread sanitizer wants the addresses where it expects them, which much randomness of the kernel's prevents.
 test_threads() {
   local fixed=()
-  export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp
   setarch -R true 2>/dev/null && fixed=(setarch -R)
   "${fixed[@]}" ctest --test-dir build/tsan -L '^(unit[.]api|unit[.]agent|integration[.]tsan)$' --no-tests=error --output-on-failure \
     -j "$(($(nproc) * 2))"
