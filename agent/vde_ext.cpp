@@ -16,7 +16,6 @@
 #include <iostream>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "api/client/client.h"
 
@@ -25,6 +24,7 @@ namespace {
 using namespace std::chrono_literals;
 using lanwright::ErrorKind;
 using lanwright::client::Client;
+using lanwright::client::ClientError;
 using lanwright::client::Reply;
 namespace fs = std::filesystem;
 
@@ -32,6 +32,7 @@ constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 constexpr auto kPatience = 20s;  // with an agent that is being started again
 constexpr auto kPause = 200ms;
+constexpr auto kLastWord = 2s;  // with one that held up what was asked of it
 
 struct Options {
   std::string directory;
@@ -58,6 +59,10 @@ void complain(const std::string& words) {
   std::cerr << "vde_ext: " << words << std::endl;
 }
 
+void complain(const char* tried, const ClientError& error) {
+  complain(std::string(tried) + ": " + error.message + (error.hint.empty() ? "" : "; " + error.hint));
+}
+
 // Where the agent is, and what it calls the network: see switch_paths() in reconcilers/vde/paths.h.
 struct Place {
   fs::path socket;
@@ -77,19 +82,45 @@ std::optional<Place> place_of(const Options& options) {
                    path_segment(options.interface)};
 }
 
-// Again while the agent is away or held up.
-bool ask(const char* tried, const Place& place, const std::function<Reply(Client&)>& request) {
+bool ended_within(const sigset_t& ends, std::chrono::milliseconds limit) {
+  const timespec time{limit.count() / 1000, limit.count() % 1000 * 1'000'000};
+  return sigtimedwait(&ends, nullptr, &time) > 0;
+}
+
+bool is_held_up(const ClientError& error) {
+  return error.kind == ErrorKind::busy || error.kind == ErrorKind::timeout;
+}
+
+// Again while the agent is away or held up, until somebody ends this.
+std::optional<ClientError> ask(const Place& place, const std::function<Reply(Client&)>& request,
+                               const sigset_t& ends) {
   const auto until = std::chrono::steady_clock::now() + kPatience;
-  for (;; std::this_thread::sleep_for(kPause)) {
+  for (;;) {
     Client client(place.socket);
     const Reply reply = request(client);
-    if (reply) return true;
-    const bool later = reply.error->kind == ErrorKind::busy || reply.error->kind == ErrorKind::timeout;
-    if (later && std::chrono::steady_clock::now() < until) continue;
-    complain(std::string(tried) + ": " + reply.error->message +
-             (reply.error->hint.empty() ? "" : "; " + reply.error->hint));
-    return false;
+    if (reply) return std::nullopt;
+    if (!is_held_up(*reply.error) || std::chrono::steady_clock::now() >= until || ended_within(ends, kPause))
+      return *reply.error;
   }
+}
+
+// Of a request that nobody answered it is not known whether it was done: nothing is to be left of it.
+bool plug_in(const Place& place, const sigset_t& ends) {
+  const auto error = ask(
+      place, [&](Client& client) { return client.put(place.path, {}); }, ends);
+  if (!error) return true;
+  complain("plug in", *error);
+  if (is_held_up(*error)) Client(place.socket, kLastWord).remove(place.path);
+  return false;
+}
+
+// What went with its network is unplugged.
+bool unplug(const Place& place, const sigset_t& ends) {
+  const auto error = ask(
+      place, [&](Client& client) { return client.remove(place.path); }, ends);
+  if (!error || error->kind == ErrorKind::not_found) return true;
+  complain("unplug", *error);
+  return false;
 }
 
 bool write_pid(const std::string& file) {
@@ -125,17 +156,14 @@ int main(int argc, char** argv) {
   setsid();  // Ctrl-C at the terminal is for who started this
   const auto place = place_of(*options);
   if (!place) return kFailed;
-  const auto unplug = [&place] {
-    return ask("unplug", *place, [&](Client& client) { return client.remove(place->path); });
-  };
-  if (!ask("plug in", *place, [&](Client& client) { return client.put(place->path, {}); })) return kFailed;
+  if (!plug_in(*place, ends)) return kFailed;
   if (!write_pid(options->pid_file)) {
-    unplug();
+    unplug(*place, ends);
     return kFailed;
   }
   int number = 0;
   sigwait(&ends, &number);
-  const bool unplugged = unplug();
+  const bool unplugged = unplug(*place, ends);
   std::error_code ignored;  // it may have gone with its directory
   if (!options->pid_file.empty()) fs::remove(options->pid_file, ignored);
   return unplugged ? 0 : kFailed;

@@ -263,6 +263,14 @@ Result<ApplyOutcome> AgentService::preview(const ApplyRequest& request, Deadline
   return outcome;
 }
 
+Result<ApplyOutcome> AgentService::submit(ChangeRequest change, ApplyOutcome outcome) {
+  auto committed = reconciler_.submit(std::move(change), Reconciler::Answer::with_plan);
+  if (!committed) return committed.error();
+  outcome.plan = std::move(committed->plan);
+  outcome.generation = committed->generation;
+  return outcome;
+}
+
 Result<ApplyOutcome> AgentService::do_apply(const ApplyRequest& request) {
   if (auto admitted = admit(request); !admitted) return admitted.error();
   const std::string& set = request.set.name;
@@ -280,11 +288,7 @@ Result<ApplyOutcome> AgentService::do_apply(const ApplyRequest& request) {
                                         std::to_string(change.remove.size()) + " removed",
                                     request.peer});
   }
-  auto committed = reconciler_.submit(std::move(change), Reconciler::Answer::with_plan);
-  if (!committed) return committed.error();
-  outcome.plan = std::move(committed->plan);
-  outcome.generation = committed->generation;
-  return outcome;
+  return submit(std::move(change), std::move(outcome));
 }
 
 Result<ApplyOutcome> AgentService::do_remove(const DeleteRequest& request) {
@@ -327,11 +331,7 @@ Result<ApplyOutcome> AgentService::do_remove(const DeleteRequest& request) {
   }
   change.beside.events.push_back({0, reconcile::wall_now(), "Deleted", request.object, change.set,
                                   what + " is to be removed", request.peer});
-  auto committed = reconciler_.submit(std::move(change), Reconciler::Answer::with_plan);
-  if (!committed) return committed.error();
-  outcome.plan = std::move(committed->plan);
-  outcome.generation = committed->generation;
-  return outcome;
+  return submit(std::move(change), std::move(outcome));
 }
 
 // The network stays in its set, whoever declared it: for Docker's it is Docker that removes it.
@@ -367,11 +367,7 @@ Result<ApplyOutcome> AgentService::do_change_uplink(const UplinkRequest& request
       {0, reconcile::wall_now(), "Applied", id, set,
        "uplink " + request.uplink.interface + (request.remove ? " is taken away" : " is added"),
        request.peer});
-  auto committed = reconciler_.submit(std::move(change), Reconciler::Answer::with_plan);
-  if (!committed) return committed.error();
-  outcome.plan = std::move(committed->plan);
-  outcome.generation = committed->generation;
-  return outcome;
+  return submit(std::move(change), std::move(outcome));
 }
 
 }  // namespace lanwright::service

@@ -47,6 +47,7 @@ class AgentService final : public AgentApi {
   Result<Turn> turn(const char* what, Deadline deadline);
   Result<ApplyOutcome> preview(const ApplyRequest& request, Deadline deadline);
   Result<void> admit(const ApplyRequest& request) const LANWRIGHT_ON_LOOP;
+  Result<ApplyOutcome> submit(reconcile::ChangeRequest change, ApplyOutcome outcome) LANWRIGHT_ON_LOOP;
   Result<ApplyOutcome> do_apply(const ApplyRequest& request) LANWRIGHT_ON_LOOP;
   Result<ApplyOutcome> do_remove(const DeleteRequest& request) LANWRIGHT_ON_LOOP;
   Result<ApplyOutcome> do_change_uplink(const UplinkRequest& request) LANWRIGHT_ON_LOOP;

@@ -1,5 +1,6 @@
 // lanwright-init, as init of a process namespace of its own.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <fstream>
@@ -80,21 +81,21 @@ class Init : public testing::Test {
 };
 
 TEST_F(Init, StartsAgainWhatWasKilledAndKeepsWhatThatStarted) {
-  start("echo start >>$1; [ -e $1.other ] || { touch $1.other; sleep 500 & }; exec tail -f /dev/null");
+  start("echo start >>$1; [ -p $1.never ] || { mkfifo $1.never; cat $1.never & }; exec tail -f /dev/null");
   ASSERT_TRUE(has_child("tail"));
   const auto first = *child("tail");
   ASSERT_EQ(::kill(first, SIGKILL), 0);
-  ASSERT_TRUE(has_child("sleep")) << "an orphan comes to the init";
+  ASSERT_TRUE(has_child("cat")) << "an orphan comes to the init";
   EXPECT_TRUE(wait_until([&] { return child("tail").value_or(first) != first; }));
   EXPECT_EQ(starts(), 2U);
-  EXPECT_TRUE(child("sleep"));
-  ASSERT_EQ(::kill(*child("sleep"), SIGKILL), 0);
+  EXPECT_TRUE(child("cat"));
+  ASSERT_EQ(::kill(*child("cat"), SIGKILL), 0);
   EXPECT_TRUE(wait_until([&] { return children_of(init()).size() == 1; })) << "the dead are buried";
 }
 
 TEST_F(Init, PassesOnWhatEndsIt) {
   for (const int number : {SIGTERM, SIGINT}) {
-    start("trap 'exit 7' TERM INT; echo ready >>$1; while :; do sleep 0.01; done");
+    start("trap 'exit 7' TERM INT; tail -f /dev/null & echo ready >>$1; wait");
     ASSERT_TRUE(wait_until([&] { return read_file(said_).find("ready") != std::string::npos; }));
     ASSERT_EQ(::kill(init(), number), 0);
     EXPECT_EQ(ended(), 7) << number;
@@ -103,7 +104,7 @@ TEST_F(Init, PassesOnWhatEndsIt) {
 }
 
 TEST_F(Init, PassesHangupOnAndGoesOn) {
-  start("trap 'echo hangup >>$1' HUP; echo ready >>$1; while :; do sleep 0.01; done");
+  start("trap 'echo hangup >>$1' HUP; tail -f /dev/null & echo ready >>$1; while :; do wait; done");
   ASSERT_TRUE(wait_until([&] { return read_file(said_).find("ready") != std::string::npos; }));
   ASSERT_EQ(::kill(init(), SIGHUP), 0);
   EXPECT_TRUE(wait_until([&] { return read_file(said_).find("hangup") != std::string::npos; }));
@@ -122,7 +123,10 @@ TEST_F(Init, WaitsLongerBeforeEachStartOfWhatEndsAtOnce) {
 }
 
 TEST_F(Init, EndsWithAProgramThatDoesNotUnderstandItsOptions) {
-  start("sleep 0.2; exit 2");
+  const std::string gate = said_ + ".gate";
+  ASSERT_EQ(::mkfifo(gate.c_str(), 0600), 0);
+  start("read line <$1.gate; exit 2");
+  std::ofstream(gate) << "go\n";
   EXPECT_EQ(ended(), 2);
 }
 
