@@ -6,6 +6,15 @@ namespace lanwright::reconcile {
 namespace {
 
 constexpr std::uint32_t kToleratedFailures = 3;  // the first ones mostly mean that the kernel is still at it
+// A process that does not answer is slow more often than broken, and one turn of the loop waits for none of
+// them long (see vde::Patience): with the pauses between, some seconds.
+constexpr std::uint32_t kToleratedSilence = 7;
+
+bool has_failed(const ObjectState& state) {
+  const auto& error = state.status().last_error;
+  const bool silence = error && error->kind == ErrorKind::timeout;
+  return state.failures() >= (silence ? kToleratedSilence : kToleratedFailures);
+}
 
 Error reason_of(const ResourceId& id, ErrorKind kind, const ObjectStatus& status) {
   if (status.last_error && status.last_error->text() == status.message) return *status.last_error;
@@ -29,7 +38,7 @@ std::optional<Result<void>> outcome_of(const DesiredObject& object, const Object
                                        const DesiredState& desired, const ObjectTable& table) {
   const ResourceId& id = object.object.id;
   const ObjectStatus& status = state.status();
-  if (state.failures() >= kToleratedFailures) return reason_of(id, ErrorKind::busy, status);
+  if (has_failed(state)) return reason_of(id, ErrorKind::busy, status);
   if (object.object.deleting || status.observed_generation != object.object.generation) return std::nullopt;
   switch (status.phase) {
     case Phase::ready:
