@@ -13,9 +13,11 @@
 namespace lanwright::vde {
 
 // Ends a connection to a console: the switch has closed its end when this returns, unless it does not answer
-// within a fraction of a second. Only for one that has just answered. vde_switch forgets to close a client's
-// port whose data socket got a lower number than its control connection, which happens when a descriptor
-// becomes free between the two (2.3.2+r586; it then spins when the client is gone).
+// within a fraction of a second. Only for one that has just answered. vde_switch (2.3.2+r586) mixes up its
+// connections when one ends between the moment it accepts another and the moment it reads that one's request:
+// the new port is then noted under somebody else's connection, stays when its client is gone, and the switch
+// spins or closes the wrong one once that other connection ends. So what the agent closes is closed before
+// anybody of its own joins.
 void say_goodbye(const os::Descriptor& console);
 
 // A connection to a console at which nobody waits for the greeting, nor for the switch to close its end.

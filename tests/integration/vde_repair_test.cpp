@@ -103,6 +103,9 @@ class VdeRepair : public testing::Test {
     EXPECT_TRUE(talk(client, inside));
     const Milliseconds took = since(began);
     EXPECT_LT(took, kGenerous);
+    // The client stays until the plug has joined every port: vde_switch mixes up its connections when one
+    // ends while another joins, see say_goodbye().
+    EXPECT_TRUE(converges(*agent_));
     return took;
   }
 
@@ -118,7 +121,6 @@ class VdeRepair : public testing::Test {
       const Milliseconds took = kill_and_time(the_switch, the_plug);
       longest = std::max(longest, took);
       all += took;
-      EXPECT_TRUE(converges(*agent_));
       expect_interfaces_untouched();
     }
     std::cout << "  " << kKills << " times from death to traffic: " << all.count() / kKills
