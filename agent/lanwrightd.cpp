@@ -218,6 +218,9 @@ class Daemon {
                                   LANWRIGHT_ON_LOOP { systemd_.status(summary(converged)); };
     if (auto started = reconciler.start(); !started) die(started.error());
     auto docker = must(docker_agent::DockerAgent::open(io_, reconciler, core_.store(), *firewall_));
+    if (auto searched = docker->search_for(must(docker_agent::docker_sockets(options_.docker_aliases)));
+        !searched)
+      die(searched.error());
     docker->audit().open(options_.docker_api_socket);
     return docker;
   }

@@ -36,6 +36,7 @@ struct ChangeRequest {
   struct Wanted {
     ObjectSpec spec;
     bool adopt = false;  // may take over foreign links with its names
+    ObjectUid uid = {};  // of a new object that left its mark already; empty: one that nobody has
   };
   std::string set;  // of what is declared; made when missing
   std::map<ResourceId, Wanted> upsert;
@@ -87,6 +88,10 @@ class Reconciler {
   // event say so, nothing else. Idempotent.
   void set_orphaned(const ResourceId& id, bool orphaned, const std::string& message) LANWRIGHT_ON_LOOP;
   void record(const std::string& type, const ResourceId& id, const std::string& message) LANWRIGHT_ON_LOOP;
+  // Observes these as well, as long as nothing else is submitted than what is in them.
+  void look_into(std::set<std::string> namespaces) LANWRIGHT_ON_LOOP {
+    sources_.watch_also(std::move(namespaces));
+  }
   // See LinkBackend: for links that somebody else sets up.
   void announce(const LinkName& link) LANWRIGHT_ON_LOOP { sources_.announce(link); }
 
