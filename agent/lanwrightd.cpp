@@ -236,6 +236,9 @@ class Daemon {
     reconciler.on_committed = [this](const std::set<ResourceId>& concerned)
                                   LANWRIGHT_ON_LOOP { forwarding_->look_at(concerned); };
     auto docker = must(docker_agent::DockerAgent::open(io_, reconciler, core_.store(), *firewall_));
+    if (auto searched = docker->search_for(must(docker_agent::docker_sockets(options_.docker_aliases)));
+        !searched)
+      die(searched.error());
     docker->audit().open(options_.docker_api_socket);
     if (options_.docker_switch_dir.empty()) return docker;
     const auto socket_of = [this](const std::string& network) {

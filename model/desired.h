@@ -101,13 +101,14 @@ inline constexpr const char* kDockerSet = "docker";
 // An endpoint of Docker's: its link is made in the managed namespace, and Docker moves it into a sandbox,
 // names it there, gives it addresses and sets it up. Nobody declares one: Docker's calls do.
 struct DelegatedEnd {
-  std::string network;   // Docker's ids
-  std::string endpoint;  //
-  std::string sandbox;   // path of the namespace that Docker moves it to; empty until it has said so
-  bool left = false;     // Docker takes it out of the sandbox again
+  std::string network;       // Docker's ids
+  std::string endpoint;      //
+  std::string sandbox = {};  // path of the namespace that Docker moves it to; empty until it has said so
+  bool left = false;         // Docker takes it out of the sandbox again
   // Whether the sandbox's default route leads through it: of several, Docker chooses one, and tells nobody.
   bool default_route = false;   // of IPv4
   bool default_route6 = false;  // of IPv6
+  std::string asked_name = {};  // of the interface in the sandbox; empty: as Docker numbers it
   bool operator==(const DelegatedEnd&) const = default;
 };
 

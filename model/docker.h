@@ -18,6 +18,7 @@ struct DockerPool {
   IpPrefix cidr;                    // host bits are 0
   std::optional<IpPrefix> gateway;  // an address of it
   std::map<std::string, IpPrefix> auxiliary;  // addresses of it that nobody is given, by name
+  bool chosen = false;                        // the gateway was, by the agent's IPAM, as nobody named one
   bool operator==(const DockerPool&) const = default;
 };
 
@@ -27,9 +28,10 @@ struct DockerNetwork {
   // -o network=lab: the declared network that it is a view of. Of `spec` there is the driver then, when one
   // is asked for.
   std::string view_of;
-  NetworkSpec spec;                      // otherwise, with the pools as its subnets
-  std::vector<DockerPool> pools;         // IPv4 first
-  bool internal = false;                 // --internal, whatever the driver makes of it
+  NetworkSpec spec;               // otherwise, with the pools as its subnets
+  std::vector<DockerPool> pools;  // IPv4 first
+  bool internal = false;          // --internal, whatever the driver makes of it
+  bool gateways_named = false;    // Docker has a gateway only where the user named one (from version 28)
   std::string interface_prefix = "eth";  // com.docker.network.container_iface_prefix
   std::vector<std::string> ignored;      // options of Kathara's that mean nothing here
   bool operator==(const DockerNetwork&) const = default;
@@ -42,6 +44,7 @@ struct DockerEndpoint {
   std::vector<IpPrefix> addresses;   // at most one of a family, IPv4 first
   std::optional<MacAddress> mac;     // given by Docker, or by an option
   bool mac_given = false;            // by Docker, in Interface.MacAddress: it must not be told again
+  std::string interface;             // its name in the container; empty: as Docker numbers it
   std::vector<std::string> ignored;  // options of Kathara's that mean nothing here
   bool operator==(const DockerEndpoint&) const = default;
 };
@@ -63,6 +66,7 @@ struct DockerRoute {
 struct DockerJoin {
   std::string interface;  // a link of the namespace that dockerd is in
   std::string prefix;     // of its name in the container, which Docker numbers
+  std::string name;       // its name there, when the container asks for one
   std::optional<IpAddress> gateway;
   std::optional<IpAddress> gateway6;
   std::vector<DockerRoute> routes;

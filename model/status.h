@@ -49,9 +49,9 @@ struct Peer {
 };
 
 // What an event may be about; the OpenAPI document lists the same.
-inline constexpr std::array<std::string_view, 15> kEventTypes{
+inline constexpr std::array<std::string_view, 16> kEventTypes{
     "Applied",  "Deleted",   "DriftSeen", "Repaired", "Ready",    "Removed",  "Failed", "Pending",
-    "Conflict", "Contested", "Resync",    "Started",  "Stopping", "Orphaned", "Found"};
+    "Conflict", "Contested", "Resync",    "Started",  "Stopping", "Orphaned", "Found",  "Warning"};
 
 // What happened. `type` is one word for machines.
 struct Event {

@@ -468,6 +468,8 @@ AttachedPlace place_of(const Json& attachment) {
                       .interface = text_at(attachment, {"spec", "interface"}),
                       .tap = text_at(attachment, {"spec", "tap", "name"}),
                       .docker = docker};
+  if (at(attachment, {"spec", "docker", "left"}) == true)
+    place = {.netns = {}, .interface = {}, .tap = {}, .docker = true, .left = true};
   if (!docker && place.netns.empty() && place.tap.empty())
     place.tap = joined(at(attachment, {"links"}), link_text);
   return place;
@@ -475,6 +477,7 @@ AttachedPlace place_of(const Json& attachment) {
 
 std::string text_of(const AttachedPlace& place) {
   if (!place.tap.empty()) return "tap " + place.tap;
+  if (place.left) return "taken out of its container";
   if (place.interface.empty()) return place.docker ? "on its way to a container" : "";
   return place.interface + " in " + place.netns;
 }

@@ -65,6 +65,7 @@ struct AttachedPlace {
   std::string interface;
   std::string tap;
   bool docker = false;  // has it, and may not have put it anywhere yet
+  bool left = false;    // Docker took it out again
 };
 AttachedPlace place_of(const Json& attachment);
 std::string text_of(const AttachedPlace& place);  // "eth0 in r1", "tap tap-vm1"

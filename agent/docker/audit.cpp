@@ -77,7 +77,7 @@ void Audit::on_call_failed() {
 // Whole seconds, so that reasons of one moment are one question. Where nothing is Docker's, nothing is waited
 // for.
 void Audit::ask_in(std::chrono::seconds delay) {
-  if (!client_ || (records_.all().empty() && ipam_.is_empty())) return;
+  if (!client_ || (records_.all().empty() && ipam_.is_empty() && plugins_.empty())) return;
   due_.insert(std::chrono::ceil<std::chrono::seconds>(Clock::now() + delay));
   arm();
 }
@@ -97,21 +97,48 @@ void Audit::on_due() {
 
 void Audit::ask() {
   AuditQuery question = query();
-  if (question.networks.empty() && question.pools.empty()) {
+  if (question.networks.empty() && question.pools.empty() && !question.search) {
     if (question.too_young) ask_in(grace_.length());
     return;
   }
+  gone_.clear();
   client_->ask(question, [this, question](Result<DockerInventory> answer) LANWRIGHT_ON_LOOP {
-    if (answer)
-      apply(compare(question, *answer));
-    else
-      log::debug("Docker does not say which networks it knows", {{"error", answer.error().text()}});
+    if (!answer)
+      return log::debug("Docker does not say which networks it knows", {{"error", answer.error().text()}});
+    apply(compare(question, *answer));
+    if (question.search) take_in(std::move(answer->lost));
   });
+}
+
+void Audit::search_for(std::set<std::string> plugins, Restore restore) {
+  plugins_ = std::move(plugins);
+  restore_ = std::move(restore);
+}
+
+void Audit::network_is_gone(const std::string& network) {
+  orphans_.erase(network);
+  gone_.insert(network);
+}
+
+// Later on, what Docker lists and the agent does not know was removed here.
+void Audit::take_in(std::vector<LostNetwork> lost) {
+  std::erase_if(lost, [this](const LostNetwork& each) LANWRIGHT_ON_LOOP {
+    return gone_.contains(each.id) || records_.find(each.id) != nullptr;
+  });
+  if (!restore_(lost)) return;
+  reconcile::ChangeRequest change = change_of(author_);
+  change.beside.put_annexes.push_back({kSearched, "networks", "{}"});
+  if (auto stored = reconciler_.submit(std::move(change)); !stored)
+    return log::warning("that Docker was searched for networks is not stored yet",
+                        {{"error", stored.error().text()}});
+  plugins_.clear();
 }
 
 AuditQuery Audit::query() const {
   AuditQuery question;
+  if (!plugins_.empty()) question.search = Search{plugins_, {}};
   for (const auto& [id, record] : records_.all()) {
+    if (question.search) question.search->known.insert(id);
     if (!record.view && records_.find_declared(id) == nullptr) continue;  // it is being removed
     question.networks.push_back({id, grace_.is_in(id)});
     if (!reconciler_.observed().complete) continue;

@@ -1,7 +1,8 @@
 // What Docker forgot without saying so: networks that it does not list are shown as orphaned, endpoints that
 // were never joined and that it does not list are removed, and so are pools and addresses that nobody has.
-// Docker is asked when there is a reason to, never regularly, and nobody waits for its answer. Loop thread
-// only.
+// And what the agent forgot: once for each database, Docker is asked for networks that it made here and that
+// are not known. Docker is asked when there is a reason to, never regularly, and nobody waits for its answer.
+// Loop thread only.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -29,6 +30,12 @@ class Audit {
   Audit(boost::asio::io_context& io, reconcile::Reconciler& reconciler, const reconcile::Controller& author,
         Records& records, Ipam& ipam, GracePeriods& grace, std::function<void()> on_view_forgotten);
 
+  // Makes what the search found; whether all of it is made.
+  using Restore = std::function<bool(const std::vector<LostNetwork>&)>;
+  // Until a search has succeeded, Docker is asked for networks that it made by one of these plugins. Before
+  // open().
+  void search_for(std::set<std::string> plugins, Restore restore) LANWRIGHT_ON_LOOP;
+
   // From now on Docker is asked at this Unix socket ("": never): soon, and when one of the following says so.
   // What was made less than `grace` ago it may not list yet.
   void open(const std::string& socket, std::chrono::seconds grace = GracePeriods::kDefault) LANWRIGHT_ON_LOOP;
@@ -41,7 +48,8 @@ class Audit {
 
   // Docker has this network, which it may not have listed.
   void network_is_known(const std::string& network) LANWRIGHT_ON_LOOP;
-  void network_is_gone(const std::string& network) LANWRIGHT_ON_LOOP { orphans_.erase(network); }
+  // Docker removes it, or somebody else has.
+  void network_is_gone(const std::string& network) LANWRIGHT_ON_LOOP;
 
  private:
   void ask_in(std::chrono::seconds delay) LANWRIGHT_ON_LOOP;
@@ -49,6 +57,7 @@ class Audit {
   void on_due() LANWRIGHT_ON_LOOP;
   void ask() LANWRIGHT_ON_LOOP;
   AuditQuery query() const LANWRIGHT_ON_LOOP;
+  void take_in(std::vector<LostNetwork> lost) LANWRIGHT_ON_LOOP;
   void apply(const AuditResult& result) LANWRIGHT_ON_LOOP;
   void network_is_forgotten(const std::string& network) LANWRIGHT_ON_LOOP;
   void forget_view(const std::string& network, const std::string& message) LANWRIGHT_ON_LOOP;
@@ -63,7 +72,10 @@ class Audit {
   GracePeriods& grace_;
   std::function<void()> on_view_forgotten_;
   os::Timer timer_;
-  std::set<os::SteadyTime> due_;                   // when Docker is to be asked
+  std::set<os::SteadyTime> due_;   // when Docker is to be asked
+  std::set<std::string> plugins_;  // empty: nothing is searched for
+  Restore restore_;
+  std::set<std::string> gone_;                     // ids of networks that went while Docker was asked
   std::set<std::string> orphans_;                  // Docker's ids of networks that it does not know
   std::unique_ptr<DockerInventoryClient> client_;  // nullptr: it is never asked
 };

@@ -50,6 +50,7 @@ DockerAgent::DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& rec
                          FirewallBackend& forwards)
     : io_(io),
       reconciler_(reconciler),
+      store_(store),
       forwards_(forwards),
       records_(reconciler),
       ipam_(store, reconciler, records_, grace_),

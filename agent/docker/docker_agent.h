@@ -14,6 +14,7 @@
 
 #include "agent/docker/audit.h"
 #include "agent/docker/ipam.h"
+#include "agent/docker/lost.h"
 #include "agent/docker/records.h"
 #include "agent/docker/sandboxes.h"
 #include "agent/docker/switch_links.h"
@@ -45,6 +46,10 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
   Result<void> link_switches(const std::filesystem::path& directory,
                              std::function<std::string(const std::string& network)> switch_of)
       LANWRIGHT_ON_LOOP;
+
+  // With a database that is new, Docker is searched for networks that it made by these plugins, by name with
+  // the driver of each: they are made again. Before audit().open().
+  Result<void> search_for(const std::map<std::string, std::string>& plugins) LANWRIGHT_ON_LOOP;
   // Finds out what Docker does not know any more. Loop thread.
   Audit& audit() LANWRIGHT_ON_LOOP { return audit_; }
 
@@ -93,7 +98,16 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
   void undo(const Begin& removal);
 
   Result<void> open_bridge(const std::string& network, Deadline deadline);
-  Result<std::set<ResourceId>> begin_network(const DockerNetwork& network, bool& is_new) LANWRIGHT_ON_LOOP;
+  Result<std::set<ResourceId>> begin_network(DockerNetwork network, bool& is_new, const ObjectUid& uid = {})
+      LANWRIGHT_ON_LOOP;
+  // What the search found, and is not known: all of it, each by itself.
+  bool restore(const std::vector<LostNetwork>& lost) LANWRIGHT_ON_LOOP;
+  Result<void> restore(const LostNetwork& lost) LANWRIGHT_ON_LOOP;
+  Result<void> restore_pools(const LostNetwork& lost) LANWRIGHT_ON_LOOP;
+  Result<void> restore(const LostEndpoint& lost) LANWRIGHT_ON_LOOP;
+  ObjectUid trace_of(const DockerNetwork& network) const LANWRIGHT_ON_LOOP;
+  void drop_chosen_gateways(DockerNetwork& network) const LANWRIGHT_ON_LOOP;
+  void tell_of_gateways(const DockerNetwork& network, const ResourceId& id) LANWRIGHT_ON_LOOP;
   Result<std::set<ResourceId>> remove_network(const std::string& network) LANWRIGHT_ON_LOOP;
   Result<std::set<ResourceId>> begin_endpoint(const DockerEndpoint& endpoint, BegunEndpoint& begun)
       LANWRIGHT_ON_LOOP;
@@ -115,8 +129,10 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
 
   boost::asio::io_context& io_;
   reconcile::Reconciler& reconciler_;
+  state::Store& store_;
   FirewallBackend& forwards_;
-  Records records_;  // as the store has them
+  std::map<std::string, std::string> plugins_;  // that Docker is searched for: their drivers
+  Records records_;                             // as the store has them
   GracePeriods grace_;
   Ipam ipam_;
   Sandboxes sandboxes_;

@@ -43,7 +43,38 @@ Result<std::optional<std::string>> get(httplib::Client& http, const std::string&
   return std::optional(result->body);
 }
 
-Result<DockerInventory> find_out(httplib::Client& http, const std::set<std::string>& networks) {
+// Those without a sandbox have a key that is no container's.
+std::vector<std::string> containers_on(const std::string& network) {
+  std::vector<std::string> containers;
+  const Json told = Json::parse(network, nullptr, false);
+  if (!told.is_object() || !told.contains("Containers") || !told.at("Containers").is_object())
+    return containers;
+  for (const auto& [id, container] : told.at("Containers").items())
+    if (!id.starts_with("ep-")) containers.push_back(id);
+  return containers;
+}
+
+// What goes meanwhile is not lost.
+Result<std::vector<LostNetwork>> find_lost(httplib::Client& http, const std::string& list,
+                                           const Search& search) {
+  std::vector<LostNetwork> found;
+  for (LostNetwork& lost : lost_networks(list, search)) {
+    auto network = get(http, "/networks/" + lost.id);
+    if (!network) return network.error();
+    if (!*network) continue;
+    lost.network = **std::move(network);
+    for (const std::string& id : containers_on(lost.network)) {
+      auto container = get(http, "/containers/" + id + "/json");
+      if (!container) return container.error();
+      if (*container) lost.containers.push_back(**std::move(container));
+    }
+    found.push_back(std::move(lost));
+  }
+  return found;
+}
+
+Result<DockerInventory> find_out(httplib::Client& http, const std::set<std::string>& networks,
+                                 const std::optional<Search>& search) {
   DockerInventory answer;
   const auto list = get(http, "/networks");
   if (!list) return list.error();
@@ -59,12 +90,17 @@ Result<DockerInventory> find_out(httplib::Client& http, const std::set<std::stri
     if (!endpoints) return endpoints.error();
     answer.endpoints.emplace(network, *std::move(endpoints));
   }
+  if (!search) return answer;
+  auto lost = find_lost(http, list->value_or(""), *search);
+  if (!lost) return lost.error();
+  answer.lost = *std::move(lost);
   return answer;
 }
 
-Result<DockerInventory> find_out_safely(httplib::Client& http, const std::set<std::string>& networks) {
+Result<DockerInventory> find_out_safely(httplib::Client& http, const std::set<std::string>& networks,
+                                        const std::optional<Search>& search) {
   try {
-    return find_out(http, networks);
+    return find_out(http, networks, search);
   } catch (const std::exception& wrong) {
     return no_answer("/networks", wrong.what());
   }
@@ -164,6 +200,22 @@ Result<std::map<std::string, std::vector<IpPrefix>>> listed_networks(const std::
   return networks;
 }
 
+std::vector<LostNetwork> lost_networks(const std::string& body, const Search& search) {
+  std::vector<LostNetwork> lost;
+  const Json list = Json::parse(body, nullptr, false);
+  if (!list.is_array()) return lost;
+  for (const Json& network : list) {
+    const std::string id = text_in(network, "Id");
+    const std::string plugin = text_in(network, "Driver");
+    const auto ipam = network.find("IPAM");
+    const std::string addresses = ipam != network.end() ? text_in(*ipam, "Driver") : std::string();
+    if (search.known.contains(id)) continue;
+    if (search.plugins.contains(plugin) || search.plugins.contains(addresses))
+      lost.push_back({id, plugin, {}, {}});
+  }
+  return lost;
+}
+
 Result<DockerInventory::Endpoints> listed_endpoints(const std::string& body) {
   const Json network = Json::parse(body, nullptr, false);
   const auto containers = network.is_object() ? network.find("Containers") : network.end();
@@ -219,8 +271,9 @@ void DockerInventoryClient::ask(const AuditQuery& question, const Done& done) {
   for (const AskedPool& pool : question.pools) networks.insert(pool.networks.begin(), pool.networks.end());
   asking_ = std::make_unique<Asking>(socket_);
   const std::weak_ptr<Life> life = life_;
-  const auto work = [this, life, asking = asking_.get(), networks = std::move(networks), done] {
-    auto answer = std::make_shared<Result<DockerInventory>>(find_out_safely(asking->http, networks));
+  const auto work = [this, life, asking = asking_.get(), networks = std::move(networks),
+                     search = question.search, done] {
+    auto answer = std::make_shared<Result<DockerInventory>>(find_out_safely(asking->http, networks, search));
     boost::asio::post(io_, [this, life, answer, done] {
       if (life.expired()) return;
       asking_->thread.join();

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -44,11 +45,26 @@ struct AskedPool {
   std::set<IpAddress> doubtful;       // given to nobody that is known
 };
 
+// Networks that Docker may have made here, or with addresses from here, and that the agent does not know.
+struct Search {
+  std::set<std::string> plugins;  // by which names Docker calls the agent
+  std::set<std::string> known;    // Docker's ids of those that need not be told
+};
+
 struct AuditQuery {
   std::vector<AskedNetwork> networks;
   std::vector<AskedEndpoint> endpoints;
   std::vector<AskedPool> pools;  // of no network, or with addresses that are doubtful
-  bool too_young = false;        // there are other endpoints, pools and addresses, too young to be asked for
+  std::optional<Search> search = {};
+  bool too_young = false;  // there are other endpoints, pools and addresses, too young to be asked for
+};
+
+// Of a network that was searched for.
+struct LostNetwork {
+  std::string id;                       // Docker's
+  std::string plugin;                   // by which name it was made
+  std::string network;                  // what GET /networks/ID tells
+  std::vector<std::string> containers;  // what GET /containers/ID/json tells of those that are on it
 };
 
 // What Docker has.
@@ -56,6 +72,7 @@ struct DockerInventory {
   using Endpoints = std::map<std::string, std::set<IpAddress>>;  // their addresses, by id
   std::map<std::string, std::vector<IpPrefix>> networks;         // all of them with their subnets, by id
   std::map<std::string, Endpoints> endpoints;                    // of the networks in question
+  std::vector<LostNetwork> lost = {};                            // what the search found
 };
 
 struct AuditResult {
@@ -75,6 +92,9 @@ AuditResult compare(const AuditQuery& question, const DockerInventory& answer);
 // always has some of its own ("none").
 Result<std::map<std::string, std::vector<IpPrefix>>> listed_networks(const std::string& body);
 Result<DockerInventory::Endpoints> listed_endpoints(const std::string& body);
+
+// Of such a list, those that are searched for, with their ids and plugins only. Pure.
+std::vector<LostNetwork> lost_networks(const std::string& body, const Search& search);
 
 // Asks at one Unix socket, each question in a thread of its own which ends with it, and which nobody waits
 // for. For the thread that runs `io`, which outlives this.

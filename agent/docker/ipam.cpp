@@ -16,10 +16,13 @@ std::string age_key(const std::string& pool, const IpAddress& address) {
   return pool + " " + address.text();
 }
 
+bool is_of(const DockerPool& part, const AddressPool& pool) {
+  return part.space == pool.space && part.cidr == pool.cidr;
+}
+
 bool has_pool(const DockerRecord& record, const AddressPool& pool) {
-  return std::any_of(record.pools.begin(), record.pools.end(), [&](const DockerPool& each) {
-    return each.space == pool.space && each.cidr == pool.cidr;
-  });
+  return std::any_of(record.pools.begin(), record.pools.end(),
+                     [&](const DockerPool& each) { return is_of(each, pool); });
 }
 
 // The same for every start on this machine, and not the machine's own id, which is to stay confidential
@@ -67,6 +70,7 @@ Result<IpPrefix> Ipam::request_address(const std::string& pool, const std::optio
   if (auto stored = store_.give_address(pool, *grant); !stored) return stored.error();
   pools_.give(pool, *grant);
   grace_.start(age_key(pool, grant->address.address));
+  if (use == AddressUse::gateway && !wanted) chosen_gateways_.emplace(pool, grant->address.address);
   log::debug("address given to Docker", {{"pool", pool}, {"address", grant->address.text()}});
   return grant->address;
 }
@@ -75,6 +79,7 @@ Result<void> Ipam::release_pool(const std::string& pool) {
   if (pools_.find(pool) == nullptr) return {};
   if (auto stored = store_.drop_address_pool(pool); !stored) return stored;
   pools_.drop(pool);
+  std::erase_if(chosen_gateways_, [&](const auto& each) { return each.first == pool; });
   log::info("address pool released by Docker", {{"pool", pool}});
   return {};
 }
@@ -84,8 +89,38 @@ Result<void> Ipam::release_address(const std::string& pool, const IpAddress& add
   if (found == nullptr || !found->given.contains(address)) return {};
   if (auto stored = store_.take_address_back(pool, address); !stored) return stored;
   pools_.take_back(pool, address);
+  chosen_gateways_.erase({pool, address});
   log::debug("address released by Docker", {{"pool", pool}, {"address", address.text()}});
   return {};
+}
+
+Result<void> Ipam::restore(const LostPool& lost) {
+  const PoolRequest& request = lost.request;
+  const auto cidr = IpPrefix::parse(request.cidr);
+  const auto range = IpPrefix::parse(request.range);
+  std::string id;
+  for (const auto& [known, pool] : pools_.pools())
+    if (pool.space == request.space && cidr && pool.cidr == cidr->network() &&
+        pool.range == (range ? std::optional(range->network()) : std::nullopt))
+      id = known;
+  if (id.empty()) {
+    const auto pool = request_pool(request);
+    if (!pool) return pool.error();
+    id = pool->id;
+  }
+  if (lost.chosen) chosen_gateways_.emplace(id, *lost.chosen);
+  for (const IpAddress& address : lost.given) {
+    const AddressPool* pool = pools_.find(id);
+    if (!pool->cidr.contains(address) || pool->given.contains(address)) continue;
+    if (auto again = request_address(id, address, AddressUse::interface); !again) return again.error();
+  }
+  return {};
+}
+
+bool Ipam::chose_gateway(const DockerPool& pool) const {
+  return pool.gateway && std::ranges::any_of(pools_.pools(), [&](const auto& each) {
+           return is_of(pool, each.second) && chosen_gateways_.contains({each.first, pool.gateway->address});
+         });
 }
 
 // ---- what Docker gave up unheard

@@ -5,9 +5,11 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "agent/docker/grace.h"
 #include "agent/docker/inventory.h"
+#include "agent/docker/lost.h"
 #include "agent/docker/records.h"
 #include "api/docker/docker_api.h"
 #include "model/address_pools.h"
@@ -32,6 +34,13 @@ class Ipam {
   Result<void> release_pool(const std::string& pool) LANWRIGHT_ON_LOOP;
   Result<void> release_address(const std::string& pool, const IpAddress& address) LANWRIGHT_ON_LOOP;
 
+  // Whether the gateway of this pool of a network was chosen here, since this agent began, as none was named.
+  bool chose_gateway(const DockerPool& pool) const LANWRIGHT_ON_LOOP;
+
+  // Of a network that was made before this database was: the pool, if it is not there, and what is given of
+  // it.
+  Result<void> restore(const LostPool& lost) LANWRIGHT_ON_LOOP;
+
   // Adds the pools and addresses that nobody here is known to have.
   void ask_for_unused(AuditQuery& query) const LANWRIGHT_ON_LOOP;
   void take_back_unused(const AuditResult& result) LANWRIGHT_ON_LOOP;
@@ -44,7 +53,8 @@ class Ipam {
   const reconcile::Reconciler& reconciler_;
   const Records& records_;
   GracePeriods& grace_;
-  AddressPools pools_;  // as the store has them
+  AddressPools pools_;                                           // as the store has them
+  std::set<std::pair<std::string, IpAddress>> chosen_gateways_;  // by pool
 };
 
 }  // namespace lanwright::docker_agent

@@ -72,6 +72,13 @@ reconcile::ChangeRequest change_of_endpoints(const DockerAgent& author) {
   return change;
 }
 
+// Its members are on a LAN of the host's own, not beside the host on a parent.
+bool is_of_ports(const std::string& driver) {
+  const auto& grammar = drivers::driver_grammar();
+  const auto found = std::ranges::find(grammar, driver, &DriverSchema::name);
+  return found != grammar.end() && found->wiring == Wiring::ports;
+}
+
 bool share_an_address(const std::vector<IpPrefix>& a, const std::vector<IpPrefix>& b) {
   return std::any_of(a.begin(), a.end(), [&](const IpPrefix& one) {
     return std::any_of(b.begin(), b.end(),
@@ -123,7 +130,35 @@ void DockerAgent::undo(const Begin& removal) {
   if (!undone) log::warning("what failed for Docker is not undone yet", {{"error", undone.error().text()}});
 }
 
-Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& network, bool& is_new) {
+// On a LAN whose gateway would be the host, there is one only where somebody is said to be it.
+void DockerAgent::drop_chosen_gateways(DockerNetwork& network) const {
+  if (!network.view_of.empty() || !is_of_ports(network.spec.driver)) return;
+  const DockerRecord* known = records_.find(network.id);
+  for (std::size_t i = 0; i < network.pools.size(); ++i) {
+    DockerPool& pool = network.pools[i];
+    pool.chosen =
+        known != nullptr ? i < known->pools.size() && known->pools[i].chosen : ipam_.chose_gateway(pool);
+    if (pool.chosen) network.spec.subnets.at(i).gateway.reset();
+  }
+}
+
+// Docker's IPAM before version 28 does not tell a gateway that it chose from one that was named.
+void DockerAgent::tell_of_gateways(const DockerNetwork& network, const ResourceId& id) {
+  if (network.gateways_named || network.internal || !network.view_of.empty()) return;
+  if (!is_of_ports(network.spec.driver)) return;
+  for (const DockerPool& pool : network.pools) {
+    if (!pool.gateway || pool.chosen || pool.gateway->address != pool.cidr.network().address.next()) continue;
+    reconciler_.record("Warning", id,
+                       "containers get a default route via " + pool.gateway->address.text() +
+                           ", and the host does not have this address: unless somebody on the LAN does, say "
+                           "--internal when you create the network (Docker before version 28 chooses a "
+                           "gateway where none is named)");
+  }
+}
+
+Result<std::set<ResourceId>> DockerAgent::begin_network(DockerNetwork network, bool& is_new,
+                                                        const ObjectUid& uid) {
+  drop_chosen_gateways(network);
   DockerRecord record;
   record.view = !network.view_of.empty();
   record.internal = network.internal;
@@ -170,19 +205,21 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(const DockerNetwork& net
   reconcile::ChangeRequest change = change_of(*this);
   change.beside.put_annexes.push_back({kController, network.id, text_of(record)});
   if (!record.view)
-    change.upsert.emplace(network_id(record.network), reconcile::ChangeRequest::Wanted{wanted});
+    change.upsert.emplace(network_id(record.network), reconcile::ChangeRequest::Wanted{wanted, false, uid});
   const std::set<ResourceId> waited{network_id(record.network)};
   const bool known_and_there = records_.find_declared(network.id) != nullptr;
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   is_new = !known_and_there;
   records_.put(network.id, record);
   if (is_new) grace_.start(network.id);
+  if (is_new) tell_of_gateways(network, *waited.begin());
   audit_.network_is_known(network.id);
   // A declared network need not be whole: containers wait for it as others do.
   return record.view ? std::set<ResourceId>{} : waited;
 }
 
 Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& network) {
+  audit_.network_is_gone(network);
   const DockerRecord* record = records_.find(network);
   if (record == nullptr) return std::set<ResourceId>{};
   reconcile::ChangeRequest change = change_of(*this);
@@ -193,7 +230,6 @@ Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& netw
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   records_.erase(network);
   follow_networks();
-  audit_.network_is_gone(network);
   return waited;
 }
 
@@ -219,19 +255,21 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   const auto& carrier = std::get<NetworkSpec>(*network->object.spec);
   if (const auto* known = records_.find_endpoint(endpoint.network, endpoint.id)) {
     const AttachmentSpec* spec = endpoint_of(known);
-    if (spec->addresses != endpoint.addresses || (endpoint.mac && spec->mac != endpoint.mac))
+    if (spec->addresses != endpoint.addresses || (endpoint.mac && spec->mac != endpoint.mac) ||
+        spec->endpoint->asked_name != endpoint.interface)
       return Error{ErrorKind::conflict,
                    "make",
                    "Docker's endpoint " + endpoint.id.substr(0, kShortId),
                    0,
-                   "it is there already, with other addresses",
+                   "it is there already, with other addresses or options",
                    "remove it first"};
     if (!endpoint.mac_given) begun.answer.mac = spec->mac;
     return std::set<ResourceId>{known->object.id};
   }
   AttachmentSpec spec;
   spec.network = record->network;
-  spec.endpoint = DelegatedEnd{endpoint.network, endpoint.id, {}, false};
+  spec.endpoint = DelegatedEnd{endpoint.network, endpoint.id};
+  spec.endpoint->asked_name = endpoint.interface;
   spec.addresses = endpoint.addresses;
   spec.no_addresses = endpoint.addresses.empty();
   spec.mac = endpoint.mac;
@@ -276,7 +314,7 @@ std::vector<RouteSpec> DockerAgent::default_routes_for(const AttachmentSpec& end
   for (const DockerPool& pool : record.pools) {
     Subnet subnet;
     subnet.cidr = pool.cidr;
-    if (pool.gateway) subnet.gateway = pool.gateway->address;
+    if (pool.gateway && !pool.chosen) subnet.gateway = pool.gateway->address;
     carrier.subnets.push_back(std::move(subnet));
   }
   AttachmentSpec inside;
@@ -298,11 +336,15 @@ Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network,
   if (record == nullptr) return records_.missing(network);
   const auto* known = records_.find_endpoint(network, endpoint);
   if (known == nullptr) return unknown_endpoint(endpoint);
+  if (auto free = sandboxes_.check_name(*known, sandbox); !free) return free.error();
   AttachmentSpec spec = *endpoint_of(known);
-  spec.endpoint = DelegatedEnd{network, endpoint, sandbox};
+  DelegatedEnd end{network, endpoint, sandbox};
+  end.asked_name = spec.endpoint->asked_name;
+  spec.endpoint = std::move(end);
   spec.interface.clear();
   spec.routes = default_routes_for(spec, *record);
   answer.prefix = record->interface_prefix;
+  answer.name = spec.endpoint->asked_name;
   answer.disable_gateway_service = true;
   for (RouteSpec& route : spec.routes) {
     route.automatic = false;

@@ -10,6 +10,7 @@ namespace {
 Json pool_json(const DockerPool& pool) {
   Json json = {{"space", pool.space}, {"cidr", pool.cidr.text()}};
   if (pool.gateway) json["gateway"] = pool.gateway->text();
+  if (pool.chosen) json["chosen"] = true;
   for (const auto& [name, address] : pool.auxiliary) json["auxiliary"][name] = address.text();
   return json;
 }
@@ -24,6 +25,7 @@ DockerPool pool_from(const Json& json) {
   pool.space = json.value("space", std::string());  // earlier versions did not keep it
   pool.cidr = prefix_from(json.at("cidr"));
   if (json.contains("gateway")) pool.gateway = prefix_from(json.at("gateway"));
+  pool.chosen = json.value("chosen", false);
   if (!json.contains("auxiliary")) return pool;
   for (const auto& [name, address] : json.at("auxiliary").items())
     pool.auxiliary.emplace(name, prefix_from(address));

@@ -20,6 +20,9 @@ struct DockerRecord {
 
 inline constexpr const char* kController = "docker";  // that keeps these in the store's annexes
 
+// Where is kept that Docker was asked for networks which this database does not know.
+inline constexpr const char* kSearched = "docker-searched";
+
 std::string text_of(const DockerRecord& record);  // JSON
 // Errors are `internal`: nobody but the agent writes it.
 Result<DockerRecord> docker_record_from(const std::string& text);

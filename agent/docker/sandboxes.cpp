@@ -63,12 +63,52 @@ void Sandboxes::look_at(const ResourceId& id) {
     const LinkFact* fact = link.delegated ? sandbox->find(OwnerTag{object->object.uid, link.role}) : nullptr;
     if (fact == nullptr || !fact->up || fact->group == kIncompleteGroup) continue;
     if (spec->interface.empty() && fact->name == link.where.name) continue;  // not renamed yet
-    const Seen seen = seen_of(*spec, *fact);
-    const auto& known = *spec->endpoint;
-    if (spec->interface.empty() && !seen_.contains(id))  // Docker has just set it up
-      reconciler_.announce({spec->endpoint->sandbox, fact->name});
-    if (seen != Seen{spec->interface, known.default_route, known.default_route6}) seen_[id] = seen;
+    look_at(id, *spec, *fact);
   }
+}
+
+void Sandboxes::look_at(const ResourceId& id, const AttachmentSpec& spec, const LinkFact& fact) {
+  const DelegatedEnd& known = *spec.endpoint;
+  const auto waiting = seen_.find(id);  // to be stored
+  const Seen seen = seen_of(spec, fact);
+  if (spec.interface.empty() && waiting == seen_.end()) {  // Docker has just set it up
+    reconciler_.announce({known.sandbox, fact.name});
+    tell_other_name(id, spec, fact.name);
+  }
+  if (seen != Seen{spec.interface, known.default_route, known.default_route6}) seen_[id] = seen;
+}
+
+// Of a plugin, Docker before 29.8 takes the beginning of a name only.
+void Sandboxes::tell_other_name(const ResourceId& id, const AttachmentSpec& spec, const std::string& name) {
+  const std::string& asked = spec.endpoint->asked_name;
+  if (asked.empty() || asked == name) return;
+  const std::string words = "the container asks for an interface " + asked + ", and Docker called it " +
+                            name + ": before version 29.8 it takes no names from plugins";
+  log::warning(words, {{"attachment", id.name}});
+  reconciler_.record("Warning", id, words);
+}
+
+Result<void> Sandboxes::check_name(const desired::DesiredObject& endpoint, const std::string& sandbox) const {
+  const std::string& name = endpoint_of(&endpoint)->endpoint->asked_name;
+  if (name.empty()) return {};
+  std::string holder;
+  for (const auto& [id, other] : reconciler_.desired().entries()) {
+    const AttachmentSpec* spec = endpoint_of(other.get());
+    if (spec == nullptr || id == endpoint.object.id || spec->endpoint->left) continue;
+    if (spec->endpoint->sandbox != sandbox) continue;
+    if ((spec->interface.empty() ? spec->endpoint->asked_name : spec->interface) == name) holder = id.text();
+  }
+  const LinkFact* link = reconciler_.observed().find(LinkName{sandbox, name});
+  const auto mark = link != nullptr ? OwnerTag::parse(link->alias) : std::nullopt;
+  if (holder.empty() && link != nullptr && (!mark || mark->uid != endpoint.object.uid))
+    holder = "an interface with ifindex " + std::to_string(link->ifindex);
+  if (holder.empty()) return {};
+  return Error{ErrorKind::conflict,
+               "join",
+               "Docker's endpoint " + endpoint.object.id.name,
+               0,
+               "the name " + name + " is taken in the sandbox " + sandbox + ", by " + holder,
+               "give it another one: --driver-opt com.docker.network.endpoint.ifname=NAME"};
 }
 
 void Sandboxes::declare() {

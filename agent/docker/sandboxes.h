@@ -1,6 +1,7 @@
 // Docker's sandboxes: what Docker makes of an endpoint's link once it has it, and that a sandbox is gone.
 // Docker moves the link, renames it, sets it up and lets it lead out or not, in this order, and says nothing
-// of it; what is observed is declared, so that a link that is lost is made again as it was. Loop thread only.
+// of it; what is observed is declared, so that a link that is lost is made again as it was. Loop
+// thread only.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -29,6 +30,9 @@ class Sandboxes {
 
   // These were compared with what is observed: declares what has become of them.
   void look_at(const std::set<ResourceId>& objects) LANWRIGHT_ON_LOOP;
+  // Whether the endpoint can have the name there that it asks for, if it does.
+  Result<void> check_name(const desired::DesiredObject& endpoint, const std::string& sandbox) const
+      LANWRIGHT_ON_LOOP;
   // With Docker's network go its endpoints: who made them may not be there any more to take them away. Not
   // from under a container.
   Result<void> admit_deletion(std::set<ResourceId>& objects) const LANWRIGHT_ON_LOOP;
@@ -42,6 +46,9 @@ class Sandboxes {
   };
   static Seen seen_of(const AttachmentSpec& spec, const LinkFact& fact);
   void look_at(const ResourceId& id) LANWRIGHT_ON_LOOP;
+  void look_at(const ResourceId& id, const AttachmentSpec& spec, const LinkFact& fact) LANWRIGHT_ON_LOOP;
+  void tell_other_name(const ResourceId& id, const AttachmentSpec& spec, const std::string& name)
+      LANWRIGHT_ON_LOOP;
   void declare() LANWRIGHT_ON_LOOP;
   void declare(const std::map<ResourceId, Seen>& seen, const std::set<ResourceId>& gone) LANWRIGHT_ON_LOOP;
   Result<void> submit(const std::map<ResourceId, Seen>& seen, const std::set<ResourceId>& gone)

@@ -27,7 +27,7 @@ Declaration declaration_of(const ResourceId& id, const DesiredObject* known, con
   Declaration object;
   object.id = id;
   object.set = set;
-  object.uid = known != nullptr ? known->object.uid : new_uid();
+  object.uid = known != nullptr ? known->object.uid : wanted.uid.empty() ? new_uid() : wanted.uid;
   object.generation = known != nullptr ? known->object.generation : 0;
   if (known != nullptr) object.allocations = known->object.allocations;
   object.adopt = wanted.adopt;

@@ -24,6 +24,7 @@ struct ChangeRequest {
   struct Wanted {
     ObjectSpec spec;
     bool adopt = false;  // may take over foreign links with its names
+    ObjectUid uid = {};  // of a new object that left its mark already; empty: one that nobody has
   };
   std::string set;  // of what is declared; made when missing
   std::map<ResourceId, Wanted> upsert;

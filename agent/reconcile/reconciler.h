@@ -79,6 +79,10 @@ class Reconciler {
   // event say so, nothing else. Idempotent.
   void set_orphaned(const ResourceId& id, bool orphaned, const std::string& message) LANWRIGHT_ON_LOOP;
   void record(const std::string& type, const ResourceId& id, const std::string& message) LANWRIGHT_ON_LOOP;
+  // Observes these as well, as long as nothing else is submitted than what is in them.
+  void look_into(std::set<std::string> namespaces) LANWRIGHT_ON_LOOP {
+    sources_.watch_also(std::move(namespaces));
+  }
   // See LinkBackend: for links that somebody else sets up.
   void announce(const LinkName& link) LANWRIGHT_ON_LOOP { sources_.announce(link); }
 

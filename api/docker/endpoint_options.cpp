@@ -10,12 +10,14 @@
 #include <utility>
 
 #include "api/docker/fields.h"
+#include "model/base/names.h"
 #include "model/format/suggestions.h"
 
 namespace lanwright::docker {
 namespace {
 
 constexpr const char* kDockerMac = "com.docker.network.endpoint.macaddress";
+constexpr const char* kDockerName = "com.docker.network.endpoint.ifname";
 constexpr const char* kKatharaMac = "kathara.mac_addr";
 constexpr const char* kKatharaMachine = "kathara.machine";
 constexpr const char* kKatharaInterface = "kathara.iface";
@@ -24,7 +26,8 @@ constexpr const char* kKatharaLink = "kathara.link";  // which Kathara itself re
 // A newer Kathara may say more, and its own plugin takes no notice of what it does not know.
 constexpr std::string_view kKathara = "kathara.";
 
-constexpr std::array kOptions{kDockerMac, kKatharaMac, kKatharaMachine, kKatharaInterface, kKatharaLink};
+constexpr std::array kOptions{kDockerMac,      kDockerName,       kKatharaMac,
+                              kKatharaMachine, kKatharaInterface, kKatharaLink};
 
 using Mac = std::optional<MacAddress>;
 
@@ -138,6 +141,23 @@ Result<Mac> option_mac(const Json& options) {
   return *docker ? docker : *kathara ? kathara : derived;
 }
 
+Result<std::string> option_text(const Json& options, const char* name) {
+  auto text = optional_text(options, name);
+  if (!text) return wrong_option(name, text.error().words);
+  return text;
+}
+
+Result<void> read_name(const Json& options, DockerEndpoint& endpoint) {
+  const auto name = option_text(options, kDockerName);
+  if (!name) return name.error();
+  if (name->empty()) return {};
+  if (const char* fault = interface_name_fault(*name))
+    return wrong_option(kDockerName, "the name " + quote(*name) + " " + fault);
+  if (*name == "lo") return wrong_option(kDockerName, "every container has an interface `lo` already");
+  endpoint.interface = *name;
+  return {};
+}
+
 Result<void> read_address(const Json& interface, const char* name, int family, DockerEndpoint& endpoint) {
   const auto address = optional_prefix(interface, name);
   if (!address) return address.error();
@@ -185,6 +205,7 @@ Result<DockerEndpoint> docker_endpoint_from(const Json& request) {
   const auto mac = option_mac(**options);
   if (!mac) return mac.error();
   if (!endpoint.mac) endpoint.mac = *mac;
+  if (auto done = read_name(**options, endpoint); !done) return done.error();
   return endpoint;
 }
 

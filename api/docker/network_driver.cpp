@@ -139,6 +139,7 @@ Json route_of(const DockerRoute& route) {
 Json answer_of(const DockerJoin& join) {
   Json json;
   json["InterfaceName"] = {{"SrcName", join.interface}, {"DstPrefix", join.prefix}};
+  if (!join.name.empty()) json["InterfaceName"]["DstName"] = join.name;
   if (join.gateway) json["Gateway"] = join.gateway->text();
   if (join.gateway6) json["GatewayIPv6"] = join.gateway6->text();
   if (!join.routes.empty()) {

@@ -42,7 +42,10 @@ Fault take_uplink(const OptionRow& row, const std::string& value, DockerNetwork&
 Fault take_uplinks(const OptionRow& row, const std::string& value, DockerNetwork& network);
 Fault take_mtu(const OptionRow& row, const std::string& value, DockerNetwork& network);
 Fault take_prefix(const OptionRow& row, const std::string& value, DockerNetwork& network);
+Fault take_messages(const OptionRow& row, const std::string& value, DockerNetwork& network);
+Fault take_interval(const OptionRow& row, const std::string& value, DockerNetwork& network);
 Fault take_what_is_so(const OptionRow& row, const std::string& value, DockerNetwork& network);
+Fault take_nothing(const OptionRow& row, const std::string& value, DockerNetwork& network);
 
 struct OptionRow {
   std::string_view name;
@@ -51,10 +54,14 @@ struct OptionRow {
   std::string_view sets;
   Fault (*take)(const OptionRow& row, const std::string& value, DockerNetwork& network);
   std::string_view so = {};   // take_what_is_so: the value that says what is so anyway
-  std::string_view why = {};  // and why there is no other
+  std::string_view why = {};  // and why there is no other; take_nothing: why there is none
 };
 
 constexpr std::string_view kNoPorts = "ports are not published: containers are on the LAN themselves";
+constexpr std::string_view kNoTranslation = "the host does not translate addresses: the network is a LAN";
+constexpr std::string_view kNoRouter =
+    "the host does not route to the network: an interface that is to reach its containers becomes a member "
+    "of the LAN by option `uplinks`";
 
 // Those that a driver brings itself are in its DriverSchema.
 constexpr std::array kOptions{
@@ -73,11 +80,14 @@ constexpr std::array kOptions{
 constexpr std::array kOptionsOfDocker{
     OptionRow{"com.docker.network.container_iface_prefix", kAll, "prefix", take_prefix},
     OptionRow{"com.docker.network.container_interface_prefix", kAll, "prefix", take_prefix},
+    // Docker itself does what they say, from version 28.
+    OptionRow{"com.docker.network.advertise_addr_nmsgs", kAll, "nmsgs", take_messages},
+    OptionRow{"com.docker.network.advertise_addr_ms", kAll, "interval", take_interval},
     // What they mean there is not to be had on a LAN without a router.
     OptionRow{"com.docker.network.bridge.enable_icc", kPorts, "enable_icc", take_what_is_so, "true",
               "members of a network reach each other"},
     OptionRow{"com.docker.network.bridge.enable_ip_masquerade", kPorts, "enable_ip_masquerade",
-              take_what_is_so, "false", "the host does not translate addresses: the network is a LAN"},
+              take_what_is_so, "false", kNoTranslation},
     OptionRow{"com.docker.network.bridge.inhibit_ipv4", kPorts, "inhibit_ipv4", take_what_is_so, "true",
               "the host has no address on the network"},
     OptionRow{"com.docker.network.bridge.default_bridge", kPorts, "default_bridge", take_what_is_so, "false",
@@ -88,6 +98,10 @@ constexpr std::array kOptionsOfDocker{
               "isolated", "the host has no address on the network"},
     OptionRow{"com.docker.network.bridge.gateway_mode_ipv6", kPorts, "gateway_mode_ipv6", take_what_is_so,
               "isolated", "the host has no address on the network"},
+    OptionRow{"com.docker.network.bridge.trusted_host_interfaces", kPorts, "trusted_host_interfaces",
+              take_nothing, "", kNoRouter},
+    OptionRow{"com.docker.network.host_ipv4", kPorts, "host_ipv4", take_nothing, "", kNoTranslation},
+    OptionRow{"com.docker.network.host_ipv6", kPorts, "host_ipv6", take_nothing, "", kNoTranslation},
 };
 
 bool knows(const OptionRow& row, const DriverSchema& driver) {
@@ -200,6 +214,29 @@ Fault take_prefix(const OptionRow& /*row*/, const std::string& value, DockerNetw
   if (const char* fault = interface_name_fault(value + "0")) return quote(value + "0") + " " + fault;
   network.interface_prefix = value;
   return std::nullopt;
+}
+
+Fault number_fault(const std::string& value, std::uint32_t min, std::uint32_t max) {
+  const auto said = number<std::uint32_t>(value);
+  if (said && *said >= min && *said <= max) return std::nullopt;
+  return "it must be a number from " + std::to_string(min) + " to " + std::to_string(max) + ", got " +
+         quote(value);
+}
+
+// Of how many messages neighbours are told of an address. Docker's limits, but for 0: the agent tells them
+// too.
+Fault take_messages(const OptionRow& /*row*/, const std::string& value, DockerNetwork& /*network*/) {
+  return number_fault(value, 1, 3);
+}
+
+// Between them, in milliseconds, with Docker's limits.
+Fault take_interval(const OptionRow& /*row*/, const std::string& value, DockerNetwork& /*network*/) {
+  return number_fault(value, 100, 2000);
+}
+
+Fault take_nothing(const OptionRow& row, const std::string& value, DockerNetwork& /*network*/) {
+  if (value.empty()) return std::nullopt;
+  return "it cannot be given, got " + quote(value) + ": " + std::string(row.why);
 }
 
 Fault take_what_is_so(const OptionRow& row, const std::string& value, DockerNetwork& /*network*/) {
@@ -398,7 +435,11 @@ Result<const DriverSchema*> choose_driver(const Options& options, const std::str
   return find_driver(said->second, grammar);
 }
 
-// The declaration says how that network is; Docker can only choose how it names interfaces.
+bool is_of_docker_itself(const OptionRow& row) {
+  return row.take == take_prefix || row.take == take_messages || row.take == take_interval;
+}
+
+// The declaration says how that network is; Docker can only choose how it names and announces interfaces.
 Result<void> read_view(const Options& options, const std::string& socket_driver, DockerNetwork& network) {
   const std::string& name = options.at("network");
   if (!is_object_name(name)) return wrong_option("network", quote(name) + " is no name of a network");
@@ -407,12 +448,12 @@ Result<void> read_view(const Options& options, const std::string& socket_driver,
   for (const auto& [option, value] : options) {
     if (option == "network") continue;
     const auto* const row = std::ranges::find(kOptionsOfDocker, option, &OptionRow::name);
-    if (row == kOptionsOfDocker.end() || row->take != take_prefix)
+    if (row == kOptionsOfDocker.end() || !is_of_docker_itself(*row))
       return wrong_option(option,
                           "it cannot be given together with option `network`: the network " + quote(name) +
                               " is as it is declared",
                           "leave one of them away");
-    if (auto fault = take_prefix(*row, value, network)) return wrong_option(option, *std::move(fault));
+    if (auto fault = row->take(*row, value, network)) return wrong_option(option, *std::move(fault));
   }
   return {};
 }
@@ -501,6 +542,27 @@ Subnet subnet_of(const DockerPool& pool) {
 
 // ---- the whole
 
+// From version 28 Docker does what these say as options, and leaves them there.
+Result<void> take_family(const Json& switches, const char* name, bool by_default, Options& options) {
+  const auto flag = optional_flag(switches, name);
+  if (!flag) return inside("Options", flag.error());
+  const auto option = options.find(name);
+  if (option == options.end()) return {};
+  const auto said = boolean(option->second);
+  if (!said) return wrong_option(name, "it must be true or false, got " + quote(option->second));
+  const bool told = switches.contains(name) && !switches.at(name).is_null();
+  if (*said != (told ? *flag : by_default)) {
+    const std::string family(1, std::string_view(name).back());
+    return wrong_option(name,
+                        "it says " + quote(option->second) + ", and Docker makes the network " +
+                            (*said ? "without" : "with") + " IPv" + family,
+                        "leave it away, and say --ipv" + family + (*said ? "" : "=false") +
+                            ": before version 28 Docker does not look at the option");
+  }
+  options.erase(option);
+  return {};
+}
+
 // What is not the user's own: switches of Docker's. Others of its namespace may come with newer versions.
 Result<Options> read_switches(const Json& request, DockerNetwork& network) {
   const auto object = optional_object(request, "Options");
@@ -509,12 +571,10 @@ Result<Options> read_switches(const Json& request, DockerNetwork& network) {
   for (const auto& [name, value] : (*object)->items()) {
     if (!name.starts_with("com.docker.network.")) return wrong_field("Options." + name, "it is unknown");
   }
-  for (const char* name : {kEnableIpv4, kEnableIpv6}) {
-    if (const auto flag = optional_flag(**object, name); !flag) return inside("Options", flag.error());
-  }
   const auto internal = optional_flag(**object, kInternal);
   if (!internal) return inside("Options", internal.error());
   network.internal = *internal;
+  network.gateways_named = (*object)->contains(kEnableIpv4);  // which only those versions tell
   auto generic = optional_texts(**object, kGeneric);
   if (!generic) return inside("Options", generic.error());
   // Tutorials of Docker's own drivers have `-o --macvlan_mode=bridge` in print.
@@ -527,6 +587,8 @@ Result<Options> read_switches(const Json& request, DockerNetwork& network) {
     else
       options[name] = value;
   }
+  if (auto taken = take_family(**object, kEnableIpv4, true, options); !taken) return taken.error();
+  if (auto taken = take_family(**object, kEnableIpv6, false, options); !taken) return taken.error();
   return options;
 }
 

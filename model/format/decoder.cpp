@@ -764,6 +764,7 @@ void Decoder::endpoint_end(const TreeNode& node, AttachmentSpec& out) {
   if (const TreeNode* left = entry.find("left")) boolean(*left, end.left);
   if (const TreeNode* default_route = entry.find("wayOut")) boolean(*default_route, end.default_route);
   if (const TreeNode* default_route = entry.find("wayOut6")) boolean(*default_route, end.default_route6);
+  if (const TreeNode* name = entry.find("askedName")) interface_name(*name, end.asked_name);
   if (const TreeNode* name = node.find("interface")) interface_name(*name, out.interface);
   if (const TreeNode* list = node.find("addresses")) addresses(*list, out.addresses);
   if (const TreeNode* list = node.find("routes")) routes(*list, out.routes);

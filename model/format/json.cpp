@@ -101,6 +101,7 @@ Json endpoint_json(const DelegatedEnd& end) {
   if (end.left) json["left"] = true;
   if (end.default_route) json["wayOut"] = true;
   if (end.default_route6) json["wayOut6"] = true;
+  if (!end.asked_name.empty()) json["askedName"] = text_json(end.asked_name);
   return json;
 }
 

@@ -1,6 +1,7 @@
 #include "reconcilers/plan/planner.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,7 @@ class Planner {
   void compare(const Cursor& at);
   std::optional<Error> unreadable(const DesiredObject& entry) const;
   std::optional<Error> absent_place(const DesiredObject& entry) const;
+  std::optional<Error> handed_over(const DesiredObject& entry) const;
   bool has_links_to_itself(const Cursor& at);
   bool parents_are_fit(const Cursor& at);
 
@@ -67,6 +69,7 @@ void Planner::compare(const Cursor& at) {
   links_.compare(at);
   switches_.compare(at, draft_.blocked() == blocked);  // a switch runs without its uplinks
   if (draft_.blocked() != blocked) return;
+  if (auto away = handed_over(at.entry)) return draft_.await(at, std::move(*away));
   if (auto carrier = prerequisites_.awaited(at.entry)) draft_.await(at, std::move(*carrier));
 }
 
@@ -98,6 +101,22 @@ std::optional<Error> Planner::absent_place(const DesiredObject& entry) const {
                      "it is plugged in as soon as the namespace appears");
   }
   return std::nullopt;
+}
+
+// The link is made, and whoever moves it has not brought it to where it connects anything, or has taken it
+// away.
+std::optional<Error> Planner::handed_over(const DesiredObject& entry) const {
+  const auto* spec = std::get_if<AttachmentSpec>(entry.object.spec.get());
+  if (spec == nullptr || !spec->endpoint || spec->endpoint->sandbox.empty()) return std::nullopt;
+  const auto& [sandbox, left] = std::tie(spec->endpoint->sandbox, spec->endpoint->left);
+  const LinkName where{sandbox, spec->interface.empty() ? "the interface" : spec->interface};
+  if (left)
+    return waiting(entry, where, "Docker takes it out of the sandbox, and has not deleted the endpoint yet",
+                   "if Docker does not know it any more: systemctl reload lanwrightd");
+  const NamespaceFacts* place = draft_.observed().find(sandbox);
+  if (place != nullptr && place->present) return std::nullopt;
+  return waiting(entry, where, "there is no network namespace " + sandbox,
+                 "Docker brings it there as soon as it has made the sandbox");
 }
 
 // What the host calls by several names was not seen to be one link when it was declared: the object that

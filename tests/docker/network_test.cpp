@@ -111,6 +111,33 @@ TEST_F(DockerNetwork, InternalHasNoWayOut) {
   }
 }
 
+// A gateway that nobody named, nobody has: the error comes at once, and no second interface.
+TEST_F(DockerNetwork, AGatewayThatNobodyNamedIsNotHandedOut) {
+  if (tests_dockers_own()) GTEST_SKIP() << "the host is its gateway";
+  for (const std::string kind : {"bridge", "vde"}) {
+    SCOPED_TRACE(kind);
+    for (const bool named : {false, true}) {
+      Words options{"--ipam-driver", "lanwright", "--subnet", "10.5.0.0/24"};
+      if (named) options.insert(options.end(), {"--gateway", "10.5.0.1"});
+      host_.create(kind, "lan", options);
+      host_.run("c1", "lan");
+      EXPECT_EQ(host_.default_route("c1"), named ? "10.5.0.1" : "");
+      EXPECT_EQ(host_.interfaces("c1"), Words{"eth0"});
+      if (!named) {
+        const Finished out = host_.docker().docker({"exec", "c1", "ping", "-c", "1", "192.0.2.1"});
+        EXPECT_NE(out.text().find("Network is unreachable"), std::string::npos) << out.text();
+      }
+      host_.remove({"c1"});
+      host_.remove_networks({"lan"});
+    }
+    // This Docker's own IPAM does not say that it chose it.
+    host_.create(kind, "lan", {"--subnet", "10.5.0.0/24"});
+    const std::string events = host_.agent().get_json("/v1/events?limit=100").dump();
+    EXPECT_NE(events.find("containers get a default route via 10.5.0.1"), std::string::npos) << events;
+    host_.remove_networks({"lan"});
+  }
+}
+
 TEST_F(DockerNetwork, HasTheMtuOfItsOption) {
   host_.add_parent("p0", "router");
   for (const std::string& kind : kinds()) {

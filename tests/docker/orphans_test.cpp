@@ -226,26 +226,73 @@ TEST_F(Orphans, AddressesAndPoolsThatDockerDoesNotHaveAreTakenBack) {
   host_.remove_networks({"lan", "theirs", "half", "other-half"});
 }
 
-// The other way round. What Docker sends with a container does not say what its network is.
-TEST_F(Orphans, ANetworkThatTheAgentLostIsToldClearly) {
-  host_.add_parent("p0", "router");
+// The other way round: Docker is asked what it knows, and containers do not notice.
+TEST_F(Orphans, ANetworkThatTheAgentLostIsMadeAgain) {
+  const Json nothing = host_.inventory();
   for (const std::string& kind : kinds()) {
     SCOPED_TRACE(kind);
-    Words options{"--subnet", "10.5.0.0/24"};
-    if (kind == "macvlan") options.insert(options.end(), {"-o", "parent=p0"});
-    host_.create(kind, "lan", options);
+    make_lan(kind);
+    host_.run("c2", "lan");
+    const auto is_ready = [&](const std::string& container) {
+      return wait_until([&] {
+        return host_.phase_of_attachment(container, "lan") == "Ready" && host_.leads_out(container, "lan");
+      });
+    };
+    ASSERT_TRUE(is_ready("c1") && is_ready("c2"));
+    const Json before = host_.inventory();
+    Stream stream(host_.netns("c1"), host_.netns("c2"), host_.address("c2", "lan"));
     host_.restart_agent_without_database();
-    const Finished refused = host_.docker().docker({"run", "--rm", "--network", "lan", "busybox", "true"});
-    EXPECT_FALSE(refused.ok());
-    for (const char* words : {"the agent does not know it", "docker network rm", "create it again"})
-      EXPECT_NE(refused.err.find(words), std::string::npos) << refused.text();
-    host_.remove_networks({"lan"});
-    host_.create(kind, "lan", options);
-    for (const char* container : {"c1", "c2"}) host_.run(container, "lan");
+    EXPECT_TRUE(host_.is_as_before(before));
+    EXPECT_TRUE(is_ready("c1") && is_ready("c2"));
+    const StreamCount count = stream.stop();
+    EXPECT_EQ(count.lost(), 0U) << "of " << count.sent;
+
+    host_.run("c3", "lan");
+    EXPECT_TRUE(host_.reach_each_other("c1", "c3", "lan"));
+    ASSERT_TRUE(run({"ip", "link", "del", "eth0"}, {.netns = host_.netns("c1")}).ok());
+    EXPECT_TRUE(wait_until([&] { return host_.default_route("c1") == "10.5.0.1"; }));
     EXPECT_TRUE(host_.reach_each_other("c1", "c2", "lan"));
-    host_.remove({"c1", "c2"});
+    EXPECT_TRUE(ping(host_.netns("c1"), "10.5.0.1"));
+
+    host_.remove({"c1", "c2", "c3"});
     host_.remove_networks({"lan"});
+    host_.sandbox().ip("link del p0");
+    EXPECT_TRUE(host_.is_as_before(nothing));
   }
+}
+
+TEST_F(Orphans, APoolThatTheAgentLostIsThereAgain) {
+  host_.create("bridge", "lan", {"--ipam-driver", "lanwright", "--subnet", "10.5.0.0/24"});
+  host_.run("c1", "lan");
+  EXPECT_EQ(host_.default_route("c1"), "") << "nobody has the gateway that was chosen";
+  // One of another driver, too.
+  host_.docker().ask({"network", "create", "-d", "bridge", "--ipam-driver", "lanwright", "--subnet",
+                      "10.7.0.0/24", "theirs"});
+  host_.run("c3", "theirs");
+  host_.restart_agent_without_database();
+  ASSERT_TRUE(wait_until([&] { return host_.objects("attachments").size() == 1; }));
+  host_.run("c4", "theirs");
+  EXPECT_TRUE(host_.reach_each_other("c3", "c4", "theirs"));
+  host_.run("c2", "lan");
+  EXPECT_NE(host_.address("c1", "lan"), host_.address("c2", "lan"));
+  EXPECT_TRUE(host_.reach_each_other("c1", "c2", "lan"));
+  EXPECT_EQ(host_.default_route("c2"), "");
+  host_.remove({"c1", "c2", "c3", "c4"});
+  host_.remove_networks({"lan", "theirs"});
+  host_.create("bridge", "lan", {"--ipam-driver", "lanwright", "--subnet", "10.5.0.0/24"});
+  host_.remove_networks({"lan"});
+}
+
+// What was removed here on purpose stays so, and Docker's users are told.
+TEST_F(Orphans, ANetworkThatWasRemovedHereIsToldClearly) {
+  host_.create("bridge", "lan", {"--subnet", "10.5.0.0/24"});
+  EXPECT_TRUE(host_.agent().cli({"delete", "network", host_.network_id("lan")}).ok());
+  host_.restart_killed_agent();
+  const Finished refused = host_.docker().docker({"run", "--rm", "--network", "lan", "busybox", "true"});
+  EXPECT_FALSE(refused.ok());
+  for (const char* words : {"the agent does not know it", "docker network rm", "create it again"})
+    EXPECT_NE(refused.err.find(words), std::string::npos) << refused.text();
+  host_.remove_networks({"lan"});
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ const std::string kUnknown(64, 'd');
 const std::string kFirst(64, 'e');
 const std::string kSecond(64, 'f');
 
+const std::string kIfname = "com.docker.network.endpoint.ifname";
+
 // An id that differs from others in the digits that Docker shows.
 std::string id_of(char kind, std::size_t number) {
   const std::string digits = std::to_string(number);
@@ -130,6 +132,19 @@ class NetworkDriver : public testing::Test {
     done("ProgramExternalConnectivity", about(kLan, endpoint, {{"Options", Json::object()}}));
     return link;
   }
+  // The same of one that asks for more, by which Docker calls its interface so.
+  void take_in(const std::string& netns, const std::string& endpoint, const std::string& host,
+               const Texts& options, const std::string& interface) const {
+    const Words addresses{"10.5.0." + host + "/24", "fd05::" + host + "/64"};
+    Json asked = endpoint_at(kLan, endpoint, addresses.at(0), addresses.at(1));
+    asked["Options"] = options;
+    say_twice("CreateEndpoint", asked);
+    const Json names = say_twice("Join", joining(kLan, endpoint, netns)).at("InterfaceName");
+    const auto name = options.find(kIfname);
+    EXPECT_EQ(names.value("DstName", "none"), name == options.end() ? "none" : name->second);
+    sandbox_.add_netns(netns);
+    take_link_in(sandbox_, names.at("SrcName"), netns, interface, addresses);
+  }
   void stop_container(const std::string& netns, const std::string& endpoint, const std::string& link) const {
     EXPECT_EQ(say_twice("RevokeExternalConnectivity", about(kLan, endpoint)), Json::object());
     EXPECT_EQ(say_twice("Leave", about(kLan, endpoint)), Json::object());
@@ -174,6 +189,12 @@ class NetworkDriver : public testing::Test {
     Json now;
     if (wait_until([&] { return (now = inventory()) == before_; })) return testing::AssertionSuccess();
     return testing::AssertionFailure() << differences(before_, now);
+  }
+  bool has_event(const std::string& type, const std::string& words) const {
+    return std::ranges::any_of(agent_->get_json("/v1/events"), [&](const Json& event) {
+      return event.at("type") == type &&
+             event.at("message").get<std::string>().find(words) != std::string::npos;
+    });
   }
   int index_of(const std::string& link, const std::string& netns = "") const {
     return sandbox_.link(link, netns).value().at("ifindex");
@@ -258,6 +279,88 @@ TEST_P(EachDriver, TellsOfAnEndpointWhatItIs) {
     return say("EndpointOperInfo", about(kLan, kFirst)) == Json{{"Value", value}};
   })) << say("EndpointOperInfo", about(kLan, kFirst));
   EXPECT_EQ(say_twice("EndpointOperInfo", about(kLan, kFirst)), (Json{{"Value", value}}));
+}
+
+// ---- what the container asks for by options
+
+TEST_P(EachDriver, AnInterfaceIsCalledAsTheContainerAsks) {
+  done("CreateNetwork", lan());
+  take_in("c1", kFirst, "11", {{kIfname, "lan0"}}, "lan0");
+  EXPECT_TRUE(reaches(*agent_, "attachments", short_id(kFirst), "Ready"));
+  EXPECT_TRUE(ping("c1", "10.5.0.1"));
+
+  // Of two there is room for one, whoever has it.
+  const auto refused_as = [&](const std::string& name, const std::string& holder) {
+    Json endpoint = endpoint_at(kLan, kSecond, "10.5.0.12/24", "fd05::12/64");
+    endpoint["Options"][kIfname] = name;
+    say("CreateEndpoint", endpoint);
+    expect_refused("Join", joining(kLan, kSecond, "c1"), {name, "taken", holder, "ifname"});
+    done("DeleteEndpoint", about(kLan, kSecond));
+  };
+  refused_as("lan0", short_id(kFirst));
+  sandbox_.ip("-n c1 link add mine0 type veth peer name mine1");
+  EXPECT_TRUE(converges(*agent_));
+  refused_as("mine0", "ifindex");
+
+  agent_->kill();
+  agent_.reset();
+  sandbox_.ip("-n c1 link del lan0");
+  EXPECT_FALSE(sandbox_.link("lan0", "c1"));
+  agent_.emplace(sandbox_);
+  EXPECT_TRUE(reaches(*agent_, "attachments", short_id(kFirst), "Ready"));
+  EXPECT_TRUE(sandbox_.link("lan0", "c1"));
+  EXPECT_TRUE(reach_each_other("c1", "11", "router", "1"));
+}
+
+TEST_P(EachDriver, ADockerThatNamesItOtherwiseIsTold) {
+  done("CreateNetwork", lan());
+  take_in("c1", kFirst, "11", {{kIfname, "lan0"}}, "eth0");
+  EXPECT_TRUE(reaches(*agent_, "attachments", short_id(kFirst), "Ready"));
+  EXPECT_TRUE(wait_until([&] { return has_event("Warning", "Docker called it eth0"); }));
+}
+
+// ---- networks as newer versions of Docker make them
+
+// Without IPv4, and for two (RFC 3021, RFC 6164): no address is set aside in either.
+TEST_P(EachDriver, NetworksOfOneFamilyAndOfTwoMembersCarryTraffic) {
+  struct Kind {
+    const char* pools;
+    const char* subnet;
+    const char* one;
+    const char* other;
+    const char* length;
+  };
+  const std::vector<Kind> kinds{{"IPv6Data", "fd06::/64", "fd06::11", "fd06::12", "/64"},
+                                {"IPv6Data", "fd06::/127", "fd06::", "fd06::1", "/127"},
+                                {"IPv4Data", "10.6.0.0/31", "10.6.0.0", "10.6.0.1", "/31"}};
+  for (const Kind& each : kinds) {
+    SCOPED_TRACE(each.subnet);
+    const bool v6 = std::string(each.pools) == "IPv6Data";
+    Json network{{"NetworkID", kLan}, {"Options", generic_options({{"parent", "p0"}})}};
+    network["Options"]["com.docker.network.enable_ipv4"] = !v6;
+    network["Options"]["com.docker.network.enable_ipv6"] = v6;
+    network[each.pools] = Json::array({Json{{"AddressSpace", "LocalDefault"}, {"Pool", each.subnet}}});
+    done("CreateNetwork", network);
+    std::map<std::string, std::string> links;
+    for (const auto& [netns, endpoint, address] :
+         {std::tuple("c1", kFirst, each.one), std::tuple("c2", kSecond, each.other)}) {
+      const std::string whole = address + std::string(each.length);
+      done("CreateNetwork", network);
+      say("CreateEndpoint", endpoint_at(kLan, endpoint, v6 ? "" : whole, v6 ? whole : ""));
+      const Json joined = say("Join", joining(kLan, endpoint, netns));
+      EXPECT_FALSE(joined.contains("Gateway") || joined.contains("GatewayIPv6")) << joined;
+      EXPECT_EQ(joined.value("DisableGatewayService", false), true) << joined;
+      sandbox_.add_netns(netns);
+      take_link_in(sandbox_, links[netns] = joined.at("InterfaceName").at("SrcName"), netns, "eth0", {whole});
+      EXPECT_TRUE(reaches(*agent_, "attachments", short_id(endpoint), "Ready"));
+    }
+    EXPECT_TRUE(ping("c1", each.other));
+    EXPECT_TRUE(ping("c2", each.one));
+    stop_container("c1", kFirst, links.at("c1"));
+    stop_container("c2", kSecond, links.at("c2"));
+    done("DeleteNetwork", {{"NetworkID", kLan}});
+    EXPECT_TRUE(nothing_is_left());
+  }
 }
 
 // Docker says it again after a pause; the container is at work meanwhile.

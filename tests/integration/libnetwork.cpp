@@ -246,7 +246,9 @@ void Libnetwork::take_in(const std::string& name, Container& container, const st
   Endpoint& endpoint = container.endpoints.at(network);
   const Json& names = joined.at("InterfaceName");
   endpoint.link = names.at("SrcName");
-  endpoint.interface = names.at("DstPrefix").get<std::string>() + std::to_string(container.interfaces++);
+  endpoint.interface = names.value("DstName", "");  // newer ones
+  if (endpoint.interface.empty())
+    endpoint.interface = names.at("DstPrefix").get<std::string>() + std::to_string(container.interfaces++);
   endpoint.gateway = joined.value("Gateway", "");
   endpoint.gateway6 = joined.value("GatewayIPv6", "");
   // When Join is answered, as 20.10 has it; newer ones make it before.

@@ -98,14 +98,14 @@ class VdeRepair : public testing::Test {
     };
     EXPECT_TRUE(wait_until(is_back)) << now.pid << " was " << before.pid << ", plug " << now.plug << " was "
                                      << before.plug;
+    // vde_switch mixes up its connections when one ends while another joins, see say_goodbye(): nobody comes
+    // or goes while the plug and the agent's consoles do.
+    EXPECT_TRUE(converges(*agent_));
     VdeClient client(now.socket);
     InterfacePort inside("r2", "eth0");
     EXPECT_TRUE(talk(client, inside));
     const Milliseconds took = since(began);
     EXPECT_LT(took, kGenerous);
-    // The client stays until the plug has joined every port: vde_switch mixes up its connections when one
-    // ends while another joins, see say_goodbye().
-    EXPECT_TRUE(converges(*agent_));
     return took;
   }
 

@@ -135,6 +135,26 @@ class DockerNetworks : public testing::Test {
     return on_loop([&] { return reconciler().desired().find({Kind::network, name}) != nullptr; });
   }
 
+  // Of the only attachment.
+  std::string phase_of_endpoint() {
+    const auto snapshot = must(api().snapshot(soon()));
+    for (const auto& object : snapshot->objects)
+      if (object->id.kind == Kind::attachment)
+        return std::string(name_of(object->status.phase)) + " " + object->status.message;
+    return "none";
+  }
+  bool endpoint_becomes(const std::string& words) {
+    for (const auto end = soon(); std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(1ms))
+      if (phase_of_endpoint().find(words) != std::string::npos) return true;
+    return false;
+  }
+  std::vector<std::string> warnings() {
+    std::vector<std::string> words;
+    for (const Event& event : api().recent_events(1000))
+      if (event.type == "Warning") words.push_back(event.object->text() + ": " + event.message);
+    return words;
+  }
+
   // As Docker does it where the endpoint leads out.
   static void lead_out(test::MemoryKernel& host, const IpAddress& gateway) {
     host.change({kSandbox, "eth0"}, [&](LinkFact& link) {

@@ -131,6 +131,30 @@ TEST_P(DockerDrivers, WhatIsMadeAgainInPartIsFinished) {
   }
 }
 
+TEST_P(DockerDrivers, AreReadyWhereTheContainerHasThemOnly) {
+  must(docker_->create_network(network_of(GetParam()), soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  const DockerJoin join = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
+  EXPECT_TRUE(endpoint_becomes("Pending make the interface in " + std::string(kSandbox)));
+  EXPECT_TRUE(endpoint_becomes("there is no network namespace")) << phase_of_endpoint();
+  kernel([&](test::MemoryKernel& host) {
+    host.add_namespace(kSandbox);
+    host.move_link({"", join.interface}, {kSandbox, "eth0"}, true);
+  });
+  EXPECT_TRUE(endpoint_becomes("Ready")) << phase_of_endpoint();
+  must(docker_->leave(kNetwork, kEndpoint, soon()));
+  EXPECT_TRUE(endpoint_becomes("Pending make eth0 in " + std::string(kSandbox))) << phase_of_endpoint();
+  EXPECT_TRUE(endpoint_becomes("Docker takes it out of the sandbox")) << phase_of_endpoint();
+  kernel([&](test::MemoryKernel& host) {
+    host.move_link({kSandbox, "eth0"}, {"", join.interface}, false);
+    host.drop_namespace(kSandbox);
+  });
+  EXPECT_EQ(must(api().difference("docker", soon())).actions.size(), 0U);
+  EXPECT_TRUE(endpoint_becomes("Docker takes it out of the sandbox")) << "Docker was killed before the rest";
+  must(docker_->delete_endpoint(kNetwork, kEndpoint, soon()));
+  EXPECT_EQ(phase_of_endpoint(), "none");
+}
+
 TEST_P(DockerDrivers, WhatDockerChangesIsNotFought) {
   start_container(GetParam());
   const auto writes = on_loop([this] { return kernel_.writes(); });
@@ -447,6 +471,61 @@ TEST_F(DockerNetworks, TheWayOutIsTheDrivers) {
   const auto inside = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
   EXPECT_FALSE(inside.gateway);
   EXPECT_TRUE(inside.routes.empty());
+}
+
+// Nobody has a gateway that was chosen where none was named, unless on a LAN that the parent leads to.
+TEST_P(DockerDrivers, AGatewayThatTheAgentChoseIsNobodys) {
+  const bool nobody = std::string(GetParam()) == "bridge";
+  auto network = network_of(GetParam());
+  const std::string pool =
+      must(docker_->request_pool({kLocalAddressSpace, "10.0.0.0/24", "", false}, soon())).id;
+  network.pools.front().space = kLocalAddressSpace;
+  must(docker_->request_address(pool, std::nullopt, AddressUse::gateway, soon()));
+  must(docker_->create_network(network, soon()));
+  must(docker_->create_network(network, soon()));
+  EXPECT_TRUE(warnings().empty()) << warnings().front();
+  close();
+  open();
+  must(docker_->create_network(network, soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  const auto join = must(docker_->join(kNetwork, kEndpoint, kSandbox, soon()));
+  EXPECT_EQ(join.gateway.has_value(), !nobody);
+  EXPECT_EQ(join.disable_gateway_service, nobody);
+  must(docker_->delete_network(kNetwork, soon()));
+
+  // One that is named, somebody has.
+  must(docker_->release_address(pool, prefix("10.0.0.1/32").address, soon()));
+  must(docker_->request_address(pool, prefix("10.0.0.1/32").address, AddressUse::gateway, soon()));
+  must(docker_->create_network(network, soon()));
+  must(docker_->create_endpoint(endpoint_with("10.0.0.2/24"), soon()));
+  EXPECT_TRUE(must(docker_->join(kNetwork, kEndpoint, kSandbox, soon())).gateway);
+}
+
+// Docker's own IPAM before version 28 does not say which it chose.
+TEST_P(DockerDrivers, AGatewayThatMayBeNobodysIsTold) {
+  const bool nobody = std::string(GetParam()) == "bridge";
+  const auto told_of = [&](const DockerNetwork& network) {
+    const std::size_t before = warnings().size();
+    must(docker_->create_network(network, soon()));
+    must(docker_->create_network(network, soon()));
+    must(docker_->delete_network(network.id, soon()));
+    return warnings().size() - before;
+  };
+  EXPECT_EQ(told_of(network_of(GetParam())), nobody ? 1U : 0U);
+  if (nobody) {
+    EXPECT_EQ(warnings().front().find("network " + std::string(kName) +
+                                      ": containers get a default route via 10.0.0.1"),
+              0U);
+  }
+  auto named = network_of(GetParam());
+  named.gateways_named = true;
+  EXPECT_EQ(told_of(named), 0U);
+  auto internal = network_of(GetParam());
+  internal.internal = true;
+  EXPECT_EQ(told_of(internal), 0U);
+  auto other = network_of(GetParam());
+  other.pools.front().gateway = prefix("10.0.0.254/24");
+  EXPECT_EQ(told_of(other), 0U) << "Docker would have chosen the first";
 }
 
 TEST_F(DockerNetworks, ParallelCallsDoNotDisturbEachOther) {

@@ -154,6 +154,13 @@ class XmlReader {
   std::set<std::string> texts_;
 };
 
+TEST(Places, OfDockersEndpointsAreWhereTheyAre) {
+  Json endpoint{{"spec", {{"interface", "eth0"}, {"docker", {{"sandbox", "/run/docker/netns/1"}}}}}};
+  EXPECT_EQ(cli::text_of(cli::place_of(endpoint)), "eth0 in /run/docker/netns/1");
+  endpoint["spec"]["docker"]["left"] = true;
+  EXPECT_EQ(cli::text_of(cli::place_of(endpoint)), "taken out of its container");
+}
+
 TEST(TopologyText, IsATree) {
   EXPECT_EQ(tree(campus()), kTree);
 }

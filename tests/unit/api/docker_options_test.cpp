@@ -209,6 +209,68 @@ TEST(DockerNetworkOptions, OfDockersBridgeAreAcceptedWhenTheyAskForWhatIsSo) {
   }
 }
 
+TEST(DockerNetworkOptions, OfDockersBridgeAreRefusedWhereNothingWouldComeOfThem) {
+  const std::map<std::string, std::string> all{
+      {"com.docker.network.bridge.trusted_host_interfaces", "the host does not route to the network"},
+      {"com.docker.network.host_ipv4", "the host does not translate addresses"},
+      {"com.docker.network.host_ipv6", "the host does not translate addresses"},
+  };
+  for (const auto& [name, why] : all) {
+    for (const char* driver : {"bridge", "vde"}) {
+      EXPECT_TRUE(must_read(request({{name, ""}}), driver).spec == spec(driver));
+      EXPECT_EQ(fault(request({{name, "eth0:eth1"}}), driver)
+                    .find("read the option `" + name + "`: it cannot be given, got `eth0:eth1`: " + why),
+                0U);
+    }
+    EXPECT_NE(fault(request({{name, "x"}}), "macvlan").find("no such option"), std::string::npos);
+  }
+}
+
+TEST(DockerNetworkOptions, ThatDockerActsOnItselfAreAccepted) {
+  for (const char* driver : {"bridge", "vde", "macvlan", "ipvlan"}) {
+    const Options options{{"com.docker.network.advertise_addr_nmsgs", "2"},
+                          {"com.docker.network.advertise_addr_ms", "500"}};
+    EXPECT_TRUE(must_read(request(options), driver).spec == spec(driver));
+  }
+  for (const char* no : {"0", "4", "-1", "x", ""})
+    EXPECT_NE(fault(request({{"com.docker.network.advertise_addr_nmsgs", no}}), "vde")
+                  .find("it must be a number from 1 to 3, got `" + std::string(no) + "`"),
+              std::string::npos);
+  EXPECT_NE(fault(request({{"com.docker.network.advertise_addr_ms", "99"}}), "ipvlan")
+                .find("it must be a number from 100 to 2000, got `99`"),
+            std::string::npos);
+}
+
+// Docker from version 28 leaves them where they are, and says them as switches, too.
+TEST(DockerNetworkOptions, OfTheFamiliesSayWhatDockerSays) {
+  const auto with = [](const Options& options, const Json& v4, const Json& v6) {
+    Json json = request(options);
+    json["Options"]["com.docker.network.enable_ipv4"] = v4;
+    json["Options"]["com.docker.network.enable_ipv6"] = v6;
+    return json;
+  };
+  const std::string v4 = "com.docker.network.enable_ipv4";
+  const std::string v6 = "com.docker.network.enable_ipv6";
+  for (const char* driver : {"bridge", "vde", "macvlan", "ipvlan"}) {
+    const auto accepted = [&](const Json& json) { return must_read(json, driver).spec == spec(driver); };
+    EXPECT_TRUE(accepted(with({{v4, "true"}, {v6, "true"}}, true, true)));
+    EXPECT_TRUE(accepted(with({{v4, "0"}, {v6, "T"}}, false, true)));
+    EXPECT_TRUE(accepted(with({{v4, "1"}, {v6, "false"}}, nullptr, nullptr))) << "an older Docker's defaults";
+    EXPECT_EQ(fault(with({{v6, "true"}}, nullptr, false), driver),
+              "read the option `" + v6 +
+                  "`: it says `true`, and Docker makes the network without IPv6; leave it away, and say "
+                  "--ipv6: before version 28 Docker does not look at the option");
+    EXPECT_EQ(fault(with({{v4, "false"}}, nullptr, false), driver),
+              "read the option `" + v4 +
+                  "`: it says `false`, and Docker makes the network with IPv4; leave it away, and say "
+                  "--ipv4=false: before version 28 Docker does not look at the option");
+    for (const std::string& name : {v4, v6})
+      EXPECT_EQ(fault(with({{name, "yes"}}, true, true), driver),
+                "read the option `" + name + "`: it must be true or false, got `yes`");
+  }
+  EXPECT_EQ(must_read(with({{"network", "lab"}, {v6, "true"}}, true, true)).view_of, "lab");
+}
+
 struct Bad {
   std::string driver;
   Options options;
@@ -352,7 +414,8 @@ TEST(DockerNetworkOptions, AreRefusedWithWordsThatHelp) {
        "read the option `uplinks`: driver macvlan has no such option, driver bridge, vde has it; Options of "
        "driver macvlan: driver, network, parent, host_iface, mtu, com.docker.network.driver.mtu, "
        "macvlan_mode, com.docker.network.container_iface_prefix, "
-       "com.docker.network.container_interface_prefix, macvlan.mode"},
+       "com.docker.network.container_interface_prefix, com.docker.network.advertise_addr_nmsgs, "
+       "com.docker.network.advertise_addr_ms, macvlan.mode"},
       {"macvlan",
        {{"macvlan_mod", "vepa"}},
        "read the option `macvlan_mod`: driver macvlan has no such option; did you mean `macvlan_mode`? "},
@@ -616,10 +679,32 @@ TEST(DockerEndpointRequest, WhatOfKatharasIsNotKnownIsSaidToBeIgnored) {
   EXPECT_EQ(read->mac->text(), "02:00:00:00:00:07");
 }
 
+TEST(DockerEndpointRequest, OptionsNameTheInterface) {
+  const auto read = docker::docker_endpoint_from(
+      endpoint(Json::object(), {{"com.docker.network.endpoint.ifname", "lan0"}}));
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(read->interface, "lan0");
+}
+
+TEST(DockerEndpointRequest, InterfacesThatCannotBeAreTold) {
+  const std::string name = "com.docker.network.endpoint.ifname";
+  for (const auto& [value, words] : std::map<std::string, std::string>{
+           {"a-very-long-name", "the name `a-very-long-name` is longer than 15 bytes"},
+           {"a/b", "the name `a/b` has a `/` in it"},
+           {"a b", "the name `a b` has a blank or control character in it"},
+           {"eth%d", "the name `eth%d` has a `%` in it"},
+           {"..", "the name `..` is not allowed by the kernel"},
+           {"lo", "every container has an interface `lo` already"}}) {
+    const auto read = docker::docker_endpoint_from(endpoint(Json::object(), {{name, value}}));
+    ASSERT_FALSE(read) << value;
+    EXPECT_EQ(read.error().text(), "read the option `" + name + "`: " + words);
+  }
+}
+
 TEST(DockerEndpointRequest, WrongOptionsAreTold) {
   const std::string options =
-      "Options are: com.docker.network.endpoint.macaddress, kathara.mac_addr, kathara.machine, "
-      "kathara.iface, kathara.link";
+      "Options are: com.docker.network.endpoint.macaddress, com.docker.network.endpoint.ifname, "
+      "kathara.mac_addr, kathara.machine, kathara.iface, kathara.link";
   const std::vector<std::pair<Json, std::string>> wrong{
       {{{"katharamac_addr", "x"}},
        "read the option `katharamac_addr`: endpoints have no such option; did you mean `kathara.mac_addr`? " +
