@@ -49,8 +49,14 @@ void Journal::record_own(const char* type, std::string message) {
   record({0, {}, type, std::nullopt, {}, std::move(message), std::nullopt});
 }
 
-void Journal::record_committed(const std::vector<Event>& events) {
+void Journal::committed(const std::vector<Event>& events) {
+  settled();
   for (const Event& event : events) log_.append(event);
+}
+
+void Journal::settled() {
+  save_timer_.cancel();
+  unsaved_.clear();
 }
 
 void Journal::save() {
@@ -58,7 +64,7 @@ void Journal::save() {
   if (unsaved_.empty()) return;
   auto saved = store_.record(unsaved_);
   if (!saved) log::warning("history is not written", {{"error", saved.error().text()}});
-  if (saved || unsaved_.size() > kEventsRemembered) std::exchange(unsaved_, {});
+  if (saved || unsaved_.size() > kEventsRemembered) settled();
 }
 
 void Journal::close() {

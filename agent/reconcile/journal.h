@@ -25,10 +25,11 @@ class Journal {
   // Told at once, saved within a second.
   void record(Event event) LANWRIGHT_ON_LOOP;
   void record_own(const char* type, std::string message) LANWRIGHT_ON_LOOP;  // of the agent itself
-  // Told; the store has it already, as part of a commit.
-  void record_committed(const std::vector<Event>& events) LANWRIGHT_ON_LOOP;
-  // Saves what is not saved yet. Before each commit, so that the store's order is that of things.
+  // What is told and not saved yet. A commit saves it first, so that the store's order is that of things.
+  const std::vector<Event>& unsaved() const LANWRIGHT_ON_LOOP { return unsaved_; }
   void save() LANWRIGHT_ON_LOOP;
+  // The store has what was unsaved, and after it `events`, which are told now.
+  void committed(const std::vector<Event>& events) LANWRIGHT_ON_LOOP;
   // Ends all waiting of readers, for good, and saves. What is recorded later is not saved.
   void close() LANWRIGHT_ON_LOOP;
   void count(const char* counter, std::uint64_t times = 1) LANWRIGHT_ON_LOOP { counters_[counter] += times; }
@@ -38,6 +39,8 @@ class Journal {
   EventLog& events() { return log_; }
 
  private:
+  void settled() LANWRIGHT_ON_LOOP;  // nothing is left to save
+
   Store& store_;
   EventLog log_;
   std::vector<Event> unsaved_;

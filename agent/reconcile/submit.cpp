@@ -82,13 +82,13 @@ Result<Reconciler::Committed> Reconciler::commit(ChangeRequest& request, Answer 
   StoreChange change = store_change_of(request, desired_, changes);
   if (is_empty(change)) return committed;
 
-  journal_.save();  // in the order in which things happened
   const std::vector<Event> events = change.events;
+  change.events.insert(change.events.begin(), journal_.unsaved().begin(), journal_.unsaved().end());
   const std::vector<Claim> claims = change.add_claims;
   auto stored = store_.commit(std::move(change));
   if (!stored) return stored.error();
   changes.keep();
-  journal_.record_committed(events);
+  journal_.committed(events);
   claims_.add(claims);
   take_over(changes, *stored);
   if (on_committed) on_committed(changes.scope());

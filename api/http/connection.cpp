@@ -126,6 +126,11 @@ void Connection::close_gently() {
   socket_ = {};
 }
 
+bool Connection::goes_on_within(std::chrono::milliseconds time) const {
+  if (has_buffered()) return !cancelled();
+  return wait_for(POLLIN, std::chrono::steady_clock::now() + time) == Wait::ready;
+}
+
 bool Connection::cancelled() const {
   return pause_until(std::chrono::steady_clock::now());
 }

@@ -44,6 +44,8 @@ class Connection final : public httplib::Stream {
   std::optional<HttpError> read_body(std::string& body);
   // More of the next request is here already.
   bool has_buffered() const { return !buffer_.empty(); }
+  // The same, or it comes within this time, be it the end. Not once the server stops.
+  bool goes_on_within(std::chrono::milliseconds time) const;
 
   // Whether the connection can serve another request after this one.
   bool reusable() const { return !broken_ && !last_ && unread_ == 0; }

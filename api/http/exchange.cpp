@@ -9,6 +9,9 @@
 namespace lanwright::http {
 namespace {
 
+// Who asks several things asks the next one at once, and two wake-ups of threads are spared.
+constexpr std::chrono::milliseconds kLinger{1};
+
 // No answer is ever cut in two by what it quotes.
 std::string on_one_line(std::string text) {
   std::erase_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
@@ -85,7 +88,7 @@ bool serve_all(Connection& connection, const HttpExchange::Responder& responder)
   do {
     if (connection.read_head() == Connection::Intake::closed) return false;
     if (!HttpExchange(connection, responder).run()) return false;
-  } while (connection.has_buffered() && !connection.cancelled());
+  } while (connection.goes_on_within(kLinger));
   return !connection.has_buffered();
 }
 
