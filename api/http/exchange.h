@@ -27,7 +27,8 @@ class HttpExchange final : private httplib::Server {
   Responder responder_;
 };
 
-// Serves every request that has arrived, and those that follow at once. Whether the connection may go back to being idle.
+// Serves every request that has arrived, and those that follow at once. Whether the connection may go back to
+// being idle.
 bool serve_all(Connection& connection, const HttpExchange::Responder& responder);
 
 }  // namespace lanwright::http
