@@ -19,18 +19,37 @@ bool has_same_place(const RouteSpec& a, const RouteSpec& b) {
   return a.to.network() == b.to.network() && effective_metric(a) == effective_metric(b);
 }
 
+std::optional<std::uint16_t> vid_of(std::string_view digits) {
+  std::uint16_t vid = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), vid);
+  const bool number = error == std::errc{} && end == digits.data() + digits.size() && digits.front() != '0';
+  return number && vid <= kLastVid ? std::optional(vid) : std::nullopt;
+}
+
+std::string VlanRange::text() const {
+  return first == last ? std::to_string(first) : std::to_string(first) + "-" + std::to_string(last);
+}
+
+std::vector<VlanRange> ranges_of(const std::vector<std::uint16_t>& vids) {
+  std::vector<VlanRange> ranges;
+  for (const std::uint16_t vid : vids) {
+    if (!ranges.empty() && ranges.back().last + 1 == vid)
+      ranges.back().last = vid;
+    else
+      ranges.push_back({vid, vid});
+  }
+  return ranges;
+}
+
 std::optional<VlanSpec> vlan_named(const std::string& name) {
-  constexpr std::uint16_t kLastVid = 4094;
   const std::size_t dot = name.rfind('.');
   if (dot == std::string::npos || dot == 0 || interface_name_fault(name) != nullptr) return std::nullopt;
   const std::string parent = name.substr(0, dot);
-  const std::string_view digits = std::string_view(name).substr(dot + 1);
+  const auto vid = vid_of(std::string_view(name).substr(dot + 1));
+  if (!vid || parent.find('.') != std::string::npos) return std::nullopt;
   VlanSpec vlan;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), vlan.id);
-  const bool number = error == std::errc{} && end == digits.data() + digits.size() && digits.front() != '0';
-  if (!number || vlan.id == 0 || vlan.id > kLastVid || parent.find('.') != std::string::npos)
-    return std::nullopt;
   vlan.parent = parent;
+  vlan.id = *vid;
   return vlan;
 }
 

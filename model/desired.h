@@ -25,6 +25,19 @@ struct VlanSpec {
   bool operator==(const VlanSpec&) const = default;
 };
 
+inline constexpr std::uint16_t kFirstVid = 1;
+inline constexpr std::uint16_t kLastVid = 4094;
+// What the digits say; nothing for what is no VID, and for leading zeros.
+std::optional<std::uint16_t> vid_of(std::string_view digits);
+
+struct VlanRange {
+  std::uint16_t first = 0;
+  std::uint16_t last = 0;
+  std::string text() const;  // "10", "20-29"
+};
+// Ascending VIDs, neighbours as one range.
+std::vector<VlanRange> ranges_of(const std::vector<std::uint16_t>& vids);
+
 // A bridge port's VLANs: `pvid` is untagged both ways; `tagged` pass with their tag.
 struct PortVlans {
   std::optional<std::uint16_t> pvid;
@@ -92,6 +105,9 @@ struct TapEnd {
   std::string name;                    // empty: lw-ATTACHMENT
   std::optional<std::uint32_t> owner;  // uid that may open it
   std::optional<std::uint32_t> group;  // gid that may open it
+  // Whether programs open it several times, once a queue (IFF_MULTI_QUEUE); absent: they do not, and one that
+  // is taken over may be either.
+  std::optional<bool> multi_queue;
   bool operator==(const TapEnd&) const = default;
 };
 

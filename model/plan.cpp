@@ -28,7 +28,7 @@ std::string route_text(const RouteSpec& route) {
 std::string vlans_text(const PortVlans& vlans) {
   std::string text;
   if (vlans.pvid) text = std::to_string(*vlans.pvid) + " (untagged)";
-  for (const std::uint16_t id : vlans.tagged) text += (text.empty() ? "" : " ") + std::to_string(id);
+  for (const VlanRange& range : ranges_of(vlans.tagged)) text += (text.empty() ? "" : " ") + range.text();
   return text;
 }
 

@@ -29,7 +29,7 @@ Json attributes_json(const LinkAttributes& attributes) {
 Json vlans_json(const PortVlans& vlans) {
   Json json = Json::object();
   if (vlans.pvid) json["vlan"] = *vlans.pvid;
-  json["trunk"] = vlans.tagged;
+  json["trunk"] = vlan_ids_json(vlans.tagged);
   return json;
 }
 

@@ -22,9 +22,10 @@ constexpr std::array<std::string_view, 3> kModes = {"flat", "nat", "routed"};  /
 
 constexpr std::int64_t kUint32Max = std::numeric_limits<std::uint32_t>::max();
 constexpr std::size_t kObjectName = 63;
-constexpr std::size_t kFileName = 255;   // NAME_MAX
-constexpr std::size_t kPath = 4095;      // PATH_MAX - 1
-constexpr std::size_t kText = 4096;      // of any other text
+constexpr std::size_t kFileName = 255;  // NAME_MAX
+constexpr std::size_t kPath = 4095;     // PATH_MAX - 1
+constexpr std::size_t kText = 4096;     // of any other text
+constexpr std::string_view kAllVlans = "all";
 constexpr std::int64_t kMinMtu = 68;     // ETH_MIN_MTU
 constexpr std::int64_t kMaxMtu = 65535;  // ETH_MAX_MTU
 
@@ -314,7 +315,29 @@ bool Decoder::is_object_name(const TreeNode& node, const std::string& what) {
 }
 
 bool Decoder::vlan_id(const TreeNode& node, std::uint16_t& out) {
-  return integer(node, "vlan id", 1, 4094, out);
+  return integer(node, "vlan id", kFirstVid, kLastVid, out);
+}
+
+bool Decoder::vlan_range(const TreeNode& node, VlanRange& out) {
+  const std::string_view text = node.is_scalar() ? node.text : std::string_view();
+  if (text == kAllVlans) {
+    out = {kFirstVid, kLastVid};
+    return true;
+  }
+  const std::size_t dash = text.find('-', 1);  // not a sign
+  if (dash == std::string_view::npos) {
+    if (!vlan_id(node, out.first)) return false;
+    out.last = out.first;
+    return true;
+  }
+  const auto first = vid_of(text.substr(0, dash));
+  const auto last = vid_of(text.substr(dash + 1));
+  if (first && last && *first < *last) {
+    out = {*first, *last};
+    return true;
+  }
+  wrong(node, "a range of vlan ids must be like 20-29, within 1-4094 and ascending, got " + quote(node.text));
+  return false;
 }
 
 bool Decoder::mtu(const TreeNode& node, std::optional<std::uint32_t>& out) {
@@ -527,15 +550,20 @@ void Decoder::port_vlans(const TreeNode& mapping, PortVlans& out) {
     if (vlan_id(*pvid, id)) out.pvid = id;
   }
   const TreeNode* trunk = mapping.find("trunk");
-  if (trunk == nullptr || !is_sequence(*trunk, "[10, 20]")) return;
+  if (trunk == nullptr || !is_sequence(*trunk, "[10, 20-29]")) return;
   std::set<std::uint16_t> seen;
   each_item(*trunk, [&](const TreeNode& item) {
-    std::uint16_t id = 0;
-    if (!vlan_id(item, id)) return;
-    if (out.pvid == id) {
-      wrong(item, "vlan id " + std::to_string(id) + " is already the untagged one (`vlan`)");
-    } else if (!seen.insert(id).second) {
+    VlanRange ids;
+    if (!vlan_range(item, ids)) return;
+    for (std::uint16_t id = ids.first; id <= ids.last; ++id) {
+      // A range is meant without the untagged one.
+      if (out.pvid == id && ids.first != ids.last) continue;
+      if (out.pvid == id)
+        wrong(item, "vlan id " + std::to_string(id) + " is already the untagged one (`vlan`)");
+      const bool is_new = out.pvid == id || seen.insert(id).second;
+      if (is_new) continue;
       wrong(item, "vlan id " + std::to_string(id) + " is listed twice");
+      return;
     }
   });
   out.tagged.assign(seen.begin(), seen.end());
@@ -751,6 +779,7 @@ void Decoder::tap_end(const TreeNode& node, AttachmentSpec& out) {
     integer(*owner, "owner (a uid)", 0, kUint32Max - 1, end.owner);
   if (const TreeNode* group = tap.find("group"))
     integer(*group, "group (a gid)", 0, kUint32Max - 1, end.group);
+  if (const TreeNode* queues = tap.find("multi_queue")) boolean(*queues, end.multi_queue.emplace());
 }
 
 void Decoder::endpoint_end(const TreeNode& node, AttachmentSpec& out) {

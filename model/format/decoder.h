@@ -74,6 +74,7 @@ class Decoder {
   bool is_interface_name(const TreeNode& node);
   bool is_object_name(const TreeNode& node, const std::string& what);
   bool vlan_id(const TreeNode& node, std::uint16_t& out);
+  bool vlan_range(const TreeNode& node, VlanRange& out);  // an id, `20-29`, or `all`
   bool mtu(const TreeNode& node, std::optional<std::uint32_t>& out);
   bool mac(const TreeNode& node, std::optional<MacAddress>& out);
   bool netns(const TreeNode& node, std::string& out);

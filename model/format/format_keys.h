@@ -22,6 +22,6 @@ inline constexpr std::array<std::string_view, 11> kAttachment = {
 inline constexpr std::string_view kEndpointKey = "docker";
 inline constexpr std::array<std::string_view, 7> kEndpoint = {"network", "endpoint", "sandbox",  "left",
                                                               "wayOut",  "wayOut6",  "askedName"};
-inline constexpr std::array<std::string_view, 3> kTap = {"name", "owner", "group"};
+inline constexpr std::array<std::string_view, 4> kTap = {"name", "owner", "group", "multi_queue"};
 
 }  // namespace lanwright::keys

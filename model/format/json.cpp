@@ -29,7 +29,7 @@ void put_text(Json& json, const char* key, const std::optional<T>& value) {
 
 void put_vlans(Json& json, const PortVlans& vlans) {
   put(json, "vlan", vlans.pvid);
-  if (!vlans.tagged.empty()) json["trunk"] = vlans.tagged;
+  if (!vlans.tagged.empty()) json["trunk"] = vlan_ids_json(vlans.tagged);
 }
 
 void put_addresses(Json& json, const std::vector<IpPrefix>& addresses) {
@@ -92,6 +92,7 @@ Json tap_json(const TapEnd& tap) {
   if (!tap.name.empty()) json["name"] = tap.name;
   put(json, "owner", tap.owner);
   put(json, "group", tap.group);
+  put(json, "multi_queue", tap.multi_queue);
   return json;
 }
 
@@ -167,6 +168,18 @@ ObjectSpec decode(Kind kind, Decoder& decoder, const TreeNode& root) {
 }
 
 }  // namespace
+
+Json vlan_ids_json(const std::vector<std::uint16_t>& ids) {
+  Json list = Json::array();
+  for (const VlanRange& range : ranges_of(ids)) {
+    if (range.last - range.first > 1) {
+      list.push_back(range.text());
+    } else {
+      for (unsigned id = range.first; id <= range.last; ++id) list.push_back(id);
+    }
+  }
+  return list;
+}
 
 Json to_json(const VlanSpec& spec) {
   Json json = Json::object();

@@ -3,8 +3,10 @@
 // set of rules exists.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "model/base/result.h"
 #include "model/desired.h"
@@ -16,6 +18,8 @@ namespace lanwright {
 
 using Json = nlohmann::ordered_json;
 
+// Ascending VLAN ids as `trunk` has them: [10, "20-29"], so that all of them are one word.
+Json vlan_ids_json(const std::vector<std::uint16_t>& ids);
 Json to_json(const VlanSpec& spec);  // the same keys as the YAML; what has its default value is left out
 Json to_json(const NetworkSpec& spec);
 Json to_json(const AttachmentSpec& spec);

@@ -62,12 +62,13 @@ LinkAttributes bridge_attributes(const NetworkSpec& spec) {
 void plug_in(LinkSpec& port, const Named<NetworkSpec>& network, const PortVlans& vlans, bool isolated) {
   const bool hub = is_hub(network.spec);
   port.master = bridge_name(network);
-  port.attributes = {
+  const LinkAttributes of_a_port = {
       {attr::kPortIsolated, isolated ? 1U : 0U},
       {attr::kPortLearning, hub ? 0U : 1U},
       {attr::kPortUnicastFlood, 1U},
       {attr::kPortGroupFwdMask, hub ? kForwardAllPort : 0U},
   };
+  port.attributes.insert(port.attributes.begin(), of_a_port.begin(), of_a_port.end());
   if (filters_vlans(network.spec)) port.vlans = vlans;
 }
 

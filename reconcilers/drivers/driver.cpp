@@ -106,6 +106,7 @@ Resources veth_or_tap(const Named<AttachmentSpec>& attachment, const NetworkSpec
     }
     port.tap_owner = spec.tap->owner;
     port.tap_group = spec.tap->group;
+    if (spec.tap->multi_queue) port.attributes.emplace_back(kinds::tun::kMultiQueue, *spec.tap->multi_queue);
     return {{port}};
   }
 

@@ -125,6 +125,8 @@ void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, c
                       const ReportFault& complain) {
   if (!spec.vlans.empty() && is_hub(network))
     complain(spec.vlans.pvid ? "vlan" : "trunk", "a hub knows no VLANs: `vde: {hub: false}` does");
+  if (spec.tap && spec.tap->multi_queue)
+    complain("tap.multi_queue", "the switch's plug is the program at a tap of driver vde, and opens it once");
   if (spec.isolated) complain("isolated", "ports of a VDE switch cannot be isolated from each other");
   check_mtu(spec.mtu, mtu_of(network), "the network's", complain);
 }

@@ -11,6 +11,11 @@
 
 namespace lanwright::kinds {
 
+// Of an attribute that the kernel takes with a link's creation only.
+inline bool always(std::uint64_t /*wanted*/, std::optional<std::uint64_t> /*found*/) {
+  return true;
+}
+
 // How links share the parent that they stand on. A link hands what it receives to links of one kind only (its
 // rx_handler), so that links of two kinds that share parents never share one.
 struct ParentSharing {

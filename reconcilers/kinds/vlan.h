@@ -14,10 +14,6 @@ namespace vlan {
 
 using enum LinkAttribute::Form;
 
-inline bool always(std::uint64_t /*wanted*/, std::optional<std::uint64_t> /*found*/) {
-  return true;
-}
-
 inline constexpr LinkAttribute kId{
     .name = "vlan.id", .number = IFLA_VLAN_ID, .form = u16, .recreates = always};
 // TPID in host order: 0x8100, 0x88a8.

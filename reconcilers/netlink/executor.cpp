@@ -364,12 +364,13 @@ void Stage::create_tap(std::size_t owner, const CreateLink& step) {
   if (!netns || !socket) return fail(owner, netns ? socket.error() : netns.error());
   const std::string temporary = temporary_name(step.mark.uid);
   const os::TapUsers users{link.tap_owner, link.tap_group};
+  const os::TapOptions options{lanwright::find(link.attributes, kinds::tun::kMultiQueue).value_or(0) != 0};
   ++writes_;
-  int error = make_tap(*netns, temporary, users);
+  int error = make_tap(*netns, temporary, users, options);
   if (error == EBUSY) {  // left behind by a crash
     ++writes_;
     perform_one(**socket, delete_link(temporary));
-    error = make_tap(*netns, temporary, users);
+    error = make_tap(*netns, temporary, users, options);
   }
   if (error == ENOENT || error == ENODEV || error == ENXIO) {
     return fail(owner, action_error(*actions_[owner], Reply{EOPNOTSUPP, "there is no /dev/net/tun"}));

@@ -159,16 +159,13 @@ void put_vlan(Message& message, unsigned flags, std::uint16_t vid) {
 
 // Runs of neighbours go as a range.
 void put_tagged(Message& message, const std::vector<std::uint16_t>& vids) {
-  for (std::size_t begin = 0; begin < vids.size();) {
-    std::size_t end = begin + 1;
-    while (end < vids.size() && vids[end] == vids[end - 1] + 1) ++end;
-    if (end - begin == 1) {
-      put_vlan(message, 0, vids[begin]);
+  for (const VlanRange& range : ranges_of(vids)) {
+    if (range.first == range.last) {
+      put_vlan(message, 0, range.first);
     } else {
-      put_vlan(message, BRIDGE_VLAN_INFO_RANGE_BEGIN, vids[begin]);
-      put_vlan(message, BRIDGE_VLAN_INFO_RANGE_END, vids[end - 1]);
+      put_vlan(message, BRIDGE_VLAN_INFO_RANGE_BEGIN, range.first);
+      put_vlan(message, BRIDGE_VLAN_INFO_RANGE_END, range.last);
     }
-    begin = end;
   }
 }
 

@@ -177,7 +177,7 @@ std::string find_program(const std::string& name) {
   const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): never set by this program
   std::istringstream paths(path != nullptr && *path != '\0' ? path : "/usr/sbin:/usr/bin:/sbin:/bin");
   for (std::string place; std::getline(paths, place, ':');) {
-    const std::string candidate = std::filesystem::path(place) / name;
+    std::string candidate = std::filesystem::path(place) / name;
     if (place.starts_with('/') && ::access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return {};

@@ -24,8 +24,12 @@ int open_tap(const Descriptor& netns, const std::string& name, int more_flags, D
   const NamespaceVisit visit(netns);
   if (visit.error() != 0) return visit.error();
   tap = Descriptor(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
-  if (!tap || ::ioctl(tap.get(), TUNSETIFF, &request) != 0) return errno;
-  return 0;
+  if (!tap) return errno;
+  if (::ioctl(tap.get(), TUNSETIFF, &request) == 0) return 0;
+  // It must be said that one with several queues is such.
+  if (errno != EINVAL || (more_flags & IFF_TUN_EXCL) != 0) return errno;
+  request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_MULTI_QUEUE);
+  return ::ioctl(tap.get(), TUNSETIFF, &request) == 0 ? 0 : errno;
 }
 
 int set_users(const Descriptor& tap, const TapUsers& users) {
@@ -38,9 +42,11 @@ int set_users(const Descriptor& tap, const TapUsers& users) {
 
 }  // namespace
 
-int make_tap(const Descriptor& netns, const std::string& name, const TapUsers& users) {
+int make_tap(const Descriptor& netns, const std::string& name, const TapUsers& users,
+             const TapOptions& options) {
   Descriptor tap;
-  if (const int error = open_tap(netns, name, IFF_TUN_EXCL, tap)) return error;
+  const int queues = options.multi_queue ? IFF_MULTI_QUEUE : 0;
+  if (const int error = open_tap(netns, name, IFF_TUN_EXCL | queues, tap)) return error;
   if (const int error = set_users(tap, users)) return error;  // not persistent yet: closing takes it away
   return ::ioctl(tap.get(), TUNSETPERSIST, 1UL) == 0 ? 0 : errno;
 }

@@ -10,6 +10,10 @@
 
 namespace lanwright::os {
 
+struct TapOptions {
+  bool multi_queue = false;  // several programs, or one several times, each for a queue
+};
+
 struct TapUsers {
   std::optional<std::uint32_t> owner;  // uid that may open it
   std::optional<std::uint32_t> group;  // gid that may open it
@@ -17,8 +21,10 @@ struct TapUsers {
 
 // Both answer errno, 0 when done. `netns` is where the tap is.
 // Makes a persistent tap; EBUSY or EEXIST when a link of that name exists.
-int make_tap(const Descriptor& netns, const std::string& name, const TapUsers& users);
-// Sets whose the tap is. EBUSY while a program has it open. Makes no event.
+int make_tap(const Descriptor& netns, const std::string& name, const TapUsers& users,
+             const TapOptions& options);
+// Sets whose the tap is. EBUSY while a program has it open, but for one with several queues: there it is a
+// queue of its own for a moment. Makes no event.
 int set_tap_users(const Descriptor& netns, const std::string& name, const TapUsers& users);
 // Opens a tap that is there, to carry its frames: without blocking, each behind a virtio_net_hdr, checksums
 // and TCP segments unfinished. ENODEV when there is none. EBUSY while another program has it open.

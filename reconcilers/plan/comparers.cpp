@@ -17,7 +17,7 @@ std::string text_of(const std::optional<T>& value) {
 
 std::string text_of(const PortVlansFact& vlans) {
   std::string text = vlans.pvid ? "pvid " + std::to_string(*vlans.pvid) : std::string{};
-  for (const auto vid : vlans.tagged) text += (text.empty() ? "" : " ") + std::to_string(vid);
+  for (const VlanRange& range : ranges_of(vlans.tagged)) text += (text.empty() ? "" : " ") + range.text();
   for (const auto vid : vlans.odd)
     text += (text.empty() ? "" : " ") + std::to_string(vid) + " (otherwise tagged)";
   return text;

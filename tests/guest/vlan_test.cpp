@@ -189,6 +189,31 @@ attachments:
   EXPECT_TRUE(tcp("h20", "s20", "10.9.0.21"));
 }
 
+TEST_F(Vlan, APortOfAllVlansCarriesEachWithItsTag) {
+  const AgentProcess agent(sandbox_);
+  const std::string lan = R"(
+version: 1
+name: trunk
+networks:
+  lan: {driver: bridge, bridge: {vlan_filtering: true}}
+attachments:
+  a: {network: lan, netns: h10, interface: eth0, vlan: 100, addresses: [10.9.0.10/24]}
+  t: {network: lan, netns: s10, interface: eth0, vlan: 7, trunk: [)";
+  agent.apply(lan + "all], addresses: []}\n");
+  sandbox_.ip("-n s10 link add eth0.100 link eth0 up type vlan id 100");
+  sandbox_.ip("-n s10 address add 10.9.0.11/24 dev eth0.100");
+  EXPECT_TRUE(ping("h10", "10.9.0.11"));
+  EXPECT_EQ(agent.get_json("/v1/attachments/t").at("spec").at("trunk"), Json({"1-6", "8-4094"}));
+
+  EventStream events(agent);
+  ASSERT_TRUE(run({"bridge", "vlan", "del", "dev", "lw-t", "vid", "50-150"}).ok());
+  events.expect("Repaired", "attachment t");
+  EXPECT_TRUE(ping("h10", "10.9.0.11"));
+
+  agent.apply(lan + "2-6, 8-99], addresses: []}\n");
+  EXPECT_TRUE(no_ping("h10", "10.9.0.11"));
+}
+
 // The host's own VLAN links on the bridge: declared, made on demand, and somebody else's.
 TEST_F(Vlan, AFilteringBridgeTakesPartInTheVlansOfTheLinksOnIt) {
   const AgentProcess agent(sandbox_);

@@ -216,6 +216,36 @@ TEST_F(Drift, OfATapIsRepaired) {
   expect_repaired(tap, "port.isolated", {"link set tap-vm1 type bridge_slave isolated on"});
 }
 
+// QEMU opens such a tap once for each queue. Whether it is one is settled when it is made.
+TEST_F(Drift, OfATapWithSeveralQueuesIsRepaired) {
+  const std::string tap = "attachment vm1-lan";
+  const auto lan_with = [](const std::string& options) {
+    std::string text = kLan;
+    const std::string plain = "{name: tap-vm1, owner: 1000";
+    return text.replace(text.find(plain), plain.size(), plain + options);
+  };
+  const auto opens_as_queues = [](std::size_t number) {
+    std::vector<Fd> queues;
+    while (queues.size() < number) queues.push_back(open_tap("tap-vm1", true));
+  };
+  const auto owner = [&] {
+    return sandbox_.link("tap-vm1").value().at("linkinfo").at("info_data").value("user", "");
+  };
+  EXPECT_THROW(opens_as_queues(1), HarnessError);
+  agent_->apply(lan_with(", multi_queue: true"));
+  opens_as_queues(4);
+
+  expect_repaired(tap, "missing", {"link del tap-vm1"});
+  opens_as_queues(4);
+
+  agent_->apply(lan_with("1, multi_queue: true"));  // another owner, 10001, of the same tap
+  EXPECT_EQ(owner(), "10001");
+  opens_as_queues(4);
+  agent_->apply(lan_with(", multi_queue: false"));
+  EXPECT_THROW(opens_as_queues(1), HarnessError);
+  EXPECT_TRUE(tap_talks_to("tap-vm1", "r1", "eth0"));
+}
+
 TEST_F(Drift, OfAForeignUplinkIsRepaired) {
   const std::string bridge = "network lan";
   expect_repaired(bridge, "master", {"link set up0 nomaster"});

@@ -299,10 +299,10 @@ testing::AssertionResult has_right_checksums(const std::string& frame, bool unfi
                                      << " bytes" << (unfinished ? ", unfinished" : "");
 }
 
-Fd open_tap(const std::string& name) {
+Fd open_tap(const std::string& name, bool one_of_its_queues) {
   Fd tap(open("/dev/net/tun", O_RDWR | O_CLOEXEC), "open /dev/net/tun");
   ifreq request{};
-  request.ifr_flags = IFF_TAP | IFF_NO_PI;
+  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (one_of_its_queues ? IFF_MULTI_QUEUE : 0));
   std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
   if (ioctl(tap.get(), TUNSETIFF, &request) != 0) fail_errno("open the tap " + name);
   return tap;

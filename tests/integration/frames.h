@@ -16,7 +16,7 @@ namespace lanwright::test {
 
 // Opens the tap as a virtual machine does; its queue (and with it the carrier) lasts as long as the
 // descriptor.
-Fd open_tap(const std::string& name);
+Fd open_tap(const std::string& name, bool one_of_its_queues = false);
 
 // Frames of an EtherType of ours go both ways between the tap in the sandbox and an interface of a namespace,
 // each broadcast and received byte by byte. The tap is opened for that and closed again.

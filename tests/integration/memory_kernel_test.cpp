@@ -786,7 +786,9 @@ class PlannedWriter final : public Writer {
     attachment.network = network;
     if (spec.settings.contains("vlan_filtering") && random_.chance(70)) attachment.vlans = {10, {20, 30}};
     if (spec.driver == "bridge" && random_.chance(30)) {
-      attachment.tap = TapEnd{random_.chance(50) ? "tap" + std::to_string(number) : "", 1000, std::nullopt};
+      attachment.tap =
+          TapEnd{random_.chance(50) ? "tap" + std::to_string(number) : "", 1000, std::nullopt, std::nullopt};
+      if (attachment.tap && random_.chance(50)) attachment.tap->multi_queue = random_.chance(50);
       return attachment;
     }
     attachment.netns = random_.of(kInner);

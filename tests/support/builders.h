@@ -72,7 +72,7 @@ inline AttachmentSpec attachment(const std::string& network, const std::string& 
 inline AttachmentSpec tap(const std::string& network, const std::string& name = "") {
   AttachmentSpec spec;
   spec.network = network;
-  spec.tap = TapEnd{name, 1000, std::nullopt};
+  spec.tap = TapEnd{name, 1000, std::nullopt, std::nullopt};
   return spec;
 }
 

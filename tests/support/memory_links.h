@@ -22,6 +22,7 @@
 #include "reconcilers/kinds/bridge.h"
 #include "reconcilers/kinds/ipvlan.h"
 #include "reconcilers/kinds/macvlan.h"
+#include "reconcilers/kinds/tun.h"
 #include "reconcilers/kinds/vlan.h"
 
 namespace lanwright::test {
@@ -346,6 +347,7 @@ inline LinkAttributes MemoryLinks::birth_attributes(const std::string& kind) con
   if (kind == "vlan") return {{kinds::vlan::kProtocol, 0x8100}};
   if (kind == "macvlan") return {{kinds::macvlan::kMode, 2}};                            // vepa
   if (kind == "ipvlan") return {{kinds::ipvlan::kMode, 1}, {kinds::ipvlan::kFlags, 0}};  // l3
+  if (kind == "tun") return {{kinds::tun::kMultiQueue, 0}};
   if (kind != "bridge") return {};
   LinkAttributes attributes = {{kinds::bridge::kStpState, 0},        {kinds::bridge::kAgeingTime, 30000},
                                {kinds::bridge::kGroupFwdMask, 0},    {kinds::bridge::kMcastSnooping, 1},

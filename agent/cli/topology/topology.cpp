@@ -31,7 +31,8 @@ std::string port_vlans(const Json& port) {
   std::string out;
   if (const std::string pvid = text_at(port, {"vlan"}); !pvid.empty()) out = "vlan " + pvid;
   std::vector<std::string> tagged;
-  for (const Json& id : list_at(port, {"trunk"})) tagged.push_back(id.dump());
+  for (const Json& id : list_at(port, {"trunk"}))
+    tagged.push_back(id.is_string() ? id.get<std::string>() : id.dump());
   if (!tagged.empty()) out += (out.empty() ? "trunk " : ", trunk ") + joined(tagged);
   return out;
 }

@@ -75,7 +75,7 @@ attachments:
 vlans:
   eth0.50: {id: 50, parent: eth0}
 networks:
-  lab: {driver: bridge, bridge: {name: "no"}, uplinks: [eth0.50, {interface: eth1, vlan: 10}]}
+  lab: {driver: bridge, bridge: {name: "no"}, uplinks: [eth0.50, {interface: eth1, vlan: 10, trunk: [7, 20-22, 30, 31]}]}
 )");
   ASSERT_TRUE(outcome.ok()) << texts(outcome);
   EXPECT_EQ(to_yaml(outcome.set), R"(version: 1
@@ -88,7 +88,7 @@ networks:
   lab:
     driver: bridge
     bridge: {name: "no"}
-    uplinks: [eth0.50, {interface: eth1, vlan: 10}]
+    uplinks: [eth0.50, {interface: eth1, vlan: 10, trunk: [7, 20-22, 30, 31]}]
 
 attachments:
   r1:

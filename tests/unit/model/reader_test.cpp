@@ -82,7 +82,7 @@ attachments:
       - {to: default, via: fd00::ff, metric: 5}
       - {to: 10.9.0.0/16}
       - {to: 10.8.0.0/16, via: 10.1.0.1, onlink: true}
-  vm1: {network: sdn, tap: {name: tap-vm1, owner: 1000, group: 0}}
+  vm1: {network: sdn, tap: {name: tap-vm1, owner: 1000, group: 0, multi_queue: true}}
   vm2: {network: sdn, tap: {}}
 )");
   ASSERT_TRUE(outcome.ok()) << texts(outcome);
@@ -127,7 +127,7 @@ attachments:
                {*IpPrefix::parse("10.9.0.0/16"), {}, {}},
                {*IpPrefix::parse("10.8.0.0/16"), IpAddress::parse("10.1.0.1"), {}, false, true}};
   EXPECT_EQ(set.attachments.at("r1-lab"), r1);
-  EXPECT_EQ(set.attachments.at("vm1").tap, (TapEnd{"tap-vm1", 1000, 0}));
+  EXPECT_EQ(set.attachments.at("vm1").tap, (TapEnd{"tap-vm1", 1000, 0, true}));
   EXPECT_EQ(set.attachments.at("vm2").tap, TapEnd());
 }
 
@@ -135,6 +135,23 @@ TEST(ReadSet, DefaultsAndEmptySections) {
   const ReadOutcome outcome = read("version: 1\nnetworks:\n# nothing yet\nvlans: {}\n");
   ASSERT_TRUE(outcome.ok()) << texts(outcome);
   EXPECT_EQ(outcome.set, SetSpec());
+}
+
+TEST(ReadSet, TrunksAreIdsRangesOrAllButTheUntaggedOne) {
+  const auto trunk = [](const std::string& port) {
+    const ReadOutcome outcome = read(
+        "version: 1\nnetworks:\n  lab:\n    driver: bridge\n"
+        "    bridge: {vlan_filtering: true}\n    uplinks: [{interface: a, " +
+        port + "}]\n");
+    EXPECT_TRUE(outcome.ok()) << texts(outcome);
+    return outcome.set.networks.at("lab").uplinks.front().vlans;
+  };
+  using Vids = std::vector<std::uint16_t>;
+  EXPECT_EQ(trunk("trunk: [30, 10-12]").tagged, (Vids{10, 11, 12, 30}));
+  EXPECT_EQ(trunk("vlan: 11, trunk: [10-12]").tagged, (Vids{10, 12}));
+  EXPECT_EQ(trunk("trunk: [all]").tagged.size(), 4094U);
+  EXPECT_EQ(trunk("vlan: 1, trunk: [all]").tagged.size(), 4093U);
+  EXPECT_EQ(trunk("trunk: [\"10-12\"]"), trunk("trunk: [10, 11, 12]"));
 }
 
 TEST(ReadSet, AcceptsWhatYamlAllows) {
@@ -350,6 +367,18 @@ INSTANTIATE_TEST_SUITE_P(
         Case{network("uplinks: [{interface: a, vlan: 1, trunk: [1]}]"),
              "1: vlan id 1 is already the untagged one (`vlan`)"},
         Case{network("uplinks: [{interface: a, trunk: [2, 2]}]"), "2: vlan id 2 is listed twice"},
+        Case{network("uplinks: [{interface: a, trunk: [2-5, 4]}]"), "4: vlan id 4 is listed twice"},
+        Case{network("uplinks: [{interface: a, trunk: [all, 4-6]}]"), "4-6: vlan id 4 is listed twice"},
+        Case{network("uplinks: [{interface: a, trunk: [5-2]}]"),
+             "5-2: a range of vlan ids must be like 20-29, within 1-4094 and ascending, got `5-2`"},
+        Case{network("uplinks: [{interface: a, trunk: [2-4095]}]"),
+             "2-4095: a range of vlan ids must be like 20-29, within 1-4094 and ascending, got `2-4095`"},
+        Case{network("uplinks: [{interface: a, trunk: [0-5]}]"),
+             "0-5: a range of vlan ids must be like 20-29, within 1-4094 and ascending, got `0-5`"},
+        Case{network("uplinks: [{interface: a, trunk: [5-]}]"),
+             "5-: a range of vlan ids must be like 20-29, within 1-4094 and ascending, got `5-`"},
+        Case{network("uplinks: [{interface: a, trunk: [every]}]"),
+             "every: vlan id must be a whole decimal number, got `every`"},
         Case{network("uplinks: [a:b]"), "a:b: interface name `a:b` has a `:` in it"},
         Case{"version: 1\nnetworks:\n  a: {driver: vde, uplinks: [x]}\n  b: {driver: vde, uplinks: "
              "[{interface: x}]}",

@@ -283,6 +283,8 @@ TEST(Schema, AndReaderAgreeOnWhatIsWrong) {
         with_attachment(R"("tap": {}, "vlan": 0)"),
         with_attachment(R"("tap": {}, "vlan": 4095)"),
         with_attachment(R"("tap": {}, "trunk": [1, 1])"),
+        with_attachment(R"("tap": {}, "trunk": ["every"])"),
+        with_attachment(R"("tap": {}, "trunk": ["20-"])"),
         with_attachment(R"("netns": "a", "interface": "..", "routes": [])"),
         with_attachment(R"("netns": "a", "interface": "b", "routes": [{"to": "defualt"}])")}) {
     EXPECT_FALSE(read_set(bad, "bad.json", drivers::driver_grammar()).ok()) << bad;
