@@ -153,7 +153,8 @@ class MemoryAgent final : public AgentApi {
     if (failure_) return *failure_;
     return switches_;
   }
-  Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline /*deadline*/) override {
+  Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline /*deadline*/,
+                             const Abandoned& /*abandoned*/) override {
     const std::lock_guard lock(mutex_);
     last_peer_ = request.peer;
     last_if_generation_ = request.if_generation;
@@ -236,7 +237,8 @@ class MemoryAgent final : public AgentApi {
     return last_uplink_;
   }
 
-  Result<Plan> difference(const std::optional<std::string>& set, Deadline /*deadline*/) override {
+  Result<Plan> difference(const std::optional<std::string>& set, Deadline /*deadline*/,
+                          const Abandoned& /*abandoned*/) override {
     const std::lock_guard lock(mutex_);
     if (failure_) return *failure_;
     if (set && find_set(*set) == nullptr)
