@@ -20,7 +20,7 @@ void write(const fs::path& path, const std::string& text) {
 }
 
 std::string shipped(const std::string& name) {
-  const std::string text = read_file(std::string(SOURCE_DIR) + "/systemd/" + name);
+  std::string text = read_file(std::string(SOURCE_DIR) + "/systemd/" + name);
   if (text.empty()) throw HarnessError("there is no systemd/" + name);
   return text;
 }

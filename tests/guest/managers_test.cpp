@@ -163,7 +163,7 @@ TEST_F(BesideManagers, NetworkManagerTakesNothingByItself) {
 std::string told_of_uplink(const AgentProcess& agent) {
   const Json description = agent.get_json("/v1/networks/lan/describe");
   for (const Json& event : description.at("history")) {
-    const std::string message = event.at("message");
+    std::string message = event.at("message");
     if (message.find("NetworkManager") != std::string::npos) return message;
   }
   return {};
