@@ -168,16 +168,19 @@ TEST_F(CostlyRequests, RefusedBodiesGiveTheirMemoryBack) {
 
 TEST_F(CostlyRequests, AFilterTakesLittle) {
   agent_.apply(networks("lab", 1));
+  agent_.apply("version: 1\nname: more\nnetworks: {wire: {driver: vde}}\n");
   const auto filter_of = [](std::size_t length) {
     std::string filter = "port%200";
     for (int port = 1; filter.size() < length; ++port) filter += "%20or%20port%20" + std::to_string(port);
     return filter;
   };
-  const Milliseconds before = processor_time(agent_.pid());
-  const HttpAnswer answer =
-      http(agent_.socket(), "GET", "/v1/networks/lab0/capture?filter=" + filter_of(6000));
-  EXPECT_EQ(answer.status, 400);
-  EXPECT_LT(processor_time(agent_.pid()) - before, 500ms);
+  for (const std::string network : {"lab0", "wire"}) {
+    const Milliseconds before = processor_time(agent_.pid());
+    const HttpAnswer answer =
+        http(agent_.socket(), "GET", "/v1/networks/" + network + "/capture?filter=" + filter_of(6000));
+    EXPECT_EQ(answer.status, 400);
+    EXPECT_LT(processor_time(agent_.pid()) - before, 500ms) << network;
+  }
 }
 
 }  // namespace
