@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -200,7 +201,7 @@ class Daemon {
     log::info("ready", {{"socket", server_options_.socket.string()}, {"state", options_.state_dir.string()}});
     systemd_.ready("ready");
     io_.run();
-    stopper_.join();
+    if (stopper_.joinable()) stopper_.join();
     log::info("stopped");
   }
 
@@ -274,13 +275,23 @@ class Daemon {
       systemd_.stopping();
       systemd_.cancel();
       core_.reconciler().stop();
-      // The servers' threads may be waiting for this loop: it turns until they are joined.
+      stop_servers();
+    });
+  }
+
+  // The servers' threads may be waiting for this loop: it turns until they are joined. Where there is no
+  // thread to do that, they are left to their deadlines.
+  void stop_servers() LANWRIGHT_ON_LOOP {
+    try {
       stopper_ = std::thread([this] {
         server_->stop();
         if (plugins_) plugins_->stop();
         asio::post(io_, [this] { io_.stop(); });
       });
-    });
+    } catch (const std::system_error& error) {
+      log::warning("stopping without a thread for it, which takes longer", {{"error", error.what()}});
+      io_.stop();
+    }
   }
 
   // With the watchdog's beat, which saves a timer.

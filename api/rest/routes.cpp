@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <set>
+#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -214,12 +215,12 @@ ReadBody read_body(const Call& call, const Grammar& grammar) {
   return read;
 }
 
-http::Response probe(bool fine, const char* name, const char* otherwise) {
 // Who asked has gone, or the server stops.
 Abandoned abandoned(const Call& call) {
   return [&connection = call.connection] { return connection.cancelled(); };
 }
 
+http::Response probe(bool fine, const char* name, const char* otherwise) {
   if (fine) return http::json_answer({{name, true}});
   return busy(otherwise);
 }
@@ -303,6 +304,12 @@ http::Response Routes::respond(http::Connection& connection) {
   http::Response answer;
   try {
     answer = connection.refusal().detail.empty() ? route(connection) : http::problem(connection.refusal());
+  } catch (const std::system_error& exhausted) {  // threads, descriptors
+    answer = http::problem(Error{.kind = ErrorKind::busy,
+                                 .tried = "answer the request",
+                                 .object = {},
+                                 .words = exhausted.what(),
+                                 .hint = "try again when the host has more to give"});
   } catch (const std::exception& exception) {
     answer = http::problem(Error{.kind = ErrorKind::internal,
                                  .tried = "answer the request",
