@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -166,8 +167,8 @@ std::unique_ptr<SwitchBackend> open_switches(asio::io_context& io, const Options
   return must(vde::open_vde_backend(io, {options.run_dir, vde::find_plug_program()}));
 }
 
-std::unique_ptr<FirewallBackend> open_firewall() {
-  return must(netfilter::open_iptables_backend([](const Error& error) {
+std::unique_ptr<FirewallBackend> open_firewall(const Options& options) {
+  return must(netfilter::open_iptables_backend(options.run_dir / "forward-rules", [](const Error& error) {
     log::warning("the host's firewall and what bridges forward", {{"error", error.text()}});
   }));
 }
@@ -200,7 +201,7 @@ class Daemon {
     log::info("ready", {{"socket", server_options_.socket.string()}, {"state", options_.state_dir.string()}});
     systemd_.ready("ready");
     io_.run();
-    stopper_.join();
+    if (stopper_.joinable()) stopper_.join();
     log::info("stopped");
   }
 
@@ -211,7 +212,7 @@ class Daemon {
         systemd_(io_),
         core_(io_, std::move(opened.store), open_links(options), open_switches(io_, options),
               service_options(opened)),
-        firewall_(open_firewall()),
+        firewall_(open_firewall(options)),
         docker_(start_docker()),
         plugins_(must(serve_docker(*docker_, options))),
         packets_(capture::open_capture_source(options.run_dir, drivers::driver_grammar())),
@@ -236,6 +237,7 @@ class Daemon {
     reconciler.on_committed = [this](const std::set<ResourceId>& concerned)
                                   LANWRIGHT_ON_LOOP { forwarding_->look_at(concerned); };
     auto docker = must(docker_agent::DockerAgent::open(io_, reconciler, core_.store(), *firewall_));
+    firewall_->begin();
     if (auto searched = docker->search_for(must(docker_agent::docker_sockets(options_.docker_aliases)));
         !searched)
       die(searched.error());
@@ -274,13 +276,23 @@ class Daemon {
       systemd_.stopping();
       systemd_.cancel();
       core_.reconciler().stop();
-      // The servers' threads may be waiting for this loop: it turns until they are joined.
+      stop_servers();
+    });
+  }
+
+  // The servers' threads may be waiting for this loop: it turns until they are joined. Where there is no
+  // thread to do that, they are left to their deadlines.
+  void stop_servers() LANWRIGHT_ON_LOOP {
+    try {
       stopper_ = std::thread([this] {
         server_->stop();
         if (plugins_) plugins_->stop();
         asio::post(io_, [this] { io_.stop(); });
       });
-    });
+    } catch (const std::system_error& error) {
+      log::warning("stopping without a thread for it, which takes longer", {{"error", error.what()}});
+      io_.stop();
+    }
   }
 
   // With the watchdog's beat, which saves a timer.

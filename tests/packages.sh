@@ -10,7 +10,7 @@ build="cmake ninja-build g++ ccache pkg-config libyaml-cpp-dev nlohmann-json3-de
   libgmock-dev libvdeplug-dev libpcap-dev libssl-dev"
 test="iproute2 iptables iputils-ping procps util-linux vde-switch vdeplug tcpdump systemd"
 docker="docker.io docker-compose busybox-static tar"
-guest="qemu-system-x86 user-mode-linux busybox-static cpio kmod util-linux"
+guest="qemu-system-x86 user-mode-linux busybox-static cpio kmod util-linux udev network-manager dbus"
 lint="clang-format clang-tidy python3 shellcheck"
 }
 
@@ -38,16 +38,21 @@ export DEBIAN_FRONTEND=noninteractive
 quiet=(-qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
 apt-get "${quiet[@]}" update
 
-# A dockerd that its package starts would change this machine's own links and firewall, now or at the next boot.
+# What their packages would start, now or at the next boot, would change this machine's own links and firewall.
+declare -A services=(
+  [docker.io]="docker.service docker.socket"
+  [network-manager]="NetworkManager.service NetworkManager-wait-online.service NetworkManager-dispatcher.service"
+)
+unwanted=()
+for name in "${missing[@]}"; do read -ra names <<<"${services[$name]:-}" && unwanted+=("${names[@]}"); done
 # 101: no service is started. A policy that the machine has stays as it is.
-docker_is_new=false policy=/usr/sbin/policy-rc.d
-[[ ! " ${missing[*]} " =~ \ docker\.io\  ]] || docker_is_new=true
-if $docker_is_new && [[ ! -e $policy ]]; then
+policy=/usr/sbin/policy-rc.d
+if [[ ${#unwanted[@]} -gt 0 && ! -e $policy ]]; then
   trap 'rm -f "$policy"' EXIT
   printf '#!/bin/sh\nexit 101\n' >"$policy"
   chmod +x "$policy"
 fi
 apt-get "${quiet[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null </dev/null
-if $docker_is_new && command -v systemctl >/dev/null; then
-  systemctl --quiet disable docker.service docker.socket
+if [[ ${#unwanted[@]} -gt 0 ]] && command -v systemctl >/dev/null; then
+  systemctl --quiet disable "${unwanted[@]}"
 fi

@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "agent/capture/filter.h"
 #include "agent/capture/switch.h"
 #include "agent/host/log.h"
 #include "api/rest/pcap_file.h"
@@ -84,21 +85,11 @@ class LinkCapture final : public Capture {
   std::string link_;
 };
 
-// The optimizer takes a time that grows faster than the filter: 20 s for 4 KiB of ports.
-constexpr std::size_t kLongestFilter = 1024;
-
 Result<void> set_filter(pcap_t* handle, const std::string& link, const std::string& filter) {
-  if (filter.size() > kLongestFilter)
-    return refusal(
-        ErrorKind::invalid, link,
-        "the filter has " + std::to_string(filter.size()) + " bytes, more than " +
-            std::to_string(kLongestFilter),
-        "capture more, and filter what comes: lanwright capture NETWORK -w - | tcpdump -r - FILTER");
-  FilterProgram program;
-  if (pcap_compile(handle, &program.code, filter.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0)
-    return refusal(ErrorKind::invalid, link, pcap_geterr(handle),
-                   "the filter is written as in: man pcap-filter");
-  if (pcap_setfilter(handle, &program.code) != 0) return refusal(ErrorKind::busy, link, pcap_geterr(handle));
+  auto program = compile_filter(handle, link, filter);
+  if (!program) return program.error();
+  if (pcap_setfilter(handle, &(*program)->code) != 0)
+    return refusal(ErrorKind::busy, link, pcap_geterr(handle));
   return {};
 }
 

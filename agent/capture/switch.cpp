@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "agent/capture/filter.h"
 #include "agent/host/log.h"
 #include "api/rest/pcap_file.h"
 #include "reconcilers/vde/listener.h"
@@ -47,13 +48,9 @@ class SwitchCapture final : public Capture {
 };
 
 Result<std::unique_ptr<FilterProgram>> compile(const std::string& directory, const std::string& filter) {
-  auto program = std::make_unique<FilterProgram>();
-  pcap_t* nowhere = pcap_open_dead(DLT_EN10MB, rest::kSnapLength);
-  const int status = pcap_compile(nowhere, &program->code, filter.c_str(), 1, PCAP_NETMASK_UNKNOWN);
-  const std::string words = status != 0 ? pcap_geterr(nowhere) : "";
-  pcap_close(nowhere);
-  if (status == 0) return program;
-  return refusal(ErrorKind::invalid, directory, words, "the filter is written as in: man pcap-filter");
+  const std::unique_ptr<pcap_t, decltype(&pcap_close)> nowhere(pcap_open_dead(DLT_EN10MB, rest::kSnapLength),
+                                                               pcap_close);
+  return compile_filter(nowhere.get(), directory, filter);
 }
 
 }  // namespace

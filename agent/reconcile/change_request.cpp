@@ -50,6 +50,7 @@ Result<void> declare(ChangeRequest& request, const DesiredState& desired, const 
                      Changeset& changes) {
   bool changes_set = false;
   for (auto& [id, wanted] : request.upsert) {
+    if (changes.is_given_up()) return {};
     const DesiredObject* known = desired.find(id);
     const bool implicit = known != nullptr && known->object.implicit();
     if (known != nullptr && !implicit && known->object.set != request.set)

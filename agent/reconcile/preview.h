@@ -9,6 +9,7 @@
 #include <string>
 
 #include "agent/reconcile/change_request.h"
+#include "model/base/abandoned.h"
 #include "model/base/loop_thread.h"
 #include "model/base/result.h"
 #include "model/observed.h"
@@ -30,8 +31,12 @@ std::shared_ptr<const Observed> lend(boost::asio::io_context& io, const Observed
 // Asks the loop what there is in these namespaces, too.
 using Look = std::function<Result<std::shared_ptr<const Observed>>(std::set<std::string> namespaces)>;
 
-// The plan of the change; `desired` is as before afterwards. Any thread for which `look` is right.
+// The plan of the change; `desired` is as before afterwards, unless it was given up. Any thread for which
+// `look` is right.
 Result<Plan> preview(DesiredState& desired, std::shared_ptr<const Observed> observed, ChangeRequest request,
-                     const Look& look);
+                     const Look& look, const Abandoned& abandoned = {});
+
+// What is answered to nobody.
+Error given_up(const char* what);
 
 }  // namespace lanwright::reconcile

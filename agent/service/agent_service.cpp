@@ -95,8 +95,9 @@ AgentService::AgentService(boost::asio::io_context& io, const View& view, Reconc
       options_(std::move(options)),
       started_(reconcile::wall_now()) {}
 
-Result<ApplyOutcome> AgentService::apply(const ApplyRequest& request, Deadline deadline) {
-  if (request.dry_run) return preview(request, deadline);
+Result<ApplyOutcome> AgentService::apply(const ApplyRequest& request, Deadline deadline,
+                                         const Abandoned& abandoned) {
+  if (request.dry_run) return preview(request, deadline, abandoned);
   return reconcile::on_loop<ApplyOutcome>(io_, deadline, "apply",
                                           [this, request]() LANWRIGHT_ON_LOOP { return do_apply(request); });
 }
@@ -112,8 +113,9 @@ Result<ApplyOutcome> AgentService::change_uplink(const UplinkRequest& request, D
                                               LANWRIGHT_ON_LOOP { return do_change_uplink(request); });
 }
 
-Result<Plan> AgentService::difference(const std::optional<std::string>& set, Deadline deadline) {
-  auto mine = turn("compare", deadline);
+Result<Plan> AgentService::difference(const std::optional<std::string>& set, Deadline deadline,
+                                      const Abandoned& abandoned) {
+  auto mine = turn("compare", deadline, abandoned);
   if (!mine) return mine.error();
   struct Known {
     reconcile::Basis basis;
@@ -129,7 +131,9 @@ Result<Plan> AgentService::difference(const std::optional<std::string>& set, Dea
       reconcile::OnTimeout::never_runs);
   if (!known) return known.error();
   const DesiredState desired(std::move(known->basis.desired));
-  return planning::plan(desired, *known->basis.observed, &known->scope);
+  Plan plan = planning::plan(desired, *known->basis.observed, &known->scope, abandoned);
+  if (nobody_waits(abandoned)) return reconcile::given_up("compare");
+  return plan;
 }
 
 Result<Description> AgentService::describe(const ResourceId& id, Deadline deadline) {
@@ -216,16 +220,24 @@ Result<void> AgentService::admit(const ApplyRequest& request) const {
 }
 
 // A dry run may take as much time and memory as a plan of everything: one after the other.
-Result<AgentService::Turn> AgentService::turn(const char* what, Deadline deadline) {
+Result<AgentService::Turn> AgentService::turn(const char* what, Deadline deadline,
+                                              const Abandoned& abandoned) {
+  constexpr std::chrono::milliseconds kGlance{100};  // how late it sees that who waits has gone
   Turn turn(previews_, std::defer_lock);
-  // By the wall clock: the thread sanitizer does not know pthread_mutex_clocklock(3).
-  if (turn.try_lock_until(std::chrono::system_clock::now() + (deadline - Clock::now()))) return turn;
+  for (auto left = deadline - Clock::now(); left.count() > 0; left = deadline - Clock::now()) {
+    // By the wall clock: the thread sanitizer does not know pthread_mutex_clocklock(3).
+    const bool mine =
+        turn.try_lock_until(std::chrono::system_clock::now() + std::min<Clock::duration>(left, kGlance));
+    if (nobody_waits(abandoned)) return reconcile::given_up(what);
+    if (mine) return turn;
+  }
   return Error{ErrorKind::timeout, what, "the agent", 0, "it works on the plans that others asked for",
                "try again"};
 }
 
-Result<ApplyOutcome> AgentService::preview(const ApplyRequest& request, Deadline deadline) {
-  auto mine = turn("plan", deadline);
+Result<ApplyOutcome> AgentService::preview(const ApplyRequest& request, Deadline deadline,
+                                           const Abandoned& abandoned) {
+  auto mine = turn("plan", deadline, abandoned);
   if (!mine) return mine.error();
   struct Known {
     reconcile::Basis basis;
@@ -257,7 +269,8 @@ Result<ApplyOutcome> AgentService::preview(const ApplyRequest& request, Deadline
         [&]() LANWRIGHT_ON_LOOP -> Result<Seen> { return reconciler_.observed_with(std::move(namespaces)); },
         never);
   };
-  auto plan = reconcile::preview(desired, std::move(known->basis.observed), std::move(change), look);
+  auto plan =
+      reconcile::preview(desired, std::move(known->basis.observed), std::move(change), look, abandoned);
   if (!plan) return plan.error();
   outcome.plan = std::move(*plan);
   return outcome;

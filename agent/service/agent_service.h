@@ -29,10 +29,12 @@ class AgentService final : public AgentApi {
   AgentService(boost::asio::io_context& io, const View& view, reconcile::Reconciler& reconciler,
                Options options);
 
-  Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline deadline) override;
+  Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline deadline,
+                             const Abandoned& abandoned) override;
   Result<ApplyOutcome> remove(const DeleteRequest& request, Deadline deadline) override;
   Result<ApplyOutcome> change_uplink(const UplinkRequest& request, Deadline deadline) override;
-  Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline) override;
+  Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline,
+                          const Abandoned& abandoned) override;
   Result<Description> describe(const ResourceId& id, Deadline deadline) override;
   Result<std::vector<SwitchView>> switches(Deadline deadline) override;
   Result<std::shared_ptr<const Snapshot>> snapshot(Deadline deadline) override;
@@ -44,8 +46,8 @@ class AgentService final : public AgentApi {
  private:
   using Published = std::shared_ptr<const Snapshot>;
   using Turn = std::unique_lock<std::timed_mutex>;
-  Result<Turn> turn(const char* what, Deadline deadline);
-  Result<ApplyOutcome> preview(const ApplyRequest& request, Deadline deadline);
+  Result<Turn> turn(const char* what, Deadline deadline, const Abandoned& abandoned);
+  Result<ApplyOutcome> preview(const ApplyRequest& request, Deadline deadline, const Abandoned& abandoned);
   Result<void> admit(const ApplyRequest& request) const LANWRIGHT_ON_LOOP;
   Result<ApplyOutcome> submit(reconcile::ChangeRequest change, ApplyOutcome outcome) LANWRIGHT_ON_LOOP;
   Result<ApplyOutcome> do_apply(const ApplyRequest& request) LANWRIGHT_ON_LOOP;

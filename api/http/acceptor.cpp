@@ -33,14 +33,8 @@ Acceptor::Acceptor(std::vector<int> listeners, const AcceptorOptions& options, S
       serve_(std::move(serve)),
       stop_(make_eventfd()),
       wake_(make_eventfd()),
-      workers_(std::make_unique<httplib::ThreadPool>(options.workers)) {
-  try {
-    thread_ = std::thread([this] { run(); });
-  } catch (...) {
-    workers_->shutdown();  // its destructor does not join
-    throw;
-  }
-}
+      workers_(options.workers),
+      thread_([this] { run(); }) {}
 
 Acceptor::~Acceptor() {
   stop();
@@ -51,7 +45,7 @@ void Acceptor::stop() {
   if (!thread_.joinable()) return;
   signal(stop_);
   thread_.join();
-  workers_->shutdown();
+  workers_.stop();
   returned_.clear();
 }
 
@@ -140,7 +134,7 @@ void Acceptor::take_back() {
 }
 
 void Acceptor::hand_over(std::list<Idle>::iterator idle) {
-  workers_->enqueue([this, connection = idle->connection] { work(connection); });
+  workers_.enqueue([this, connection = idle->connection] { work(connection); });
   idle_.erase(idle);
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "api/http/connection.h"
+#include "api/http/workers.h"
 #include "reconcilers/os/descriptor.h"
 
 namespace lanwright::http {
@@ -73,7 +74,7 @@ class Acceptor {
   std::size_t ended_ = 0;                              // since the accepting thread looked
 
   std::mutex stop_mutex_;
-  std::unique_ptr<httplib::ThreadPool> workers_;
+  Workers workers_;
   std::thread thread_;
 };
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "model/base/abandoned.h"
 #include "model/base/result.h"
 #include "model/desired.h"
 #include "model/link.h"
@@ -137,12 +138,16 @@ class AgentApi {
  public:
   virtual ~AgentApi() = default;
 
-  virtual Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline deadline) = 0;
+  // A dry run is worked out on the thread that asks, one after the other, unless it is abandoned; a change,
+  // once asked for, is made.
+  virtual Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline deadline,
+                                     const Abandoned& abandoned = {}) = 0;
   virtual Result<ApplyOutcome> remove(const DeleteRequest& request, Deadline deadline) = 0;
   // Idempotent: what is so already is `unchanged`, and nothing is stored.
   virtual Result<ApplyOutcome> change_uplink(const UplinkRequest& request, Deadline deadline) = 0;
-  // What differs now between desired and observed, of one set or of everything.
-  virtual Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline) = 0;
+  // What differs now between desired and observed, of one set or of everything. Worked out as a dry run is.
+  virtual Result<Plan> difference(const std::optional<std::string>& set, Deadline deadline,
+                                  const Abandoned& abandoned = {}) = 0;
   virtual Result<Description> describe(const ResourceId& id, Deadline deadline) = 0;
 
   // The switch processes, with what their ports counted so far; by network.

@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <set>
+#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -214,6 +215,11 @@ ReadBody read_body(const Call& call, const Grammar& grammar) {
   return read;
 }
 
+// Who asked has gone, or the server stops.
+Abandoned abandoned(const Call& call) {
+  return [&connection = call.connection] { return connection.cancelled(); };
+}
+
 http::Response probe(bool fine, const char* name, const char* otherwise) {
   if (fine) return http::json_answer({{name, true}});
   return busy(otherwise);
@@ -298,6 +304,12 @@ http::Response Routes::respond(http::Connection& connection) {
   http::Response answer;
   try {
     answer = connection.refusal().detail.empty() ? route(connection) : http::problem(connection.refusal());
+  } catch (const std::system_error& exhausted) {  // threads, descriptors
+    answer = http::problem(Error{.kind = ErrorKind::busy,
+                                 .tried = "answer the request",
+                                 .object = {},
+                                 .words = exhausted.what(),
+                                 .hint = "try again when the host has more to give"});
   } catch (const std::exception& exception) {
     answer = http::problem(Error{.kind = ErrorKind::internal,
                                  .tried = "answer the request",
@@ -585,13 +597,13 @@ http::Response Routes::post_plan(Call& call) {
   request.prune = call.parameters.flag("prune", true);
   request.adopt = call.parameters.flag("adopt", false);
   request.peer = call.connection.peer();
-  const auto outcome = agent_.apply(request, steady_clock::now() + kWriteTime);
+  const auto outcome = agent_.apply(request, steady_clock::now() + kWriteTime, abandoned(call));
   if (!outcome) return http::problem(outcome.error());
   return http::json_answer(to_json(outcome->plan));
 }
 
 http::Response Routes::get_plan(Call& call) {
-  const auto plan = agent_.difference(call.parameters.text("set"), soon());
+  const auto plan = agent_.difference(call.parameters.text("set"), soon(), abandoned(call));
   if (!plan) return http::problem(plan.error());
   return http::json_answer(to_json(*plan));
 }
@@ -614,7 +626,7 @@ http::Response Routes::post_apply(Call& call) {
   request.adopt = call.parameters.flag("adopt", false);
   request.if_generation = precondition.generation;
   request.peer = call.connection.peer();
-  const auto outcome = agent_.apply(request, steady_clock::now() + kWriteTime);
+  const auto outcome = agent_.apply(request, steady_clock::now() + kWriteTime, abandoned(call));
   if (!outcome) return http::problem(outcome.error());
   return finish(call, request.set.name, *outcome, dry_run);
 }

@@ -25,8 +25,8 @@ const AttachmentSpec* attachment_of(const DesiredObject* object) {
 
 }  // namespace
 
-Changeset::Changeset(DesiredState& desired, std::function<ObjectUid()> new_uid)
-    : desired_(desired), new_uid_(std::move(new_uid)) {}
+Changeset::Changeset(DesiredState& desired, std::function<ObjectUid()> new_uid, Abandoned abandoned)
+    : desired_(desired), new_uid_(std::move(new_uid)), abandoned_(std::move(abandoned)) {}
 
 // By kind: networks are back before their attachments are.
 Changeset::~Changeset() {
@@ -77,7 +77,7 @@ void Changeset::mark_deleting(const ResourceId& id) {
 Result<void> Changeset::complete(const NamespaceFacts* host) {
   sync_implicit_vlans();
   if (auto allocated = allocate(); !allocated) return allocated;
-  return desired_.check(&scope_, host);
+  return desired_.check(&scope_, host, abandoned_);
 }
 
 // VLAN links that networks name as their parent are made for them, shared, and go with the last of them.
@@ -112,6 +112,7 @@ Result<void> Changeset::allocate() {
       networks.insert(object->network->object.id.name);
   }
   for (const std::string& network : networks) {
+    if (is_given_up()) return {};
     if (auto allocated = allocate_on(network); !allocated) return allocated;
   }
   return {};

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "model/base/abandoned.h"
 #include "model/base/ids.h"
 #include "model/base/result.h"
 #include "reconcilers/desired/desired_state.h"
@@ -23,8 +24,9 @@ namespace lanwright::desired {
 
 class Changeset {
  public:
-  // `new_uid` names the VLAN links that a change brings with it.
-  Changeset(DesiredState& desired, std::function<ObjectUid()> new_uid);
+  // `new_uid` names the VLAN links that a change brings with it. One that is given up is neither complete nor
+  // checked, and must not be kept.
+  Changeset(DesiredState& desired, std::function<ObjectUid()> new_uid, Abandoned abandoned = {});
   ~Changeset();
   Changeset(const Changeset&) = delete;
   Changeset& operator=(const Changeset&) = delete;
@@ -55,6 +57,7 @@ class Changeset {
   // Whether the change may add or drop namespaces that matter.
   bool moves_namespaces() const;
 
+  bool is_given_up() const { return nobody_waits(abandoned_); }
   void keep() { kept_ = true; }
 
  private:
@@ -66,6 +69,7 @@ class Changeset {
 
   DesiredState& desired_;
   std::function<ObjectUid()> new_uid_;
+  Abandoned abandoned_;
   // As it was before the first change of it; nullptr: not there.
   std::map<ResourceId, std::shared_ptr<const DesiredObject>> before_;
   std::set<ResourceId> scope_;

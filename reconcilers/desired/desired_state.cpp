@@ -310,7 +310,8 @@ void DesiredState::unindex(const DesiredObject& entry) {
   });
 }
 
-Result<void> DesiredState::check(const std::set<ResourceId>* changed, const NamespaceFacts* host) const {
+Result<void> DesiredState::check(const std::set<ResourceId>* changed, const NamespaceFacts* host,
+                                 const Abandoned& abandoned) const {
   Depths depths(*this);
   const HostNames names(host);
   if (changed == nullptr) {
@@ -320,6 +321,7 @@ Result<void> DesiredState::check(const std::set<ResourceId>* changed, const Name
     return {};
   }
   for (const ResourceId& id : *changed) {
+    if (nobody_waits(abandoned)) return {};
     const DesiredObject* entry = find(id);
     if (entry == nullptr) continue;
     if (auto checked = check(*entry, depths, names); !checked) return checked;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/base/abandoned.h"
 #include "model/base/ids.h"
 #include "model/base/result.h"
 #include "model/desired.h"
@@ -78,9 +79,9 @@ class DesiredState {
   // The first thing that cannot be, naming both sides: two objects that want one link or one route, an
   // attachment whose network is missing, a link that stands on itself. Looks at these objects; at all when
   // absent. With the facts of the managed namespace also what two objects mean by different names of one
-  // link.
-  Result<void> check(const std::set<ResourceId>* changed = nullptr,
-                     const NamespaceFacts* host = nullptr) const;
+  // link. One that is given up finds nothing.
+  Result<void> check(const std::set<ResourceId>* changed = nullptr, const NamespaceFacts* host = nullptr,
+                     const Abandoned& abandoned = {}) const;
 
   const DesiredObject* find(const ResourceId& id) const;
   // Stays as it is while somebody holds it, whatever is put in its place.

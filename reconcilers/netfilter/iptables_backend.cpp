@@ -19,6 +19,7 @@
 
 #include "reconcilers/netfilter/forward_rules.h"
 #include "reconcilers/netfilter/rule_events.h"
+#include "reconcilers/netfilter/rule_record.h"
 #include "reconcilers/os/command.h"
 #include "reconcilers/os/process.h"
 
@@ -87,8 +88,9 @@ bool filters_bridged(const Family& family) {
   return answer != '0';
 }
 
-// Of one family. What fails does not keep the rest from being done.
-void keep(const std::string& program, bool filters, const Wanted& wanted, Failures& failures) {
+// Of one family; whether any rule is to stay. What fails does not keep the rest from being done.
+bool keep(const std::string& program, bool filters, const Wanted& wanted, RuleRecord& record,
+          Failures& failures) {
   std::set<ForwardRule> rules = wanted.always;
   auto listing = run_tables(program, {"-S", "FORWARD"});
   const bool listed = listing && listing->status == 0;
@@ -98,12 +100,16 @@ void keep(const std::string& program, bool filters, const Wanted& wanted, Failur
   if (!listed) {
     const Error error = listing ? failed(program, listing->words) : listing.error();
     for (const ForwardRule& rule : rules) failures.emplace(rule, error);
-    return;
+    if (rules.empty()) failures.emplace(ForwardRule{}, error);  // of those that are to go
+    return true;
   }
   for (const ForwardChange& change :
        forward_changes(rules, wanted.ours, forward_rules_in(listing->words), bridge_exists)) {
-    if (auto done = carry_out(program, change); !done) failures.emplace(change.rule, done.error());
+    auto done = change.insert ? record.add(change.rule.uid) : Result<void>();
+    if (done) done = carry_out(program, change);
+    if (!done) failures.emplace(change.rule, done.error());
   }
+  return !rules.empty();
 }
 
 bool kernel_has_ipv6() {
@@ -124,11 +130,13 @@ void do_without(const Family& family, const std::set<ForwardRule>& rules, Failur
 
 class IptablesBackend final : public FirewallBackend {
  public:
-  IptablesBackend(os::Descriptor wake, std::optional<RuleEvents> events,
+  IptablesBackend(os::Descriptor wake, std::optional<RuleEvents> events, RuleRecord record,
                   std::function<void(const Error&)> tell)
       : wake_(std::move(wake)),
         events_(std::move(events)),
         tell_(std::move(tell)),
+        left_(record.networks()),
+        record_(std::move(record)),
         thread_([this] { run(); }) {}
   ~IptablesBackend() override {
     {
@@ -162,6 +170,13 @@ class IptablesBackend final : public FirewallBackend {
     ++asked_;
     wake();
   }
+  void begin() override {
+    const std::lock_guard lock(mutex_);
+    begun_ = true;
+    wanted_.ours.insert(left_.begin(), left_.end());
+    if (!left_.empty()) ++asked_;
+    wake();
+  }
   void look_again() override {
     const std::lock_guard lock(mutex_);
     if (asked_ == 0) return;
@@ -191,19 +206,22 @@ class IptablesBackend final : public FirewallBackend {
   bool await_work();
   void await_news();
   Failures keep_all(const Wanted& wanted);
+  void forget_networks(const Wanted& wanted);
   void plan_retry(const Failures& failures);
 
   os::Descriptor wake_;
   std::optional<RuleEvents> events_;
   std::function<void(const Error&)> tell_;
+  const std::set<ObjectUid> left_;  // networks of which an earlier agent may have left rules
   std::mutex mutex_;
   std::condition_variable news_;
   Wanted wanted_;
+  bool begun_ = false;
   std::uint64_t asked_ = 0;
   std::uint64_t done_ = 0;
   Failures failures_;  // of the last try
   // Of the thread.
-  bool has_run_ = false;  // there may be rules of ours
+  RuleRecord record_;
   std::optional<Error> told_;
   std::chrono::milliseconds pause_ = kFirstRetry;  // before the next retry
   std::optional<Clock::time_point> retry_at_;
@@ -214,6 +232,7 @@ class IptablesBackend final : public FirewallBackend {
 // The programs are not run for what a host that filters nothing does not need.
 Failures IptablesBackend::keep_all(const Wanted& wanted) {
   Failures failures;
+  bool any_stay = false;
   for (const Family& family : kFamilies) {
     const std::string program = os::find_program(family.program);
     if (family.program == std::string_view("ip6tables") && !kernel_has_ipv6()) continue;
@@ -223,11 +242,20 @@ Failures IptablesBackend::keep_all(const Wanted& wanted) {
       continue;
     }
     const bool needed = !wanted.always.empty() || (filters && !wanted.where_dropped.empty());
-    if (!needed && !has_run_) continue;
-    keep(program, filters, wanted, failures);
-    has_run_ = true;
+    if (!needed && record_.networks().empty()) continue;
+    any_stay |= keep(program, filters, wanted, record_, failures);
   }
+  if (!any_stay && failures.empty()) forget_networks(wanted);
   return failures;
+}
+
+// There is no rule of theirs. Those that an earlier agent left are looked for once all is known that is
+// wanted.
+void IptablesBackend::forget_networks(const Wanted& wanted) {
+  for (const ObjectUid& network : left_) {
+    if (!wanted.ours.contains(network)) return;
+  }
+  if (auto cleared = record_.clear(); !cleared) tell_(cleared.error());
 }
 
 // Until somebody asks, the kernel tells, or it is time to try again.
@@ -251,6 +279,7 @@ bool IptablesBackend::await_work() {
   const bool retry = retry_at_ && Clock::now() >= *retry_at_;
   std::unique_lock lock(mutex_);
   if (stopping_) return false;
+  if (!begun_) return true;
   const bool concerned = told && !(wanted_.always.empty() && wanted_.where_dropped.empty());
   if (asked_ == done_ && !retry && !concerned) return true;
   const std::uint64_t asked = asked_;
@@ -276,7 +305,10 @@ void IptablesBackend::plan_retry(const Failures& failures) {
 
 }  // namespace
 
-Result<std::unique_ptr<FirewallBackend>> open_iptables_backend(std::function<void(const Error&)> tell) {
+Result<std::unique_ptr<FirewallBackend>> open_iptables_backend(const std::filesystem::path& record,
+                                                               std::function<void(const Error&)> tell) {
+  auto known = RuleRecord::open(record);
+  if (!known) return known.error();
   os::Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return error_from_errno(errno, "open", "an event descriptor");
   auto events = RuleEvents::open();
@@ -285,8 +317,8 @@ Result<std::unique_ptr<FirewallBackend>> open_iptables_backend(std::function<voi
     told = std::move(*events);
   else
     tell(events.error());
-  return std::unique_ptr<FirewallBackend>(
-      std::make_unique<IptablesBackend>(std::move(wake), std::move(told), std::move(tell)));
+  return std::unique_ptr<FirewallBackend>(std::make_unique<IptablesBackend>(
+      std::move(wake), std::move(told), std::move(*known), std::move(tell)));
 }
 
 }  // namespace lanwright::netfilter

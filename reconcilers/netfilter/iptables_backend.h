@@ -2,6 +2,7 @@
 // milliseconds, more with many rules, and the loop waits for nobody.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 
@@ -14,7 +15,9 @@ namespace lanwright::netfilter {
 // holds for a policy that becomes DROP. Where there is no such program nothing can be done, and that is an
 // error
 // (`unsupported`) for Docker's bridges where the kernel has bridged frames pass its chains. `tell` is called,
-// on the keeper's thread, with each new reason why rules cannot be kept.
-Result<std::unique_ptr<FirewallBackend>> open_iptables_backend(std::function<void(const Error&)> tell);
+// on the keeper's thread, with each new reason why rules cannot be kept. Of which networks there may be rules
+// it remembers in `record`, a file below /run.
+Result<std::unique_ptr<FirewallBackend>> open_iptables_backend(const std::filesystem::path& record,
+                                                               std::function<void(const Error&)> tell);
 
 }  // namespace lanwright::netfilter

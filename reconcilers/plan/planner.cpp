@@ -164,10 +164,13 @@ std::vector<std::pair<int, const DesiredObject*>> planned_order(const DesiredSta
 
 }  // namespace
 
-Plan plan(const DesiredState& desired, const Observed& observed, Scope scope) {
+Plan plan(const DesiredState& desired, const Observed& observed, Scope scope, const Abandoned& abandoned) {
   if (!observed.complete) return {};
   Planner planner(desired, observed);
-  for (const auto& [depth, entry] : planned_order(desired, scope)) planner.compare(*entry, depth);
+  for (const auto& [depth, entry] : planned_order(desired, scope)) {
+    if (nobody_waits(abandoned)) return {};
+    planner.compare(*entry, depth);
+  }
   return std::move(planner).take();
 }
 

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "model/base/abandoned.h"
 #include "model/observed.h"
 #include "model/plan.h"
 #include "reconcilers/desired/desired_state.h"
@@ -16,7 +17,9 @@ using Scope = const std::set<ResourceId>*;
 
 // Never plans a removal or a change of a link that does not carry our mark, except master, port attributes
 // and UP of declared uplinks, and what an object with `adopt` names. Empty when `observed` is not complete.
-Plan plan(const desired::DesiredState& desired, const Observed& observed, Scope scope = nullptr);
+// One that is given up is a part, of no use.
+Plan plan(const desired::DesiredState& desired, const Observed& observed, Scope scope = nullptr,
+          const Abandoned& abandoned = {});
 
 // Claims of this object's that are no longer declared and no longer hold in the kernel: may be forgotten.
 std::set<std::string> settled_claims(const desired::DesiredObject& entry,

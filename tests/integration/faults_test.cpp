@@ -535,5 +535,31 @@ TEST_F(Faults, SigtermLeavesTheDataPath) {
   EXPECT_EQ(differences(before, facts_of_all(sandbox_, {"", "r1", "r2"})), "");
 }
 
+// As many threads as there is room for, each with a stack of a GiB: none of the steps of the start may end
+// the agent otherwise than with words.
+TEST(Threads, ThatCannotBeMadeAreToldAtTheStart) {
+  const Sandbox sandbox;
+  int refused = 0;
+  bool ready = false;
+  for (int room = 1; !ready; room += 2) {
+    ASSERT_LT(room, 64) << "it has fewer threads";
+    AgentOptions options;
+    options.name = "agent" + std::to_string(room);
+    options.under = {"prlimit", "--stack=" + std::to_string(1ULL << 30U),
+                     "--as=" + std::to_string((2ULL * static_cast<unsigned>(room) + 1) << 29U)};
+    options.wait_ready = false;
+    AgentProcess agent(sandbox, options);
+    ready = agent.wait_notified("READY=1");
+    if (ready) {
+      EXPECT_EQ(agent.stop(), 0);
+      break;
+    }
+    EXPECT_EQ(agent.wait(10s), 1) << "room for " << room << "\n" << agent.log();
+    EXPECT_NE(agent.log().find("Resource temporarily unavailable"), std::string::npos) << agent.log();
+    ++refused;
+  }
+  EXPECT_GT(refused, 3);
+}
+
 }  // namespace
 }  // namespace lanwright::test

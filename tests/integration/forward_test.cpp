@@ -279,5 +279,51 @@ TEST_F(Forward, AnAgentThatWasKilledPutsItsRulesInOrder) {
   EXPECT_TRUE(becomes({kBridge, "lw-lab", "others"})) << "it is not ours";
 }
 
+// Killed between its removal of a network and that of the network's rule; and nothing is wanted any more, so
+// that only what it wrote down tells of the rule.
+TEST_F(Forward, ARuleThatAKilledAgentDidNotTakeAwayGoesAtTheNextStart) {
+  const auto rule_of = [this](const std::string& bridge, const std::string& network) {
+    tables({"-I", "FORWARD", "-i", bridge, "-o", bridge, "-m", "comment", "--comment", "lanwright:" + network,
+            "-j", "ACCEPT"});
+  };
+  const std::filesystem::path record = sandbox_.directory() / "agent/run/forward-rules";
+  EXPECT_FALSE(std::filesystem::exists(record)) << "there are no rules";
+  create(kNetwork);
+  const std::string written = read_file(record);
+  const std::string uid = written.substr(0, written.find('\n'));
+  ASSERT_FALSE(uid.empty());
+  remove(kNetwork);
+  ASSERT_TRUE(becomes({}));
+  ASSERT_TRUE(wait_until([&] { return !std::filesystem::exists(record); }));
+  kill();
+  // One whose bridge is gone, one whose name somebody else took, and one of an agent beside it.
+  std::ofstream(record) << written << std::flush;
+  sandbox_.ip("link add taken type bridge");
+  sandbox_.ip("link add others type bridge");
+  rule_of(kBridge, uid);
+  rule_of("taken", uid);
+  rule_of("others", "other");
+  start();
+  EXPECT_TRUE(becomes({"others"}));
+  EXPECT_TRUE(wait_until([&] { return !std::filesystem::exists(record); }));
+  EXPECT_EQ(agent_->log().find("warning the host's firewall"), std::string::npos);
+}
+
+// Neither is it a reason to take away what is still wanted, nor is what Docker's networks want known too
+// late.
+TEST_F(Forward, ARuleThatIsWantedStaysOverAKill) {
+  filter_bridged(true);
+  create(kNetwork);
+  run({"iptables", "-I", "FORWARD", "1", "-i", "none0", "-j",
+       "ACCEPT"});  // what is made anew comes before it
+  kill();
+  start();
+  create(kOther);
+  remove(kOther);
+  ASSERT_TRUE(becomes({kBridge}));
+  const std::string rules = run({"iptables", "-S", "FORWARD"}).out;
+  EXPECT_LT(rules.find("none0"), rules.find(kBridge)) << rules;
+}
+
 }  // namespace
 }  // namespace lanwright::test

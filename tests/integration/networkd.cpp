@@ -31,11 +31,14 @@ bool has_networkd() {
   return access(kProgram, X_OK) == 0;
 }
 
-Networkd::Networkd(const Sandbox& sandbox) : sandbox_(sandbox), log_(sandbox.directory() / "networkd.log") {
-  // The sandbox's own; and writable, which is what says that there is a udev.
-  if (mount("sysfs", "/sys", "sysfs", 0, nullptr) != 0) fail_errno("mount /sys");
+Networkd::Networkd(const Sandbox& sandbox, Udev udev)
+    : sandbox_(sandbox), udev_(udev), log_(sandbox.directory() / "networkd.log") {
   std::filesystem::create_directories("/run/systemd/network");
-  std::filesystem::create_directories("/run/udev/data");
+  if (udev_ == Udev::kWrittenDown) {
+    // The sandbox's own; and writable, which is what says that there is a udev.
+    if (mount("sysfs", "/sys", "sysfs", 0, nullptr) != 0) fail_errno("mount /sys");
+    std::filesystem::create_directories("/run/udev/data");
+  }
   const passwd* user = getpwnam("systemd-network");
   if (user == nullptr) throw HarnessError("there is no user systemd-network");
   for (const char* name : {"", "links", "leases", "lldp"}) {
@@ -68,7 +71,7 @@ void Networkd::tell_of_links() const {
 }
 
 void Networkd::start() {
-  tell_of_links();
+  if (udev_ == Udev::kWrittenDown) tell_of_links();
   const Fd output(open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), "open networkd's log");
   Spawn what;
   what.arguments = {kProgram};

@@ -16,7 +16,9 @@ namespace lanwright::test {
 // namespaces; killed with the object.
 class Networkd {
  public:
-  explicit Networkd(const Sandbox& sandbox);
+  // Where a test runs a udev, which made /sys the sandbox's own, networkd asks that.
+  enum class Udev { kWrittenDown, kReal };
+  explicit Networkd(const Sandbox& sandbox, Udev udev = Udev::kWrittenDown);
   ~Networkd();
   Networkd(const Networkd&) = delete;
   Networkd& operator=(const Networkd&) = delete;
@@ -34,6 +36,7 @@ class Networkd {
   void tell_of_links() const;
 
   const Sandbox& sandbox_;
+  Udev udev_;
   std::filesystem::path log_;
   pid_t pid_ = -1;
 };

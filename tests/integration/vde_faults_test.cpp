@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
@@ -316,6 +317,73 @@ TEST_F(VdeStranger, DeletionLeavesHimAlone) {
   EXPECT_TRUE(removed.ok()) << removed.text();
   EXPECT_TRUE(is_alive(stranger.pid()));
   EXPECT_TRUE(fs::exists(place("lan") / "ctl"));
+}
+
+// ---- the system has no thread and no process left
+
+// Processes that together may not have one more thread (cgroups, pids controller of either version).
+class Full {
+ public:
+  Full() : group_(root() / ("lanwright-test-" + std::to_string(getpid()))) { fs::create_directory(group_); }
+  ~Full() {
+    lift();
+    std::ifstream members(group_ / "cgroup.procs");
+    for (std::string pid; std::getline(members, pid);)
+      std::ofstream(group_.parent_path() / "cgroup.procs") << pid;
+    std::error_code ignored;  // its members are about to end
+    fs::remove(group_, ignored);
+  }
+  Full(const Full&) = delete;
+  Full& operator=(const Full&) = delete;
+
+  bool works() const { return fs::exists(group_ / "pids.max"); }
+  void take(pid_t pid) const { write("cgroup.procs", std::to_string(pid)); }
+  void close() const { write("pids.max", "0"); }
+  void lift() const {
+    if (works()) write("pids.max", "max");
+  }
+
+ private:
+  static fs::path root() {
+    const fs::path first = "/sys/fs/cgroup/pids";
+    return fs::exists(first) ? first : first.parent_path();
+  }
+  void write(const std::string& file, const std::string& text) const {
+    if (!(std::ofstream(group_ / file) << text << std::flush)) throw HarnessError("cannot write " + file);
+  }
+  fs::path group_;
+};
+
+TEST_F(VdeFaults, APlugWithoutAThreadSaysSoAndLivesOn) {
+  const Full full;
+  if (!full.works()) GTEST_SKIP() << "there is no pids controller here";
+  start();
+  ASSERT_TRUE(apply(networks({"lan"}), "--wait=30s").ok());
+  const auto before = switch_of(*agent_, "lan");
+  full.take(before.plug);
+  full.close();
+  ASSERT_EQ(::kill(before.pid, SIGKILL), 0);
+  ASSERT_TRUE(wait_until(
+      [&] { return agent_->log().find("no thread to connect to the switch") != std::string::npos; }));
+  EXPECT_EQ(::kill(before.plug, 0), 0);
+  full.lift();
+  expect_works("lan", "e0");
+}
+
+TEST_F(VdeFaults, AnAgentWithoutAThreadAnswersAndStops) {
+  const Full full;
+  if (!full.works()) GTEST_SKIP() << "there is no pids controller here";
+  start();
+  full.take(agent_->pid());
+  full.close();
+  apply(networks({"lan"}));
+  expect_told("lan", "Retrying", {"Resource temporarily unavailable"});
+  EXPECT_EQ(agent_->get("/healthz").status, 200);
+  full.lift();
+  expect_works("lan", "e0");
+  full.close();
+  EXPECT_EQ(agent_->stop(), 0);
+  EXPECT_NE(agent_->log().find("without a thread"), std::string::npos) << agent_->log();
 }
 
 }  // namespace

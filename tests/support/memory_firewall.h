@@ -43,6 +43,7 @@ class MemoryFirewall final : public FirewallBackend {
     where_dropped_.erase(network);
     if (rule) where_dropped_.emplace(network, *std::move(rule));
   }
+  void begin() override {}
   void look_again() override {}
   Result<void> wait(const ForwardRule& rule, std::chrono::steady_clock::time_point /*deadline*/) override {
     const std::lock_guard lock(mutex_);

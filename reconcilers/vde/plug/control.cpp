@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 namespace lanwright::plug {
@@ -144,10 +145,16 @@ void Control::add(const std::string& line) {
 void Control::begin_connecting(int port) {
   awaited_ = true;
   connecting_ = std::make_unique<Connecting>();
-  connecting_->thread = std::thread([this, port, into = connecting_.get()] {
-    into->made = SwitchEndpoint::open(directory_, port, kPlugName, into->words);
+  Connecting* const into = connecting_.get();
+  try {
+    connecting_->thread = std::thread([this, port, into] {
+      into->made = SwitchEndpoint::open(directory_, port, kPlugName, into->words);
+      ::eventfd_write(done_.get(), 1);
+    });
+  } catch (const std::system_error& failed) {  // told as any other reason why there is no connection
+    into->words = std::string("no thread to connect to the switch: ") + failed.what();
     ::eventfd_write(done_.get(), 1);
-  });
+  }
 }
 
 void Control::on_connected() {
@@ -155,7 +162,7 @@ void Control::on_connected() {
   ::eventfd_read(done_.get(), &times);
   if (!connecting_) return;
   const auto done = std::move(connecting_);
-  done->thread.join();
+  if (done->thread.joinable()) done->thread.join();
   std::string words = done->words;
   if (done->made && done->endpoint) {
     hub_.add(done->plug, std::move(done->endpoint), std::move(done->made));

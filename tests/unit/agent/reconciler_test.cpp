@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <future>
 #include <thread>
+#include <utility>
 
 #include "reconcilers/drivers/registry.h"
 
@@ -118,6 +119,56 @@ TEST_F(EngineTest, AppliesAndSettles) {
   const auto difference = agent->api().difference(std::nullopt, soon());
   ASSERT_TRUE(difference.ok());
   EXPECT_TRUE(difference->empty());
+}
+
+// At whatever step who asked for it has gone, and whoever waits for his turn behind it.
+TEST_F(EngineTest, ADryRunThatNobodyWaitsForIsGivenUpAtEachStep) {
+  constexpr int kHosts = 20;
+  apply_and_wait(lan_with_hosts(3));
+  ApplyRequest request;
+  request.set = lan_with_hosts(kHosts);
+  request.dry_run = true;
+  int steps = 0;
+  for (bool done = false; !done; ++steps) {
+    int asked = 0;
+    const auto outcome = agent->api().apply(request, soon(), [&] { return asked++ >= steps; });
+    done = outcome.ok();
+    if (done) continue;
+    EXPECT_EQ(outcome.error().kind, ErrorKind::timeout);
+    EXPECT_NE(outcome.error().text().find("has gone"), std::string::npos) << outcome.error().text();
+    EXPECT_LE(asked, steps + 4) << "it goes on";
+  }
+  EXPECT_GT(steps, 3 * kHosts) << "declaring, checking and planning each of them";
+
+  int asked = 0;
+  const auto gone = [&] { return ++asked > 2; };
+  EXPECT_EQ(agent->api().difference(std::nullopt, soon(), gone).error().kind, ErrorKind::timeout);
+  const auto difference = agent->api().difference(std::nullopt, soon());
+  ASSERT_TRUE(difference.ok()) << "the next one has its turn";
+  EXPECT_TRUE(difference->empty()) << "nothing of it is left";
+}
+
+TEST_F(EngineTest, WhoWaitsForHisTurnAndGoesIsDropped) {
+  apply_and_wait(lan_with_hosts(1));
+  std::promise<void> begun;
+  std::promise<void> end;
+  auto is_to_end = end.get_future();
+  std::jthread first([&] {
+    bool has_begun = false;
+    const auto abandoned = [&] {
+      if (!std::exchange(has_begun, true)) {
+        begun.set_value();
+        is_to_end.wait();
+      }
+      return true;
+    };
+    EXPECT_FALSE(agent->api().difference(std::nullopt, soon(), abandoned).ok());
+  });
+  begun.get_future().wait();
+  const auto dropped = agent->api().difference(std::nullopt, soon(), [] { return true; });
+  end.set_value();
+  ASSERT_FALSE(dropped.ok());
+  EXPECT_NE(dropped.error().text().find("has gone"), std::string::npos) << dropped.error().text();
 }
 
 TEST_F(EngineTest, ASecondApplyWritesNothing) {

@@ -15,6 +15,7 @@
 #include <array>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -115,8 +116,8 @@ class MemoryAgent final : public AgentApi {
   void fail_with(std::optional<Error> error) {
     change([&] { failure_ = std::move(error); });
   }
-  void throw_next(bool on) {
-    change([&] { throws_ = on; });
+  void throw_next(std::exception_ptr what) {
+    change([&] { throws_ = std::move(what); });
   }
   void say(const std::string& type, const std::string& message) {
     change([&] { add_event(type, {}, "", message); });
@@ -153,12 +154,13 @@ class MemoryAgent final : public AgentApi {
     if (failure_) return *failure_;
     return switches_;
   }
-  Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline /*deadline*/) override {
+  Result<ApplyOutcome> apply(const ApplyRequest& request, Deadline /*deadline*/,
+                             const Abandoned& /*abandoned*/) override {
     const std::lock_guard lock(mutex_);
     last_peer_ = request.peer;
     last_if_generation_ = request.if_generation;
     if (failure_) return *failure_;
-    if (throws_) throw std::runtime_error("out of order");
+    if (throws_) std::rethrow_exception(throws_);
     const SetView* known = find_set(request.set.name);
     if (request.if_generation && *request.if_generation != (known == nullptr ? 0 : known->generation))
       return moved(request.set.name);
@@ -236,7 +238,8 @@ class MemoryAgent final : public AgentApi {
     return last_uplink_;
   }
 
-  Result<Plan> difference(const std::optional<std::string>& set, Deadline /*deadline*/) override {
+  Result<Plan> difference(const std::optional<std::string>& set, Deadline /*deadline*/,
+                          const Abandoned& /*abandoned*/) override {
     const std::lock_guard lock(mutex_);
     if (failure_) return *failure_;
     if (set && find_set(*set) == nullptr)
@@ -432,7 +435,7 @@ class MemoryAgent final : public AgentApi {
   std::vector<Event> events_;
   std::optional<Error> failure_;
   std::vector<SwitchView> switches_;
-  bool throws_ = false;
+  std::exception_ptr throws_;
   Peer last_peer_;
   std::optional<UplinkRequest> last_uplink_;
   std::optional<std::uint64_t> last_if_generation_;

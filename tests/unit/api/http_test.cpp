@@ -1,6 +1,8 @@
 // What goes over the wire: limits, broken and hostile clients, parallel ones.
 #include <atomic>
 #include <chrono>
+#include <stdexcept>
+#include <system_error>
 
 #include "tests/unit/api/fixture.h"
 
@@ -205,12 +207,22 @@ TEST_F(ApiHttp, BytesThatAreNotUtf8AreAnsweredAsJson) {
 }
 
 TEST_F(ApiHttp, ExceptionsBecomeAnAnswer) {
-  agent.throw_next(true);
+  agent.throw_next(std::make_exception_ptr(std::runtime_error("out of order")));
   const httplib::Response response = post("/v1/apply", kCampus);
   EXPECT_EQ(response.status, 500);
   EXPECT_EQ(json_of(response).at("type"), "urn:lanwright:problem:internal");
   EXPECT_NE(json_of(response).at("detail").get<std::string>().find("out of order"), std::string::npos);
-  agent.throw_next(false);
+
+  // As std::thread says that there is none left.
+  const auto exhausted = std::make_error_code(std::errc::resource_unavailable_try_again);
+  agent.throw_next(std::make_exception_ptr(std::system_error(exhausted)));
+  const httplib::Response refused = post("/v1/apply", kCampus);
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_NE(json_of(refused).at("detail").get<std::string>().find("Resource temporarily unavailable"),
+            std::string::npos)
+      << refused.body;
+
+  agent.throw_next(nullptr);
   EXPECT_EQ(post("/v1/apply", kCampus).status, 200);
 }
 
