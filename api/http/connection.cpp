@@ -126,6 +126,11 @@ void Connection::close_gently() {
   socket_ = {};
 }
 
+bool Connection::peer_is_gone() const {
+  pollfd polled{socket_.get(), 0, 0};
+  return broken_ || (::poll(&polled, 1, 0) == 1 && (polled.revents & (POLLHUP | POLLERR)) != 0);
+}
+
 bool Connection::cancelled() const {
   return pause_until(std::chrono::steady_clock::now());
 }

@@ -1,10 +1,12 @@
-// Labs as Kathara has Docker make them: their traffic goes from end to end, and nothing is left of them.
-// Interfaces of the host in a lab are in managed_plugin_test.cpp.
+// Labs as Kathara has Docker make them: their traffic goes from end to end, whoever is killed at whatever
+// step, and nothing is left of them. Interfaces of the host in a lab are in managed_plugin_test.cpp.
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -39,6 +41,16 @@ Json mounted_namespaces() {
     paths.insert(path);
   }
   return paths;
+}
+
+// Docker's own go back and forth, some of them twice, when it makes networks in parallel.
+Json rules_of(const char* program) {
+  std::multiset<std::string> rules;
+  std::istringstream listed(run({program, "-w", "5", "-S"}).out);
+  for (std::string line; std::getline(listed, line);) {
+    if (line.find("DOCKER") == std::string::npos) rules.insert(line);
+  }
+  return rules;
 }
 
 // Rows of the agent's database that are not history, as text.
@@ -78,7 +90,7 @@ class KatharaLab : public testing::Test {
     Json now = host_.inventory();
     now["files"] = paths_below(host_.agent().socket().parent_path());
     now["namespaces"] = mounted_namespaces();
-    for (const char* program : {"iptables", "ip6tables"}) now[program] = run({program, "-w", "5", "-S"}).out;
+    for (const char* program : {"iptables", "ip6tables"}) now[program] = rules_of(program);
     now["rows"] = rows_of(host_.agent().state_directory() / "lanwright.db");
     return now;
   }
@@ -231,6 +243,51 @@ TEST_F(KatharaLab, FortyLansCarryOnWhileTheAgentIsKilled) {
   EXPECT_TRUE(host_.is_as_before(running));
   kathara.lclean();
   EXPECT_TRUE(nothing_is_left());
+}
+
+// ---- killed at each step
+
+// What is gone of the lab is started again, as its user does, and what failed is asked for again.
+class KilledAtEachStep : public KatharaLab {
+ protected:
+  void build_and_take_apart(const std::function<void()>& strike) {
+    const Kathara kathara = kathara_of(small_lab());
+    for (const LabStep& step : steps_of_small_lab()) {
+      SCOPED_TRACE(step.name);
+      const Words running = devices_that_run(kathara);
+      const std::string words = do_and_strike(step, kathara, host_.agent().state_directory(), strike);
+      SCOPED_TRACE(words);
+      if (step.name != "stop pc1" && !step.name.starts_with("remove")) start(kathara, running);
+      if (!words.empty()) step.work(kathara);
+      ASSERT_TRUE(small_lab_works(sandbox(), kathara));
+    }
+    kathara.lclean();
+    EXPECT_TRUE(nothing_is_left());
+  }
+  static Words devices_that_run(const Kathara& kathara) {
+    Words names;
+    for (const LabDevice& device : kathara.lab().devices) {
+      if (kathara.runs(device.name)) names.push_back(device.name);
+    }
+    return names;
+  }
+  static void start(const Kathara& kathara, const Words& devices) {
+    for (const std::string& device : devices) kathara.start_device(device);
+  }
+};
+
+TEST_F(KilledAtEachStep, TheAgent) {
+  build_and_take_apart([this] { host_.restart_killed_agent(); });
+}
+
+// When it is about to be answered.
+TEST_F(KilledAtEachStep, Dockerd) {
+  build_and_take_apart([this] {
+    host_.agent().signal(SIGSTOP);
+    host_.docker().kill();
+    host_.agent().signal(SIGCONT);
+    host_.docker().start();
+  });
 }
 
 }  // namespace
