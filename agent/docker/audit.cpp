@@ -1,5 +1,7 @@
 #include "agent/docker/audit.h"
 
+#include <utility>
+
 #include "agent/docker/sandboxes.h"
 #include "agent/host/log.h"
 #include "model/base/text.h"
@@ -74,6 +76,11 @@ void Audit::on_call_failed() {
   ask_in(kAfterFailure);
 }
 
+void Audit::on_deletion_lost() {
+  ++lost_deletions_;
+  ask_in(kAfterFailure);
+}
+
 // Whole seconds, so that reasons of one moment are one question. Where nothing is Docker's, nothing is waited
 // for.
 void Audit::ask_in(std::chrono::seconds delay) {
@@ -102,6 +109,7 @@ void Audit::ask() {
     return;
   }
   gone_.clear();
+  asked_of_ = lost_deletions_;
   client_->ask(question, [this, question](Result<DockerInventory> answer) LANWRIGHT_ON_LOOP {
     if (!answer)
       return log::debug("Docker does not say which networks it knows", {{"error", answer.error().text()}});
@@ -158,10 +166,53 @@ AuditQuery Audit::query() const {
 
 void Audit::apply(const AuditResult& verdict) {
   for (const std::string& id : verdict.known) network_is_known(id);
+  const bool removed = remove_deleted(verdict.orphaned);
   for (const std::string& id : verdict.orphaned) network_is_forgotten(id);
-  if (remove_forgotten(verdict.forgotten)) ask_in(1s);  // for what they had
+  if (remove_forgotten(verdict.forgotten) || removed) ask_in(1s);  // for what they had
   ipam_.take_back_unused(verdict);
   if (verdict.undecided) ask_in(grace_.length());
+}
+
+// By a container, which Docker would not take a network from. What could not be connected is in none.
+bool Audit::is_in_use(const std::string& network) const {
+  const auto& observed = reconciler_.observed();
+  for (const ResourceId& id : records_.endpoints_of(network)) {
+    const auto* entry = reconciler_.desired().find(id);
+    if (!observed.complete || is_in_sandbox(*entry, *endpoint_of(entry), observed)) return true;
+  }
+  return false;
+}
+
+// Where there are more of them, nobody can tell which ones Docker removed and which it lost.
+bool Audit::remove_deleted(const std::vector<std::string>& orphaned) {
+  const std::size_t deletions = std::exchange(asked_of_, 0);
+  lost_deletions_ -= deletions;
+  std::vector<std::string> unused;
+  for (const std::string& id : orphaned) {
+    const DockerRecord* record = records_.find(id);
+    if (record == nullptr || record->view || grace_.is_in(id)) continue;
+    if (!is_in_use(id)) unused.push_back(id);
+  }
+  if (unused.empty() || unused.size() > deletions) return false;
+  reconcile::ChangeRequest change = change_of(author_);
+  for (const std::string& id : unused) {
+    const ResourceId network{Kind::network, records_.find(id)->network};
+    change.remove.insert(network);
+    for (const ResourceId& endpoint : records_.endpoints_of(id)) change.remove.insert(endpoint);
+    change.beside.drop_annexes.push_back({kController, id, {}});
+    change.beside.events.push_back({0, reconcile::wall_now(), "Deleted", network, kDockerSet,
+                                    "Docker removed it while the agent ended", std::nullopt});
+  }
+  if (auto changed = reconciler_.submit(std::move(change)); !changed) {
+    log::warning("networks that Docker removed are not removed yet", {{"error", changed.error().text()}});
+    return false;
+  }
+  for (const std::string& id : unused) {
+    records_.erase(id);
+    orphans_.erase(id);
+  }
+  on_view_forgotten_();
+  return true;
 }
 
 void Audit::network_is_forgotten(const std::string& id) {

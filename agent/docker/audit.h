@@ -42,6 +42,9 @@ class Audit {
   void ask_now() LANWRIGHT_ON_LOOP;
   void on_dockerd_connected() LANWRIGHT_ON_LOOP;  // a dockerd calls for the first time
   void on_call_failed() LANWRIGHT_ON_LOOP;        // a call of Docker's for a network failed
+  // Docker removed a network, and the agent that heard which one ended: with so many, what is in no
+  // container and not known to Docker, is removed.
+  void on_deletion_lost() LANWRIGHT_ON_LOOP;
 
   enum class Question { none, due, open };
   Question question() const LANWRIGHT_ON_LOOP;  // the one at hand
@@ -60,6 +63,8 @@ class Audit {
   void take_in(std::vector<LostNetwork> lost) LANWRIGHT_ON_LOOP;
   void apply(const AuditResult& result) LANWRIGHT_ON_LOOP;
   void network_is_forgotten(const std::string& network) LANWRIGHT_ON_LOOP;
+  bool is_in_use(const std::string& network) const LANWRIGHT_ON_LOOP;
+  bool remove_deleted(const std::vector<std::string>& orphaned) LANWRIGHT_ON_LOOP;
   void forget_view(const std::string& network, const std::string& message) LANWRIGHT_ON_LOOP;
   bool remove_forgotten(const std::vector<AskedEndpoint>& endpoints) LANWRIGHT_ON_LOOP;
   std::string names_of_endpoints(const std::string& network) const LANWRIGHT_ON_LOOP;
@@ -75,6 +80,8 @@ class Audit {
   std::set<os::SteadyTime> due_;   // when Docker is to be asked
   std::set<std::string> plugins_;  // empty: nothing is searched for
   Restore restore_;
+  std::size_t lost_deletions_ = 0;
+  std::size_t asked_of_ = 0;                       // of these, before Docker was asked
   std::set<std::string> gone_;                     // ids of networks that went while Docker was asked
   std::set<std::string> orphans_;                  // Docker's ids of networks that it does not know
   std::unique_ptr<DockerInventoryClient> client_;  // nullptr: it is never asked

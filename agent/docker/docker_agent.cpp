@@ -80,6 +80,7 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
   }
   if (auto dropped = agent->prune_records(); !dropped)  // harmless: nobody asks for them
     log::warning("what is kept of Docker's networks is not dropped yet", {{"error", dropped.error().text()}});
+  agent->remove_unanswered();
   std::set<ObjectUid> ours;
   for (const auto& [id, entry] : reconciler.desired().entries()) {
     if (id.kind == Kind::network) ours.insert(entry->object.uid);
@@ -186,6 +187,13 @@ void DockerAgent::on_call_failed() {
   boost::asio::post(io_, [this] {
     os::assert_on_loop(io_);
     audit_.on_call_failed();
+  });
+}
+
+void DockerAgent::on_deletion_lost() {
+  boost::asio::post(io_, [this] {
+    os::assert_on_loop(io_);
+    audit_.on_deletion_lost();
   });
 }
 

@@ -83,6 +83,7 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
                                                            Deadline deadline) override;
   void on_dockerd_connected() override;
   void on_call_failed() override;
+  void on_deletion_lost() override;
 
  private:
   struct BegunEndpoint {
@@ -100,6 +101,10 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
   Result<void> open_bridge(const std::string& network, Deadline deadline);
   Result<std::set<ResourceId>> begin_network(DockerNetwork network, bool& is_new, const ObjectUid& uid = {})
       LANWRIGHT_ON_LOOP;
+  // Docker is going to hear that the network is there: from now on it is not removed unless it says so.
+  Result<void> promise(const std::string& network) LANWRIGHT_ON_LOOP;
+  // Networks whose making the last agent did not answer, because it ended.
+  void remove_unanswered() LANWRIGHT_ON_LOOP;
   // What the search found, and is not known: all of it, each by itself.
   bool restore(const std::vector<LostNetwork>& lost) LANWRIGHT_ON_LOOP;
   Result<void> restore(const LostNetwork& lost) LANWRIGHT_ON_LOOP;

@@ -187,6 +187,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(DockerNetwork network, b
                    "use the plugin lanwright or lanwright-" + driver};
   }
   const DockerRecord* known = records_.find(network.id);
+  record.answered = known != nullptr && known->answered;
   if (!record.view) record.network = known != nullptr ? known->network : free_name(Kind::network, network.id);
   const auto* object = record.view ? nullptr : reconciler_.desired().find(network_id(record.network));
   NetworkSpec wanted = network.spec;
@@ -231,6 +232,36 @@ Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& netw
   records_.erase(network);
   follow_networks();
   return waited;
+}
+
+Result<void> DockerAgent::promise(const std::string& network) {
+  const DockerRecord* known = records_.find(network);
+  if (known == nullptr || known->answered) return {};
+  DockerRecord record = *known;
+  record.answered = true;
+  reconcile::ChangeRequest change = change_of(*this);
+  change.beside.put_annexes.push_back({kController, network, text_of(record)});
+  if (auto stored = reconciler_.submit(std::move(change)); !stored) return stored.error();
+  records_.put(network, std::move(record));
+  return {};
+}
+
+// What came of such a call Docker took for a failure, and it repeats none.
+void DockerAgent::remove_unanswered() {
+  std::vector<std::string> unanswered;
+  for (const auto& [id, record] : records_.all()) {
+    if (!record.answered && records_.endpoints_of(id).empty()) unanswered.push_back(id);
+  }
+  for (const std::string& id : unanswered) {
+    const std::string network = records_.find(id)->network;
+    if (auto removed = remove_network(id); !removed) {
+      log::warning("a network that Docker does not know is not removed yet",
+                   {{"docker network", id}, {"error", removed.error().text()}});
+      continue;
+    }
+    log::info("Docker was not told that the network is there, and does not know it: it is removed",
+              {{"network", network}, {"docker network", id}});
+  }
 }
 
 // Docker gives an address once: another endpoint that has it is one that Docker forgot when it was killed.
@@ -407,6 +438,10 @@ Result<void> DockerAgent::create_network(const DockerNetwork& network, Deadline 
   auto made = make_it_so(
       "create network", [=, this]() LANWRIGHT_ON_LOOP { return begin_network(network, *is_new); }, deadline);
   if (made) made = open_bridge(network.id, deadline);
+  if (made)
+    made = reconcile::on_loop<void>(
+        io_, deadline, "create network", [this, id = network.id]() LANWRIGHT_ON_LOOP { return promise(id); },
+        reconcile::OnTimeout::never_runs);
   if (!made && *is_new) undo([this, network]() LANWRIGHT_ON_LOOP { return remove_network(network.id); });
   return made;
 }

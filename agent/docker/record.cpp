@@ -40,6 +40,7 @@ std::string text_of(const DockerRecord& record) {
                {"internal", record.internal},
                {"interfacePrefix", record.interface_prefix},
                {"pools", Json::array()}};
+  if (!record.answered) json["answered"] = false;
   for (const DockerPool& pool : record.pools) json["pools"].push_back(pool_json(pool));
   return json.dump();
 }
@@ -52,6 +53,7 @@ Result<DockerRecord> docker_record_from(const std::string& text) {
     json.at("view").get_to(record.view);
     json.at("internal").get_to(record.internal);
     json.at("interfacePrefix").get_to(record.interface_prefix);
+    record.answered = json.value("answered", true);  // earlier versions did not keep it
     for (const Json& pool : json.at("pools")) record.pools.push_back(pool_from(pool));
     return record;
   } catch (const std::exception& wrong) {

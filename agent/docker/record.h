@@ -15,6 +15,9 @@ struct DockerRecord {
   bool internal = false;
   std::string interface_prefix;
   std::vector<DockerPool> pools;
+  // Docker has been told that it is there, or is about to be. It remembers no other: one that is found not to
+  // be when the agent begins is nobody's.
+  bool answered = false;
   bool operator==(const DockerRecord&) const = default;
 };
 

@@ -72,6 +72,7 @@ Result<void> DockerAgent::restore(const LostNetwork& lost) {
   bool is_new = false;
   const auto begun = begin_network(*network, is_new, trace_of(*network));
   if (!begun) return begun.error();
+  if (auto promised = promise(lost.id); !promised) return promised;
   const ResourceId id = network_id(records_.find(lost.id)->network);
   log::info("a network of Docker's is made again", {{"network", id.name}, {"docker network", lost.id}});
   reconciler_.record("Found", id, "Docker has it, and this database did not know it: it is made again");

@@ -29,6 +29,10 @@ struct CallRow {
   Handler handler;
   bool takes_body = true;
   bool of_network = false;  // after an error, Docker and the agent may not know the same networks
+  // Takes back what was done, when dockerd ended before it heard of it: it does not remember having asked.
+  Handler undo = nullptr;
+  // Told when Docker repeats the call after its connection broke: it does not say again what of.
+  void (DockerApi::*on_lost)() = nullptr;
 };
 
 struct Subsystem {

@@ -63,6 +63,8 @@ class DockerApi {
   // Making or removing a network ended with an error: Docker has forgotten the network, whatever became of it
   // here.
   virtual void on_call_failed() = 0;
+  // So did the removal of one, and nobody heard of which.
+  virtual void on_deletion_lost() = 0;
 };
 
 }  // namespace lanwright

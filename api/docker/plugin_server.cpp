@@ -184,17 +184,21 @@ struct PluginServer::Impl {
     }
     std::string body;
     if (const auto refusal = connection.read_body(body)) return refused(refusal->status, refusal->detail);
-    if (!activates) return serve(*target, body, names.at(connection.listener()));
+    if (!activates) return serve(*target, body, connection);
     agent.on_dockerd_connected();
     return activation();
   }
 
-  Response serve(const Target& target, const std::string& body, const Name& name) {
+  Response serve(const Target& target, const std::string& body, const Connection& connection) {
     const auto request = request_of(body, target.row.takes_body);
-    const Deadline deadline = std::chrono::steady_clock::now() + call_limit;
-    const auto result =
-        request ? target.row.handler(Call{*request, name.socket, name.driver, grammar, agent, deadline})
-                : Result<Json>(request.error());
+    const Name& name = names.at(connection.listener());
+    const auto call = [&](Handler handler) {
+      const Deadline deadline = std::chrono::steady_clock::now() + call_limit;
+      return handler(Call{*request, name.socket, name.driver, grammar, agent, deadline});
+    };
+    auto result = request ? call(target.row.handler) : Result<Json>(request.error());
+    if (result && target.row.undo != nullptr && connection.peer_is_gone()) result = call(target.row.undo);
+    if (body.empty() && target.row.on_lost != nullptr) (agent.*target.row.on_lost)();
     if (!result && target.row.of_network) agent.on_call_failed();
     if (!request) return refused(400, request.error().text());
     if (!result) return answered(200, Json{{target.subsystem.error_key, printable(result.error().text())}});

@@ -131,6 +131,11 @@ bool Connection::goes_on_within(std::chrono::milliseconds time) const {
   return wait_for(POLLIN, std::chrono::steady_clock::now() + time) == Wait::ready;
 }
 
+bool Connection::peer_is_gone() const {
+  pollfd polled{socket_.get(), 0, 0};
+  return broken_ || (::poll(&polled, 1, 0) == 1 && (polled.revents & (POLLHUP | POLLERR)) != 0);
+}
+
 bool Connection::cancelled() const {
   return pause_until(std::chrono::steady_clock::now());
 }

@@ -53,6 +53,8 @@ class Connection final : public httplib::Stream {
   // Ends it so that a client which still sends gets to see the answer.
   void close_gently();
 
+  // The client has closed its socket: nobody hears the answer.
+  bool peer_is_gone() const;
   // The client is gone, or the server stops.
   bool cancelled() const;
   // Until then, or until cancelled(); true in the second case.

@@ -110,6 +110,9 @@ class DockerOrphans : public DockerNetworks {
   Result<ApplyOutcome> remove(const std::string& name = kName) {
     return api().remove({ResourceId{Kind::network, name}, std::nullopt, std::nullopt, {}}, soon());
   }
+  bool knows(const std::string& network) const {
+    return reconciler().desired().find({Kind::network, network}) != nullptr;
+  }
   std::size_t records() {
     return on_loop([this] { return must(world_->store().annexes(docker_agent::kController)).size(); });
   }
@@ -194,6 +197,52 @@ TEST_F(DockerOrphans, ReasonsToAskAreHeard) {
   EXPECT_TRUE(is_asked([this] { docker_->on_dockerd_connected(); }));
   EXPECT_TRUE(is_asked([this] { docker_->on_call_failed(); }));
   EXPECT_TRUE(is_asked([this] { ask(); }));
+}
+
+// The agent ended when it was asked to remove one, and Docker repeats that without saying which.
+TEST_F(DockerOrphans, WhatDockerRemovedWhileTheAgentEndedIsRemoved) {
+  FakeDocker docker(socket());
+  must(docker_->create_network(network_of("bridge"), soon()));
+  must(docker_->create_network(network_of("macvlan", kOther), soon()));
+  docker.has({kOther});
+  restart();
+  docker_->on_deletion_lost();
+  EXPECT_TRUE(eventually([this] { return !knows(kName); }));
+  EXPECT_TRUE(has_network(kOther.substr(0, 12)));
+  EXPECT_EQ(records(), 1U);
+}
+
+TEST_F(DockerOrphans, OfSeveralThatDockerDoesNotKnowNoneIsTakenForTheOneThatItRemoved) {
+  FakeDocker docker(socket());
+  must(docker_->create_network(network_of("bridge"), soon()));
+  must(docker_->create_network(network_of("macvlan", kOther), soon()));
+  restart();
+  docker_->on_deletion_lost();
+  ASSERT_TRUE(eventually([this] { return has_none(); }));
+  EXPECT_TRUE(orphaned());
+  EXPECT_TRUE(orphaned(kOther.substr(0, 12)));
+}
+
+// Docker takes what an agent does not answer, because it ends, for a failure.
+TEST_F(DockerOrphans, ANetworkThatDockerWasNotToldOfIsRemovedByTheNextAgent) {
+  must(docker_->create_network(network_of("bridge"), soon()));
+  must(docker_->create_network(network_of("macvlan", kOther), soon()));
+  on_loop([this] {
+    docker_agent::DockerRecord record;
+    for (const state::Annex& annex : must(world_->store().annexes(docker_agent::kController))) {
+      if (annex.id == kNetwork) record = must(docker_agent::docker_record_from(annex.body));
+    }
+    EXPECT_TRUE(record.answered);
+    record.answered = false;
+    reconcile::ChangeRequest change = docker_agent::change_of(*docker_);
+    change.beside.put_annexes.push_back({docker_agent::kController, kNetwork, text_of(record)});
+    must(reconciler().submit(std::move(change)));
+  });
+  close();
+  open();
+  EXPECT_TRUE(eventually([this] { return !knows(kName); }));
+  EXPECT_TRUE(has_network(kOther.substr(0, 12)));
+  EXPECT_EQ(records(), 1U);
 }
 
 TEST_F(DockerOrphans, AViewIsTold) {

@@ -55,6 +55,10 @@ class MemoryDocker final : public DockerApi {
     const std::lock_guard lock(mutex_);
     ++doubts;
   }
+  void on_deletion_lost() override {
+    const std::lock_guard lock(mutex_);
+    ++lost_deletions;
+  }
   // Its members, which the server's threads use too.
   template <class T>
   T get(T MemoryDocker::*member) {
@@ -86,6 +90,7 @@ class MemoryDocker final : public DockerApi {
   Result<void> delete_network(const std::string& network, Deadline /*deadline*/) override {
     const std::lock_guard lock(mutex_);
     if (failure) return *failure;
+    ++deletions;
     networks.erase(network);
     return {};
   }
@@ -100,6 +105,7 @@ class MemoryDocker final : public DockerApi {
                                Deadline /*deadline*/) override {
     const std::lock_guard lock(mutex_);
     if (failure) return *failure;
+    ++deletions;
     endpoints.erase({network, endpoint});
     return {};
   }
@@ -139,6 +145,8 @@ class MemoryDocker final : public DockerApi {
   std::optional<AddressUse> last_use;
   int connections = 0;
   int doubts = 0;
+  int lost_deletions = 0;
+  int deletions = 0;  // of networks and endpoints
 
  private:
   std::mutex mutex_;

@@ -281,6 +281,37 @@ TEST_F(ApiDockerNetwork, TellsTheAgentWhenItMayKnowAnotherNetworkThanDocker) {
   EXPECT_EQ(agent.get(&MemoryDocker::doubts), 2);
 }
 
+TEST_F(ApiDockerNetwork, WhatNobodyHearsOfIsTakenBack) {
+  const auto ask_and_end = [this](const std::string& name, const std::string& body) {
+    agent.with([&](MemoryDocker& /*waits until this is over*/) {
+      RawClient raw(socket("lanwright-vde"));
+      raw.send(request(name, body));
+    });
+  };
+  const auto eventually = [this](const std::function<bool(MemoryDocker&)>& condition) {
+    bool is_so = false;
+    for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+         !is_so && std::chrono::steady_clock::now() < end; std::this_thread::yield())
+      agent.with([&](MemoryDocker& there) { is_so = condition(there); });
+    return is_so;
+  };
+  ask_and_end("NetworkDriver.CreateNetwork",
+              R"({"NetworkID":")" + std::string(64, 'a') + R"(","Options":{},"IPv4Data":[],"IPv6Data":[]})");
+  EXPECT_TRUE(eventually([](MemoryDocker& there) { return there.deletions == 1; }));
+  EXPECT_TRUE(agent.get(&MemoryDocker::networks).empty());
+  const std::string ids =
+      R"("NetworkID":")" + std::string(64, 'a') + R"(","EndpointID":")" + std::string(64, 'e') + R"(")";
+  ask_and_end("NetworkDriver.CreateEndpoint", "{" + ids + R"(,"Interface":{},"Options":{}})");
+  EXPECT_TRUE(eventually([](MemoryDocker& there) { return there.deletions == 2; }));
+  EXPECT_TRUE(agent.get(&MemoryDocker::endpoints).empty());
+}
+
+TEST_F(ApiDockerNetwork, TellsTheAgentOfARemovalThatWasLost) {
+  EXPECT_EQ(call("NetworkDriver.DeleteNetwork", "").status, 400);
+  EXPECT_EQ(call("NetworkDriver.CreateNetwork", "").status, 400);
+  EXPECT_EQ(agent.get(&MemoryDocker::lost_deletions), 1);
+}
+
 TEST_F(ApiDockerNetwork, NamesTheFieldThatIsWrong) {
   const auto expect = [&](const std::string& name, const std::string& body, const std::string& words) {
     EXPECT_EQ(say(name, body), Json({{"Err", "read the field " + words}}).dump()) << name;
