@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <optional>
@@ -24,6 +26,7 @@ const std::string kFirst(64, 'e');
 const std::string kSecond(64, 'f');
 
 const std::string kIfname = "com.docker.network.endpoint.ifname";
+const std::string kSysctls = "com.docker.network.endpoint.sysctls";
 
 // An id that differs from others in the digits that Docker shows.
 std::string id_of(char kind, std::size_t number) {
@@ -144,6 +147,7 @@ class NetworkDriver : public testing::Test {
     EXPECT_EQ(names.value("DstName", "none"), name == options.end() ? "none" : name->second);
     sandbox_.add_netns(netns);
     take_link_in(sandbox_, names.at("SrcName"), netns, interface, addresses);
+    if (options.contains(kSysctls)) set_sysctls(netns, interface, options.at(kSysctls));
   }
   void stop_container(const std::string& netns, const std::string& endpoint, const std::string& link) const {
     EXPECT_EQ(say_twice("RevokeExternalConnectivity", about(kLan, endpoint)), Json::object());
@@ -317,6 +321,84 @@ TEST_P(EachDriver, ADockerThatNamesItOtherwiseIsTold) {
   take_in("c1", kFirst, "11", {{kIfname, "lan0"}}, "eth0");
   EXPECT_TRUE(reaches(*agent_, "attachments", short_id(kFirst), "Ready"));
   EXPECT_TRUE(wait_until([&] { return has_event("Warning", "Docker called it eth0"); }));
+}
+
+// All that the kernel has of one below /proc/sys/net, by its place there.
+Texts settings_of(const std::string& netns, const std::string& interface) {
+  Texts settings;
+  in_netns(netns, [&] {
+    for (const std::string place : {"ipv4/conf/", "ipv4/neigh/", "ipv6/conf/", "ipv6/neigh/"}) {
+      for (const auto& file : std::filesystem::directory_iterator("/proc/sys/net/" + place + interface)) {
+        std::ifstream reader(file.path());
+        std::getline(reader, settings[place + file.path().filename().string()]);
+      }
+    }
+  });
+  return settings;
+}
+
+// The link goes, in a sandbox of a Docker that leaves IPv6 to each interface, and is back with all of it.
+TEST_P(EachDriver, SettingsOfAnInterfaceComeBackWithIt) {
+  done("CreateNetwork", lan());
+  const Texts settings{
+      {kSysctls,
+       "net.ipv4.conf.IFNAME.log_martians=1,net.ipv4.neigh.IFNAME.base_reachable_time_ms=7000,"
+       "net.ipv6.conf.IFNAME.accept_ra=0,net.ipv6.conf.IFNAME.forwarding=1"}};
+  take_in("c1", kFirst, "11", settings, "eth0");
+  const auto lose_and_return = [&] {
+    EXPECT_TRUE(reaches(*agent_, "attachments", short_id(kFirst), "Ready"));
+    const Texts before = settings_of("c1", "eth0");
+    const int index = index_of("eth0", "c1");
+    sandbox_.ip("-n c1 link del eth0");
+    ASSERT_TRUE(wait_until([&] {
+      const auto link = sandbox_.link("eth0", "c1");
+      return link && link->at("ifindex") != index;
+    }));
+    EXPECT_TRUE(reaches(*agent_, "attachments", short_id(kFirst), "Ready"));
+    EXPECT_EQ(settings_of("c1", "eth0"), before);
+  };
+  lose_and_return();
+  EXPECT_TRUE(reach_each_other("c1", "11", "router", "1"));
+  agent_->kill();
+  agent_.reset();
+  agent_.emplace(sandbox_);
+  // As a container runtime lets it see them.
+  for (const Words& how : {Words{"mount", "--bind", "/proc/sys", "/proc/sys"},
+                           Words{"mount", "-o", "remount,bind,ro", "/proc/sys"}})
+    ASSERT_TRUE(run(how).ok());
+  lose_and_return();
+  Json again = endpoint_at(kLan, kFirst, "10.5.0.11/24", "fd05::11/64");
+  expect_refused("CreateEndpoint", again, {"it is there already, with other"});
+  again["Options"] = settings;
+  say("CreateEndpoint", again);
+  again["Options"][kSysctls] = "net.ipv4.conf.all.forwarding=1";
+  again["EndpointID"] = kSecond;
+  expect_refused("CreateEndpoint", again, {"net.ipv4.conf.all.forwarding=1", "IFNAME"});
+}
+
+// Such an interface has no IPv6, whatever its network has.
+TEST_P(EachDriver, AnInterfaceWithoutIpv6ComesBackWithout) {
+  done("CreateNetwork", lan());
+  take_in("c1", kFirst, "11", {{kSysctls, "net.ipv6.conf.IFNAME.disable_ipv6=1"}}, "eth0");
+  say("CreateEndpoint", endpoint_at(kLan, kSecond, "10.5.0.12/24"));
+  const Json joined = say("Join", joining(kLan, kSecond, "c2"));
+  sandbox_.add_netns("c2");
+  take_link_in(sandbox_, joined.at("InterfaceName").at("SrcName"), "c2", "eth0", {"10.5.0.12/24"});
+  for (const auto& [netns, endpoint] : {std::pair("c1", kFirst), std::pair("c2", kSecond)}) {
+    SCOPED_TRACE(netns);
+    EXPECT_TRUE(reaches(*agent_, "attachments", short_id(endpoint), "Ready"));
+    const Texts before = settings_of(netns, "eth0");
+    EXPECT_EQ(before.at("ipv6/conf/disable_ipv6"), "1");
+    const int index = index_of("eth0", netns);
+    sandbox_.ip("-n " + std::string(netns) + " link del eth0");
+    ASSERT_TRUE(wait_until([&] {
+      const auto link = sandbox_.link("eth0", netns);
+      return link && link->at("ifindex") != index;
+    }));
+    EXPECT_TRUE(reaches(*agent_, "attachments", short_id(endpoint), "Ready"));
+    EXPECT_EQ(settings_of(netns, "eth0"), before);
+    EXPECT_TRUE(ping(netns, "10.5.0.1"));
+  }
 }
 
 // ---- networks as newer versions of Docker make them

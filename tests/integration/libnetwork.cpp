@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 
 namespace lanwright::test {
 namespace {
@@ -90,6 +91,20 @@ void take_link_in(const Sandbox& sandbox, const std::string& link, const std::st
     sandbox.ip(in(netns) + "addr add " + address + " dev " + interface + more);
   }
   sandbox.ip(in(netns) + "link set " + interface + " up");
+}
+
+void set_sysctls(const std::string& netns, const std::string& interface, const std::string& sysctls) {
+  std::istringstream all(sysctls);
+  in_netns(netns, [&] {
+    for (std::string each; std::getline(all, each, ',');) {
+      const std::size_t equals = each.find('=');
+      std::string path = each.substr(0, equals);
+      std::ranges::replace(path, '.', '/');
+      path.replace(path.find("IFNAME"), std::string("IFNAME").size(), interface);
+      std::ofstream file("/proc/sys/" + path);
+      if (!(file << each.substr(equals + 1) << std::flush)) throw HarnessError("cannot write " + path);
+    }
+  });
 }
 
 void give_link_back(const Sandbox& sandbox, const std::string& link, const std::string& netns,

@@ -38,6 +38,8 @@ HttpAnswer send_call(const std::filesystem::path& socket, const std::string& cal
 // Moves the link into the namespace, calls it `interface`, gives it what the container has, and raises it.
 void take_link_in(const Sandbox& sandbox, const std::string& link, const std::string& netns,
                   const std::string& interface, const Words& addresses, const std::string& mac = "");
+// What Docker makes of com.docker.network.endpoint.sysctls, from version 27.
+void set_sysctls(const std::string& netns, const std::string& interface, const std::string& sysctls);
 // Gives it back under its old name, after Leave was answered.
 void give_link_back(const Sandbox& sandbox, const std::string& link, const std::string& netns,
                     const std::string& interface);
