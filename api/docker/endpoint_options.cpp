@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <ranges>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -164,8 +163,9 @@ Result<void> read_sysctls(const Json& options, DockerEndpoint& endpoint) {
   const auto text = option_text(options, kDockerSysctls);
   if (!text) return text.error();
   if (text->empty()) return {};
-  for (const auto part : std::views::split(*text, ',')) {
-    const std::string each(part.begin(), part.end());
+  for (std::size_t begin = 0; begin <= text->size();) {
+    const std::string each = text->substr(begin, text->find(',', begin) - begin);
+    begin += each.size() + 1;
     auto sysctl = interface_sysctl(each);
     if (!sysctl)
       return wrong_option(
