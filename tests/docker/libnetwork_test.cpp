@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -284,10 +285,10 @@ class StandIn : public testing::TestWithParam<const char*> {
 TEST_P(StandIn, SaysAndDoesWhatDockerSaysAndDoes) {
   Json said;
   Json seen;
-  std::string version;
+  std::optional<Engine> engine;
   {
     DockerHost host;  // its daemon is killed
-    version = host.docker().ask({"version", "--format", "{{.Server.Version}}"});
+    engine = host.engine();
     const RecordingPlugin recorder(host.agent(), GetParam());
     UserOfDocker user(host);
     seen = use_all(user);
@@ -296,7 +297,7 @@ TEST_P(StandIn, SaysAndDoesWhatDockerSaysAndDoes) {
   const Sandbox sandbox;
   const AgentProcess agent(sandbox);
   const RecordingPlugin recorder(agent, GetParam());
-  UserOfStandIn user(sandbox, agent.docker_socket("any").parent_path(), engine_of(version));
+  UserOfStandIn user(sandbox, agent.docker_socket("any").parent_path(), *engine);
   EXPECT_EQ(differences(seen, use_all(user)), "");
   EXPECT_EQ(differences(said, recorder.calls()), "") << "Docker said " << said.dump(1);
   EXPECT_GT(said.size(), 30U);
