@@ -2,12 +2,54 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <string_view>
 
 #include "model/base/names.h"
 
 namespace lanwright {
+namespace {
+
+// Taken off `text` when it begins so.
+template <std::size_t N>
+bool take_one(std::string_view& text, const std::array<std::string_view, N>& words) {
+  const auto found =
+      std::ranges::find_if(words, [&](std::string_view word) { return text.starts_with(word); });
+  if (found == words.end()) return false;
+  text.remove_prefix(found->size());
+  return true;
+}
+
+bool is_of_setting(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+bool is_printable(char c) {
+  return c > ' ' && c <= '~';
+}
+
+}  // namespace
+
+std::optional<Sysctl> interface_sysctl(std::string_view text) {
+  using std::literals::operator""sv;
+  const std::size_t equals = std::min(text.find('='), text.size());
+  std::string_view rest = text.substr(0, equals);
+  if (!take_one(rest, std::array{"net.ipv4."sv, "net.ipv6."sv, "net.mpls."sv}) ||
+      !take_one(rest, std::array{"conf."sv, "neigh."sv}))
+    return std::nullopt;
+  const std::string_view head = text.substr(0, equals - rest.size());
+  if (!take_one(rest, std::array{"IFNAME."sv, "ifname."sv})) return std::nullopt;
+  if (rest.empty() || !std::ranges::all_of(rest, is_of_setting)) return std::nullopt;
+  const std::string_view value = text.substr(std::min(equals + 1, text.size()));
+  if (value.empty() || !std::ranges::all_of(value, is_printable)) return std::nullopt;
+  return Sysctl{std::string(head) + "IFNAME." + std::string(rest), std::string(value)};
+}
+
+Sysctl without_ipv6() {
+  return {"net.ipv6.conf.IFNAME.disable_ipv6", "1"};
+}
 
 std::uint32_t effective_metric(const RouteSpec& route) {
   constexpr std::uint32_t kIpv6Default = 1024;

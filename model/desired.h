@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -111,6 +112,19 @@ struct TapEnd {
   bool operator==(const TapEnd&) const = default;
 };
 
+// A setting of one interface that the kernel has below /proc/sys/net: {"net.ipv4.conf.IFNAME.log_martians",
+// "1"}, where IFNAME stands for whatever the interface is called.
+struct Sysctl {
+  std::string name;
+  std::string value;
+  std::string text() const { return name + "=" + value; }
+  bool operator==(const Sysctl&) const = default;
+};
+// From NAME=VALUE, where NAME is net.{ipv4,ipv6,mpls}.{conf,neigh}.IFNAME.SETTING. Docker's client may have
+// made it `ifname`. Absent for everything else. Source: docker-container-run(1), "driver-opt".
+std::optional<Sysctl> interface_sysctl(std::string_view text);
+Sysctl without_ipv6();  // the interface is
+
 // The set of what Docker asks for. Nobody else declares into it.
 inline constexpr const char* kDockerSet = "docker";
 
@@ -122,9 +136,10 @@ struct DelegatedEnd {
   std::string sandbox = {};  // path of the namespace that Docker moves it to; empty until it has said so
   bool left = false;         // Docker takes it out of the sandbox again
   // Whether the sandbox's default route leads through it: of several, Docker chooses one, and tells nobody.
-  bool default_route = false;   // of IPv4
-  bool default_route6 = false;  // of IPv6
-  std::string asked_name = {};  // of the interface in the sandbox; empty: as Docker numbers it
+  bool default_route = false;        // of IPv4
+  bool default_route6 = false;       // of IPv6
+  std::string asked_name = {};       // of the interface in the sandbox; empty: as Docker numbers it
+  std::vector<Sysctl> sysctls = {};  // which Docker sets there, in this order
   bool operator==(const DelegatedEnd&) const = default;
 };
 

@@ -45,6 +45,7 @@ struct DockerEndpoint {
   std::optional<MacAddress> mac;     // given by Docker, or by an option
   bool mac_given = false;            // by Docker, in Interface.MacAddress: it must not be told again
   std::string interface;             // its name in the container; empty: as Docker numbers it
+  std::vector<Sysctl> sysctls;       // of the interface there, as Docker sets them
   std::vector<std::string> ignored;  // options of Kathara's that mean nothing here
   bool operator==(const DockerEndpoint&) const = default;
 };

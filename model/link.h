@@ -58,6 +58,7 @@ struct LinkSpec {
   std::optional<PortVlans> vlans;
   std::vector<IpPrefix> addresses;
   std::vector<RouteSpec> routes;
+  std::vector<Sysctl> sysctls;  // of a delegated one: set before it goes up when it is made again
   bool operator==(const LinkSpec&) const = default;
 };
 

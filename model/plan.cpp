@@ -63,6 +63,7 @@ std::string change_text(const ChangeLink& step) {
   if (step.remove_vlans) add("remove VLANs " + vlans_text(*step.remove_vlans));
   if (step.tap_owner) add("owner " + std::to_string(*step.tap_owner));
   if (step.tap_group) add("tap group " + std::to_string(*step.tap_group));
+  for (const Sysctl& each : step.sysctls) add(each.text());
   return text;
 }
 

@@ -54,6 +54,7 @@ struct ChangeLink {
   std::optional<PortVlans> remove_vlans;
   std::optional<std::uint32_t> tap_owner;
   std::optional<std::uint32_t> tap_group;
+  std::vector<Sysctl> sysctls;  // before all others, in this order
   bool operator==(const ChangeLink&) const = default;
 };
 

@@ -10,7 +10,7 @@
 #   guest        on Debian's kernel in a virtual machine: VLANs, VLAN filtering
 #   sanitizers   unit and integration under ASan and UBSan, what has threads under TSan
 #   lint         clang-format, clang-tidy, shellcheck
-#   nightly      what takes long and rarely finds anything: before a release, so not part of all
+#   nightly      what takes long and rarely finds anything, and newer Dockers: before a release, so not part of all
 #   bench        the benchmarks, beside what `ip -batch` takes; no test, so not part of all
 #
 # The exit status is 0 only when every part ran at least one test and all passed. Logs: build/test-logs.
@@ -132,6 +132,19 @@ timed_part() {
   need_build release && step timed test_labelled release '[.]timed$'
 }
 
+# test_engine SUITE: those with Docker, with that of another suite of Debian's.
+test_engine() {
+  local directory=$PWD/build/engines/$1
+  tests/docker/engine.sh "$1" "$directory" && LANWRIGHT_TEST_DOCKER=$directory test_labelled release '^docker'
+}
+
+nightly_part() {
+  local suite
+  test_part nightly || true
+  passed build-release || return 0
+  for suite in trixie sid; do step "docker-$suite" test_engine "$suite" || true; done
+}
+
 bench_part() {
   finish build-sanitized || true
   finish guest || true
@@ -182,6 +195,7 @@ main() {
     case $part in
       guest) steps+=(guest) ;;
       sanitizers) steps+=(build-asan build-tsan unit-asan integration-asan threads-tsan) && sanitizers_part ;;
+      nightly) steps+=(nightly docker-trixie docker-sid) && nightly_part ;;
       lint | bench) steps+=("$part") && { "${part}_part" || true; } ;;
       *) steps+=("$part") && { test_part "$part" || true; } ;;
     esac

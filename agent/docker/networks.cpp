@@ -287,7 +287,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   if (const auto* known = records_.find_endpoint(endpoint.network, endpoint.id)) {
     const AttachmentSpec* spec = endpoint_of(known);
     if (spec->addresses != endpoint.addresses || (endpoint.mac && spec->mac != endpoint.mac) ||
-        spec->endpoint->asked_name != endpoint.interface)
+        spec->endpoint->asked_name != endpoint.interface || spec->endpoint->sysctls != endpoint.sysctls)
       return Error{ErrorKind::conflict,
                    "make",
                    "Docker's endpoint " + endpoint.id.substr(0, kShortId),
@@ -301,6 +301,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   spec.network = record->network;
   spec.endpoint = DelegatedEnd{endpoint.network, endpoint.id};
   spec.endpoint->asked_name = endpoint.interface;
+  spec.endpoint->sysctls = endpoint.sysctls;
   spec.addresses = endpoint.addresses;
   spec.no_addresses = endpoint.addresses.empty();
   spec.mac = endpoint.mac;
@@ -371,6 +372,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network,
   AttachmentSpec spec = *endpoint_of(known);
   DelegatedEnd end{network, endpoint, sandbox};
   end.asked_name = spec.endpoint->asked_name;
+  end.sysctls = spec.endpoint->sysctls;
   spec.endpoint = std::move(end);
   spec.interface.clear();
   spec.routes = default_routes_for(spec, *record);

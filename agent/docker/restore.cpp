@@ -136,6 +136,7 @@ Result<void> DockerAgent::restore(const LostEndpoint& lost) {
   spec.mac = endpoint.mac;
   spec.endpoint = DelegatedEnd{endpoint.network, endpoint.id, lost.sandbox};
   spec.endpoint->asked_name = endpoint.interface;
+  spec.endpoint->sysctls = endpoint.sysctls;
   spec.routes = default_routes_for(spec, *record);
   for (RouteSpec& route : spec.routes) route.automatic = false;
   reconcile::ChangeRequest change = change_of(*this);

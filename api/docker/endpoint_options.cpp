@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char* kDockerMac = "com.docker.network.endpoint.macaddress";
 constexpr const char* kDockerName = "com.docker.network.endpoint.ifname";
+constexpr const char* kDockerSysctls = "com.docker.network.endpoint.sysctls";
 constexpr const char* kKatharaMac = "kathara.mac_addr";
 constexpr const char* kKatharaMachine = "kathara.machine";
 constexpr const char* kKatharaInterface = "kathara.iface";
@@ -26,7 +27,7 @@ constexpr const char* kKatharaLink = "kathara.link";  // which Kathara itself re
 // A newer Kathara may say more, and its own plugin takes no notice of what it does not know.
 constexpr std::string_view kKathara = "kathara.";
 
-constexpr std::array kOptions{kDockerMac,      kDockerName,       kKatharaMac,
+constexpr std::array kOptions{kDockerMac,      kDockerName,       kDockerSysctls, kKatharaMac,
                               kKatharaMachine, kKatharaInterface, kKatharaLink};
 
 using Mac = std::optional<MacAddress>;
@@ -158,6 +159,24 @@ Result<void> read_name(const Json& options, DockerEndpoint& endpoint) {
   return {};
 }
 
+Result<void> read_sysctls(const Json& options, DockerEndpoint& endpoint) {
+  const auto text = option_text(options, kDockerSysctls);
+  if (!text) return text.error();
+  if (text->empty()) return {};
+  for (std::size_t begin = 0; begin <= text->size();) {
+    const std::string each = text->substr(begin, text->find(',', begin) - begin);
+    begin += each.size() + 1;
+    auto sysctl = interface_sysctl(each);
+    if (!sysctl)
+      return wrong_option(
+          kDockerSysctls, quote(each) + " is no setting of an interface",
+          "write it like net.ipv4.conf.IFNAME.log_martians=1, with ipv4, ipv6 or mpls, conf or neigh, and "
+          "IFNAME whatever the interface is called; several with commas between them");
+    endpoint.sysctls.push_back(*std::move(sysctl));
+  }
+  return {};
+}
+
 Result<void> read_address(const Json& interface, const char* name, int family, DockerEndpoint& endpoint) {
   const auto address = optional_prefix(interface, name);
   if (!address) return address.error();
@@ -206,6 +225,7 @@ Result<DockerEndpoint> docker_endpoint_from(const Json& request) {
   if (!mac) return mac.error();
   if (!endpoint.mac) endpoint.mac = *mac;
   if (auto done = read_name(**options, endpoint); !done) return done.error();
+  if (auto done = read_sysctls(**options, endpoint); !done) return done.error();
   return endpoint;
 }
 

@@ -782,6 +782,18 @@ void Decoder::tap_end(const TreeNode& node, AttachmentSpec& out) {
   if (const TreeNode* queues = tap.find("multi_queue")) boolean(*queues, end.multi_queue.emplace());
 }
 
+void Decoder::sysctls(const TreeNode& list, std::vector<Sysctl>& out) {
+  if (!is_sequence(list, "[net.ipv4.conf.IFNAME.log_martians=1]")) return;
+  each_item(list, [&](const TreeNode& item) {
+    std::string words;
+    if (!text(item, words)) return;
+    if (auto sysctl = interface_sysctl(words))
+      out.push_back(*std::move(sysctl));
+    else
+      wrong(item, quote(words) + " is no setting of an interface");
+  });
+}
+
 void Decoder::endpoint_end(const TreeNode& node, AttachmentSpec& out) {
   const TreeNode& entry = *node.find(keys::kEndpointKey);
   if (!is_mapping(entry)) return;
@@ -794,6 +806,7 @@ void Decoder::endpoint_end(const TreeNode& node, AttachmentSpec& out) {
   if (const TreeNode* default_route = entry.find("wayOut")) boolean(*default_route, end.default_route);
   if (const TreeNode* default_route = entry.find("wayOut6")) boolean(*default_route, end.default_route6);
   if (const TreeNode* name = entry.find("askedName")) interface_name(*name, end.asked_name);
+  if (const TreeNode* list = entry.find("sysctls")) sysctls(*list, end.sysctls);
   if (const TreeNode* name = node.find("interface")) interface_name(*name, out.interface);
   if (const TreeNode* list = node.find("addresses")) addresses(*list, out.addresses);
   if (const TreeNode* list = node.find("routes")) routes(*list, out.routes);

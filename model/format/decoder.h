@@ -103,6 +103,7 @@ class Decoder {
   bool route_router(const TreeNode& node, RouteSpec& out);
   void host_interface(const TreeNode& node, HostInterface& out);
   void netns_end(const TreeNode& node, AttachmentSpec& out);
+  void sysctls(const TreeNode& list, std::vector<Sysctl>& out);
   void endpoint_end(const TreeNode& node, AttachmentSpec& out);
   void tap_end(const TreeNode& node, AttachmentSpec& out);
 

@@ -20,8 +20,8 @@ inline constexpr std::array<std::string_view, 11> kAttachment = {
     "network", "netns", "interface", "tap", "mac", "mtu", "isolated", "vlan", "trunk", "addresses", "routes"};
 // Stored with an endpoint, and not to be declared.
 inline constexpr std::string_view kEndpointKey = "docker";
-inline constexpr std::array<std::string_view, 7> kEndpoint = {"network", "endpoint", "sandbox",  "left",
-                                                              "wayOut",  "wayOut6",  "askedName"};
+inline constexpr std::array<std::string_view, 8> kEndpoint = {"network", "endpoint", "sandbox",   "left",
+                                                              "wayOut",  "wayOut6",  "askedName", "sysctls"};
 inline constexpr std::array<std::string_view, 4> kTap = {"name", "owner", "group", "multi_queue"};
 
 }  // namespace lanwright::keys

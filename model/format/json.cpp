@@ -103,6 +103,7 @@ Json endpoint_json(const DelegatedEnd& end) {
   if (end.default_route) json["wayOut"] = true;
   if (end.default_route6) json["wayOut6"] = true;
   if (!end.asked_name.empty()) json["askedName"] = text_json(end.asked_name);
+  for (const Sysctl& each : end.sysctls) json["sysctls"].push_back(text_json(each.text()));
   return json;
 }
 

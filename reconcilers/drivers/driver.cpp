@@ -35,6 +35,18 @@ const T* stored(const Settings& settings, const std::string& name) {
   return found == settings.end() ? nullptr : std::get_if<T>(&found->second);
 }
 
+// Docker lets no interface have IPv6 that has no such address, and asks the user after that.
+void set_as_docker_does(LinkSpec& end, const std::vector<Sysctl>& asked) {
+  const auto is_v6 = [](const IpPrefix& address) { return address.address.family == AF_INET6; };
+  const Sysctl without = without_ipv6();
+  if (std::ranges::none_of(end.addresses, is_v6)) end.sysctls.push_back(without);
+  end.sysctls.insert(end.sysctls.end(), asked.begin(), asked.end());
+  const auto last = std::ranges::find(end.sysctls.rbegin(), end.sysctls.rend(), without.name, &Sysctl::name);
+  if (last == end.sysctls.rend() || last->value == "0") return;
+  std::erase_if(end.addresses, is_v6);
+  std::erase_if(end.routes, [&](const RouteSpec& route) { return is_v6(route.to); });
+}
+
 }  // namespace
 
 std::string link_name(const std::string& object_name) {
@@ -86,6 +98,7 @@ void set_end(LinkSpec& end, const Named<AttachmentSpec>& attachment, std::vector
   }
   end.addresses = spec.addresses;
   end.routes = std::move(routes);
+  if (end.delegated) set_as_docker_does(end, spec.endpoint->sysctls);
 }
 
 Resources veth_or_tap(const Named<AttachmentSpec>& attachment, const NetworkSpec& network,

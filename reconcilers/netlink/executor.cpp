@@ -25,6 +25,7 @@
 #include "reconcilers/netlink/request.h"
 #include "reconcilers/netlink/route_codec.h"
 #include "reconcilers/os/namespace.h"
+#include "reconcilers/os/sysctl.h"
 #include "reconcilers/os/tap.h"
 #include "reconcilers/os/uevent.h"
 
@@ -84,6 +85,11 @@ bool is_done_already(const Step& step, int error) {
   if (std::holds_alternative<RemoveAddress>(step)) return error == EADDRNOTAVAIL || error == ENODEV;
   if (std::holds_alternative<RemoveRoute>(step)) return error == ESRCH || error == ENODEV;
   return false;
+}
+
+// It is so where the kernel has no IPv6, or the interface has none as its MTU is too small.
+bool is_set_already(const Sysctl& sysctl, int error) {
+  return error == ENOENT && sysctl == without_ipv6();
 }
 
 // The messages for one namespace that go together, and the names that they make.
@@ -188,6 +194,7 @@ class Stage {
     }
   }
 
+  bool set_sysctls(std::size_t owner, const ChangeLink& step);
   void create_alone(std::size_t owner, const CreateLink& step);
   void create_pair(std::size_t owner, const CreateLink& step);
   void create_across(std::size_t owner, const LinkSpec& inner, const OwnerTag& inner_mark,
@@ -487,6 +494,7 @@ void Stage::prepare(std::size_t owner, const ChangeLink& wanted) {
     }
     observer_.look_again(netns, step.ifindex);
   }
+  if (!set_sysctls(owner, step)) return;
   Batch& batch = first_[netns];
   if (step.remove_vlans && !step.remove_vlans->empty()) {
     batch.add(owner, remove_vlans(step.ifindex, *step.remove_vlans, vlans_of(step)));
@@ -500,6 +508,23 @@ void Stage::prepare(std::size_t owner, const ChangeLink& wanted) {
   const LinkFact* link = observed_.find(step.where);
   if (link == nullptr || !link->up) observer_.look_again(netns, step.ifindex);
   if (link != nullptr && step.mac) announcements_.note_all(owner, step, *link);
+}
+
+// False when one was refused: nothing else is done to the link then.
+bool Stage::set_sysctls(std::size_t owner, const ChangeLink& step) {
+  if (step.sysctls.empty()) return true;
+  const auto netns = observer_.reopen(step.where.netns);
+  if (!netns) return fail(owner, netns.error()), false;
+  const os::NamespaceVisit visit(*netns);
+  if (visit.error() != 0) return fail(owner, action_error(*actions_[owner], Reply{visit.error(), {}})), false;
+  for (const Sysctl& each : step.sysctls) {
+    ++writes_;
+    const int error = os::set_sysctl(step.where.name, each);
+    if (error == 0 || is_set_already(each, error)) continue;
+    fail(owner, action_error(*actions_[owner], Reply{error, each.text() + " is not taken"}));
+    return false;
+  }
+  return true;
 }
 
 void Stage::send(const std::string& netns, Batch& batch) {
@@ -577,8 +602,7 @@ Reply Stage::enable_ipv6(Socket& socket, std::size_t owner, const AddAddress& st
   {
     const os::NamespaceVisit visit(namespaces_.at(step.where.netns));
     if (visit.error() != 0) return refused;
-    std::ofstream disabled("/proc/sys/net/ipv6/conf/" + step.where.name + "/disable_ipv6");
-    if (!(disabled << "0" << std::flush)) return refused;
+    if (os::set_sysctl(step.where.name, {"net.ipv6.conf.IFNAME.disable_ipv6", "0"}) != 0) return refused;
   }
   ++writes_;
   return perform_one(socket, add_address(link->ifindex, step.address));

@@ -161,6 +161,15 @@ void compare_arp(const Compared& c, ChangeLink& change, Differences& differs) {
   differs.add("arp", "on", "off");
 }
 
+// What they are is not observed: who has the link may have changed them since.
+void compare_sysctls(const Compared& c, ChangeLink& change, Differences& differs) {
+  if (!c.made_anew || c.link.sysctls.empty()) return;
+  change.sysctls = c.link.sysctls;
+  differs.reason += differs.reason.empty() ? "" : "; ";
+  differs.reason += "its sysctls may not be set yet";
+  differs.names.emplace_back("sysctls");
+}
+
 void compare_state(const Compared& c, ChangeLink& change, Differences& differs) {
   if (c.found.up == c.link.up || (c.link.up && c.held_down)) return;
   change.up = c.link.up;
@@ -174,7 +183,7 @@ constexpr Comparer kComparers[] = {
     compare_name,      compare_alias,     compare_group,      compare_master,
     compare_mtu,       compare_mac,       compare_ipv6,       compare_altname,
     compare_tap_owner, compare_tap_group, compare_attributes, compare_port_attributes,
-    compare_vlans,     compare_arp,       compare_state,
+    compare_vlans,     compare_arp,       compare_sysctls,    compare_state,
 };
 
 }  // namespace

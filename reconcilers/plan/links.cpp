@@ -218,10 +218,12 @@ void Links::create(const Cursor& at, const LinkSpec& link, std::string reason, D
     step.link.up = false;
     draft_.note_held_down(link.where);
   }
+  if (!link.sysctls.empty()) step.link.up = false;  // until these are set
   const LinkSpec* inner = inner_end_of(at.entry, link);
   if (inner != nullptr) {
     if (!free_inner_end(at, *inner)) return;
     step.peer = *inner;
+    if (!inner->sysctls.empty()) step.peer->up = false;
     step.peer_mark = tag_of(at.entry, *inner);
     draft_.note_creation(inner->where);
     made_with_peer_.insert(inner);
@@ -262,8 +264,20 @@ bool Links::free_inner_end(const Cursor& at, const LinkSpec& inner) {
 // What a link that the plan makes is given after that.
 void Links::complete_new(const Cursor& at, const LinkSpec& link) {
   join_vlan_below(draft_, at, link);
+  if (!link.sysctls.empty()) raise_with_sysctls(at, link);
   addresses_.compare(at, link, nullptr);
   if (link.delegated && !link.where.netns.empty()) mark_complete(at, link);
+}
+
+// Some of them are of what the kernel does when a link goes up.
+void Links::raise_with_sysctls(const Cursor& at, const LinkSpec& link) {
+  ChangeLink change;
+  change.where = link.where;
+  change.kind = link.kind;
+  change.sysctls = link.sysctls;
+  if (link.up && !prerequisites_.held_down(link)) change.up = true;
+  draft_.act(at, at.stage + kInnerLinks, std::move(change), "sysctls and state as they were",
+             {"sysctls", "state"});
 }
 
 // The last that is done to a link that is made again for somebody: skipped when anything before it failed.

@@ -37,6 +37,7 @@ class Links {
   const LinkSpec* inner_end_of(const DesiredObject& entry, const LinkSpec& link) const;
   bool free_inner_end(const Cursor& at, const LinkSpec& inner);
   void complete_new(const Cursor& at, const LinkSpec& link);
+  void raise_with_sysctls(const Cursor& at, const LinkSpec& link);
   void mark_complete(const Cursor& at, const LinkSpec& link);
 
   Draft& draft_;

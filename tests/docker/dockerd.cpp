@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <sstream>
 
@@ -19,11 +20,31 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Debian's: what comes before these on PATH may be of another version.
-constexpr const char* kDaemon = "/usr/sbin/dockerd";
-constexpr const char* kClient = "/usr/bin/docker";
 constexpr const char* kBusybox = "/bin/busybox";
-constexpr const char* kPath = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+
+// What the packages of an engine are unpacked in; "" for the machine's own.
+fs::path engine() {
+  const char* directory = std::getenv("LANWRIGHT_TEST_DOCKER");
+  return directory != nullptr ? directory : "";
+}
+
+// Debian's: what comes before these on PATH may be of another version.
+fs::path program(const char* path) {
+  return engine().string() + path;
+}
+fs::path daemon() {
+  return program("/usr/sbin/dockerd");
+}
+fs::path client() {
+  return program("/usr/bin/docker");
+}
+
+// An engine takes from the machine what its packages do not have.
+std::string path() {
+  const std::string own = engine();
+  return "PATH=" + (own.empty() ? "" : own + "/usr/sbin:" + own + "/usr/bin:") +
+         "/usr/sbin:/usr/bin:/sbin:/bin";
+}
 
 // dockerd changes the links, routes, sysctls and the firewall of the namespace that it runs in.
 void refuse_the_machines_own_network() {
@@ -98,8 +119,8 @@ std::string body_of(const HttpAnswer& answer) {
 }  // namespace
 
 bool Dockerd::is_installed() {
-  constexpr std::array programs{kDaemon, kClient, kBusybox};
-  return std::ranges::all_of(programs, [](const char* program) { return fs::exists(program); });
+  const std::array programs{daemon(), client(), fs::path(kBusybox)};
+  return std::ranges::all_of(programs, [](const fs::path& program) { return fs::exists(program); });
 }
 
 Dockerd::Dockerd(const Sandbox& sandbox, DockerdOptions options)
@@ -144,7 +165,7 @@ fs::path Dockerd::write_config() const {
 void Dockerd::start() {
   if (pid_ > 0) throw HarnessError("dockerd runs already");
   Spawn what;
-  what.arguments = {kDaemon,
+  what.arguments = {daemon(),
                     "--config-file=" + write_config().string(),
                     "--data-root=" + (home_ / "data").string(),
                     "--exec-root=/var/run/docker",  // its own default: /run by another name
@@ -152,7 +173,7 @@ void Dockerd::start() {
                     "--host=unix://" + socket_.string(),
                     "--cgroup-parent=/" + own_cgroup(),
                     "--storage-driver=overlay2"};
-  what.environment = {kPath, "NOTIFY_SOCKET=" + (home_ / "notify").string()};
+  what.environment = {path(), "NOTIFY_SOCKET=" + (home_ / "notify").string()};
   const Fd output(open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600),
                   "open " + log_.string());
   what.out = what.err = output.get();
@@ -201,7 +222,7 @@ std::string Dockerd::log() const {
 }
 
 Finished Dockerd::docker(const std::vector<std::string>& arguments, const RunOptions& options) const {
-  std::vector<std::string> command{kClient, "--config", home_ / "client", "--host",
+  std::vector<std::string> command{client(), "--config", home_ / "client", "--host",
                                    "unix://" + socket_.string()};
   std::ranges::copy(arguments, std::back_inserter(command));
   RunOptions own = options;

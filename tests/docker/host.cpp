@@ -50,6 +50,10 @@ DockerHost::DockerHost(const DockerdOptions& options)
   docker_.import_busybox();
 }
 
+const Engine& DockerHost::engine() const {
+  return engine_of(docker_.ask({"version", "--format", "{{.Server.Version}}"}));
+}
+
 void DockerHost::kill_agent() {
   agent_->kill();
   agent_.reset();

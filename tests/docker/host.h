@@ -31,6 +31,7 @@ class DockerHost {
   const AgentProcess& agent() const { return *agent_; }
   Dockerd& docker() { return docker_; }
   const Dockerd& docker() const { return docker_; }
+  const Engine& engine() const;  // the version that it is of
 
   void kill_agent();  // SIGKILL
   void start_agent();

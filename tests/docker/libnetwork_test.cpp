@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -166,8 +167,8 @@ class UserOfDocker : public User {
 
 class UserOfStandIn : public User {
  public:
-  UserOfStandIn(const Sandbox& sandbox, const std::filesystem::path& plugins)
-      : sandbox_(sandbox), docker_(sandbox, plugins) {}
+  UserOfStandIn(const Sandbox& sandbox, const std::filesystem::path& plugins, const Engine& engine)
+      : sandbox_(sandbox), docker_(sandbox, plugins, engine) {}
 
   const Sandbox& sandbox() const override { return sandbox_; }
   void create_network(const std::string& name, const NetworkRequest& request) override {
@@ -284,8 +285,10 @@ class StandIn : public testing::TestWithParam<const char*> {
 TEST_P(StandIn, SaysAndDoesWhatDockerSaysAndDoes) {
   Json said;
   Json seen;
+  std::optional<Engine> engine;
   {
     DockerHost host;  // its daemon is killed
+    engine = host.engine();
     const RecordingPlugin recorder(host.agent(), GetParam());
     UserOfDocker user(host);
     seen = use_all(user);
@@ -294,7 +297,7 @@ TEST_P(StandIn, SaysAndDoesWhatDockerSaysAndDoes) {
   const Sandbox sandbox;
   const AgentProcess agent(sandbox);
   const RecordingPlugin recorder(agent, GetParam());
-  UserOfStandIn user(sandbox, agent.docker_socket("any").parent_path());
+  UserOfStandIn user(sandbox, agent.docker_socket("any").parent_path(), *engine);
   EXPECT_EQ(differences(seen, use_all(user)), "");
   EXPECT_EQ(differences(said, recorder.calls()), "") << "Docker said " << said.dump(1);
   EXPECT_GT(said.size(), 30U);

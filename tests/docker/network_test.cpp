@@ -130,10 +130,11 @@ TEST_F(DockerNetwork, AGatewayThatNobodyNamedIsNotHandedOut) {
       host_.remove({"c1"});
       host_.remove_networks({"lan"});
     }
-    // This Docker's own IPAM does not say that it chose it.
+    // An older Docker's own IPAM does not say that it chose it; a newer one chooses none.
     host_.create(kind, "lan", {"--subnet", "10.5.0.0/24"});
     const std::string events = host_.agent().get_json("/v1/events?limit=100").dump();
-    EXPECT_NE(events.find("containers get a default route via 10.5.0.1"), std::string::npos) << events;
+    const bool told = events.find("containers get a default route via 10.5.0.1") != std::string::npos;
+    EXPECT_EQ(told, !host_.engine().asks_of_gateways) << events;
     host_.remove_networks({"lan"});
   }
 }
@@ -369,7 +370,10 @@ TEST_F(DockerNetwork, AddressesComeFromSeveralSubnetsOfBothFamilies) {
     const std::string in_use = refused({"--ip", "10.6.0.9"});
     EXPECT_NE(in_use.find("Address already in use"), std::string::npos) << in_use;
     const std::string outside = refused({"--ip", "10.9.0.9"});
-    EXPECT_NE(outside.find("does not belong to any of this network's subnets"), std::string::npos) << outside;
+    const bool told =
+        outside.find("does not belong to any of this network's subnets") != std::string::npos ||
+        outside.find("no configured subnet or ip-range contain the IP address") != std::string::npos;
+    EXPECT_TRUE(told) << outside;
     host_.remove({"c1", "c2", "c3", "second"});
     host_.remove_networks({"lan"});
   }
@@ -422,7 +426,8 @@ TEST_F(DockerNetwork, InterfacesComeAndGoInARunningContainer) {
     const auto process = host_.docker().inspect("c1").at("State").at("Pid");
     for (int round = 0; round < 2; ++round) {
       host_.docker().ask({"network", "connect", "--ip", "10.6.0.50", "two", "c1"});
-      EXPECT_EQ(host_.interfaces("c1"), (Words{"eth0", "eth" + std::to_string(1 + round)}));  // Docker counts
+      const int number = host_.engine().fills_gaps ? 1 : 1 + round;  // an older Docker counts
+      EXPECT_EQ(host_.interfaces("c1"), (Words{"eth0", "eth" + std::to_string(number)}));
       EXPECT_TRUE(ping(host_.netns("c2"), "10.6.0.50"));
       expect_shown("c1", "two", kind);
       host_.docker().ask({"network", "disconnect", "two", "c1"});

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <optional>
@@ -24,6 +26,7 @@ const std::string kFirst(64, 'e');
 const std::string kSecond(64, 'f');
 
 const std::string kIfname = "com.docker.network.endpoint.ifname";
+const std::string kSysctls = "com.docker.network.endpoint.sysctls";
 
 // An id that differs from others in the digits that Docker shows.
 std::string id_of(char kind, std::size_t number) {
@@ -46,7 +49,8 @@ Json endpoint_at(const std::string& network, const std::string& endpoint, const 
 // The host's p0, whose cable ends at eth0 of the namespace "router" (10.5.0.1, fd05::1).
 class NetworkDriver : public testing::Test {
  protected:
-  explicit NetworkDriver(std::string kind = "bridge") : kind_(std::move(kind)) {
+  explicit NetworkDriver(std::string kind = "bridge", const Engine& engine = kDocker20)
+      : kind_(std::move(kind)), engine_(engine) {
     sandbox_.add_netns("router");
     sandbox_.ip("link add p0 type veth peer name eth0 netns router");
     sandbox_.ip("-n router addr add 10.5.0.1/24 dev eth0");
@@ -95,6 +99,7 @@ class NetworkDriver : public testing::Test {
     const Json pool6{{"AddressSpace", "LocalDefault"}, {"Pool", "fd05::/64"}, {"Gateway", "fd05::1/64"}};
     Json all = generic_options(options);
     all["com.docker.network.enable_ipv6"] = true;
+    if (engine_.asks_of_gateways) all["com.docker.network.enable_ipv4"] = true;
     return {{"NetworkID", kLan}, {"Options", all}, {"IPv4Data", {pool}}, {"IPv6Data", {pool6}}};
   }
   // One of several beside each other; an uplink is of one bridge only.
@@ -107,7 +112,9 @@ class NetworkDriver : public testing::Test {
             {"IPv4Data", {pool}},
             {"IPv6Data", Json::array()}};
   }
-  static Json joining(const std::string& network, const std::string& endpoint, const std::string& netns) {
+  // Also makes the sandbox, where Docker does so before it says this.
+  Json joining(const std::string& network, const std::string& endpoint, const std::string& netns) const {
+    if (engine_.has_sandbox_first) make_sandbox(sandbox_, engine_, netns);
     return about(network, endpoint, {{"SandboxKey", "/run/netns/" + netns}, {"Options", Json::object()}});
   }
 
@@ -127,7 +134,7 @@ class NetworkDriver : public testing::Test {
     EXPECT_EQ(joined.at("Gateway"), "10.5.0.1");
     EXPECT_EQ(joined.at("GatewayIPv6"), "fd05::1");
     expect_handed(link, created.at("Interface").at("MacAddress"));
-    sandbox_.add_netns(netns);  // as Docker 20.10 does, after the Join
+    make_sandbox(sandbox_, engine_, netns);
     take_link_in(sandbox_, link, netns, "eth0", addresses);
     done("ProgramExternalConnectivity", about(kLan, endpoint, {{"Options", Json::object()}}));
     return link;
@@ -142,8 +149,9 @@ class NetworkDriver : public testing::Test {
     const Json names = say_twice("Join", joining(kLan, endpoint, netns)).at("InterfaceName");
     const auto name = options.find(kIfname);
     EXPECT_EQ(names.value("DstName", "none"), name == options.end() ? "none" : name->second);
-    sandbox_.add_netns(netns);
+    make_sandbox(sandbox_, engine_, netns);
     take_link_in(sandbox_, names.at("SrcName"), netns, interface, addresses);
+    if (options.contains(kSysctls)) set_sysctls(netns, interface, options.at(kSysctls));
   }
   void stop_container(const std::string& netns, const std::string& endpoint, const std::string& link) const {
     EXPECT_EQ(say_twice("RevokeExternalConnectivity", about(kLan, endpoint)), Json::object());
@@ -231,14 +239,15 @@ class NetworkDriver : public testing::Test {
   }
 
   const std::string kind_;
+  const Engine engine_;
   const Sandbox sandbox_;
   std::optional<AgentProcess> agent_;
   Json before_;
 };
 
-class EachDriver : public NetworkDriver, public testing::WithParamInterface<const char*> {
+class EachDriver : public NetworkDriver, public testing::WithParamInterface<KindAndEngine> {
  protected:
-  EachDriver() : NetworkDriver(GetParam()) {}
+  EachDriver() : NetworkDriver(GetParam().first, GetParam().second) {}
 };
 
 // ---- one LAN, from its making to its end; each call is made twice
@@ -319,6 +328,84 @@ TEST_P(EachDriver, ADockerThatNamesItOtherwiseIsTold) {
   EXPECT_TRUE(wait_until([&] { return has_event("Warning", "Docker called it eth0"); }));
 }
 
+// All that the kernel has of one below /proc/sys/net, by its place there.
+Texts settings_of(const std::string& netns, const std::string& interface) {
+  Texts settings;
+  in_netns(netns, [&] {
+    for (const std::string place : {"ipv4/conf/", "ipv4/neigh/", "ipv6/conf/", "ipv6/neigh/"}) {
+      for (const auto& file : std::filesystem::directory_iterator("/proc/sys/net/" + place + interface)) {
+        std::ifstream reader(file.path());
+        std::getline(reader, settings[place + file.path().filename().string()]);
+      }
+    }
+  });
+  return settings;
+}
+
+// The link goes, in a sandbox of a Docker that leaves IPv6 to each interface, and is back with all of it.
+TEST_P(EachDriver, SettingsOfAnInterfaceComeBackWithIt) {
+  done("CreateNetwork", lan());
+  const Texts settings{
+      {kSysctls,
+       "net.ipv4.conf.IFNAME.log_martians=1,net.ipv4.neigh.IFNAME.base_reachable_time_ms=7000,"
+       "net.ipv6.conf.IFNAME.accept_ra=0,net.ipv6.conf.IFNAME.forwarding=1"}};
+  take_in("c1", kFirst, "11", settings, "eth0");
+  const auto lose_and_return = [&] {
+    EXPECT_TRUE(reaches(*agent_, "attachments", short_id(kFirst), "Ready"));
+    const Texts before = settings_of("c1", "eth0");
+    const int index = index_of("eth0", "c1");
+    sandbox_.ip("-n c1 link del eth0");
+    ASSERT_TRUE(wait_until([&] {
+      const auto link = sandbox_.link("eth0", "c1");
+      return link && link->at("ifindex") != index;
+    }));
+    EXPECT_TRUE(reaches(*agent_, "attachments", short_id(kFirst), "Ready"));
+    EXPECT_EQ(settings_of("c1", "eth0"), before);
+  };
+  lose_and_return();
+  EXPECT_TRUE(reach_each_other("c1", "11", "router", "1"));
+  agent_->kill();
+  agent_.reset();
+  agent_.emplace(sandbox_);
+  // As a container runtime lets it see them.
+  for (const Words& how : {Words{"mount", "--bind", "/proc/sys", "/proc/sys"},
+                           Words{"mount", "-o", "remount,bind,ro", "/proc/sys"}})
+    ASSERT_TRUE(run(how).ok());
+  lose_and_return();
+  Json again = endpoint_at(kLan, kFirst, "10.5.0.11/24", "fd05::11/64");
+  expect_refused("CreateEndpoint", again, {"it is there already, with other"});
+  again["Options"] = settings;
+  say("CreateEndpoint", again);
+  again["Options"][kSysctls] = "net.ipv4.conf.all.forwarding=1";
+  again["EndpointID"] = kSecond;
+  expect_refused("CreateEndpoint", again, {"net.ipv4.conf.all.forwarding=1", "IFNAME"});
+}
+
+// Such an interface has no IPv6, whatever its network has.
+TEST_P(EachDriver, AnInterfaceWithoutIpv6ComesBackWithout) {
+  done("CreateNetwork", lan());
+  take_in("c1", kFirst, "11", {{kSysctls, "net.ipv6.conf.IFNAME.disable_ipv6=1"}}, "eth0");
+  say("CreateEndpoint", endpoint_at(kLan, kSecond, "10.5.0.12/24"));
+  const Json joined = say("Join", joining(kLan, kSecond, "c2"));
+  make_sandbox(sandbox_, engine_, "c2");
+  take_link_in(sandbox_, joined.at("InterfaceName").at("SrcName"), "c2", "eth0", {"10.5.0.12/24"});
+  for (const auto& [netns, endpoint] : {std::pair("c1", kFirst), std::pair("c2", kSecond)}) {
+    SCOPED_TRACE(netns);
+    EXPECT_TRUE(reaches(*agent_, "attachments", short_id(endpoint), "Ready"));
+    const Texts before = settings_of(netns, "eth0");
+    EXPECT_EQ(before.at("ipv6/conf/disable_ipv6"), "1");
+    const int index = index_of("eth0", netns);
+    sandbox_.ip("-n " + std::string(netns) + " link del eth0");
+    ASSERT_TRUE(wait_until([&] {
+      const auto link = sandbox_.link("eth0", netns);
+      return link && link->at("ifindex") != index;
+    }));
+    EXPECT_TRUE(reaches(*agent_, "attachments", short_id(endpoint), "Ready"));
+    EXPECT_EQ(settings_of(netns, "eth0"), before);
+    EXPECT_TRUE(ping(netns, "10.5.0.1"));
+  }
+}
+
 // ---- networks as newer versions of Docker make them
 
 // Without IPv4, and for two (RFC 3021, RFC 6164): no address is set aside in either.
@@ -350,7 +437,7 @@ TEST_P(EachDriver, NetworksOfOneFamilyAndOfTwoMembersCarryTraffic) {
       const Json joined = say("Join", joining(kLan, endpoint, netns));
       EXPECT_FALSE(joined.contains("Gateway") || joined.contains("GatewayIPv6")) << joined;
       EXPECT_EQ(joined.value("DisableGatewayService", false), true) << joined;
-      sandbox_.add_netns(netns);
+      make_sandbox(sandbox_, engine_, netns);
       take_link_in(sandbox_, links[netns] = joined.at("InterfaceName").at("SrcName"), netns, "eth0", {whole});
       EXPECT_TRUE(reaches(*agent_, "attachments", short_id(endpoint), "Ready"));
     }
@@ -416,7 +503,7 @@ TEST_P(EachDriver, WhatWasAnsweredHoldsOverAKill) {
   EXPECT_EQ(say("CreateEndpoint", endpoint), created);
   EXPECT_EQ(say("Join", joining(kLan, kFirst, "c1")), joined);
   EXPECT_EQ(index_of(link), index) << "it is another link";
-  sandbox_.add_netns("c1");
+  make_sandbox(sandbox_, engine_, "c1");
   take_link_in(sandbox_, link, "c1", "eth0", {"10.5.0.11/24", "fd05::11/64"});
   EXPECT_TRUE(reach_each_other("c1", "11", "router", "1"));
   stop_container("c1", kFirst, link);
@@ -510,8 +597,11 @@ TEST_P(EachDriver, WhatCannotBeIsToldAndLeavesNothing) {
   EXPECT_EQ(differences(with_lan, inventory()), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Docker, EachDriver, testing::Values("bridge", "macvlan", "vde"),
-                         [](const auto& kind) { return std::string(kind.param); });
+INSTANTIATE_TEST_SUITE_P(Docker, EachDriver,
+                         testing::Values(KindAndEngine("bridge", kDocker28),
+                                         KindAndEngine("macvlan", kDocker26),
+                                         KindAndEngine("vde", kDocker20)),
+                         [](const auto& both) { return name_of(both.param); });
 
 // ---- what does not depend on the driver
 
@@ -674,7 +764,7 @@ TEST_P(EachDriver, ServesOneNetworkFromSeveralSides) {
   EXPECT_EQ(objects("attachments").size(), kThreads);
   for (const std::size_t i : {0U, 7U}) {
     const std::string netns = "c" + std::to_string(i);
-    sandbox_.add_netns(netns);
+    make_sandbox(sandbox_, engine_, netns);
     take_link_in(sandbox_, links[i], netns, "eth0", {"10.5.0." + std::to_string(20 + i) + "/24"});
   }
   EXPECT_TRUE(ping("c0", "10.5.0.27"));

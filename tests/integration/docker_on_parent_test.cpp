@@ -1,127 +1,15 @@
 // Docker's networks on a parent of the host: VLANs that are there or made on demand, links that share their
 // parent's MAC address, and networks without a parent. The test says what dockerd says, and does with the
 // links what dockerd does. In the guest, as all of it needs 802.1Q, ipvlan or dummy.
-#include <gtest/gtest.h>
-#include <linux/if_ether.h>
+#include "tests/integration/docker_on_parent.h"
 
+#include <filesystem>
 #include <functional>
 #include <map>
-#include <optional>
-#include <set>
 #include <thread>
-
-#include "tests/integration/cable.h"
-#include "tests/integration/frames.h"
-#include "tests/integration/harness.h"
-#include "tests/integration/kernel_facts.h"
-#include "tests/integration/libnetwork.h"
-#include "tests/integration/product.h"
 
 namespace lanwright::test {
 namespace {
-
-const Words kBothKinds{"macvlan", "ipvlan"};
-
-// 10.5.0.0/24 with the gateway 10.5.0.1.
-NetworkRequest lan_on(const std::string& parent, const Texts& options = {}) {
-  NetworkRequest request{.pools = {{"10.5.0.0/24", "10.5.0.1"}}, .options = options};
-  if (!parent.empty()) request.options["parent"] = parent;
-  return request;
-}
-
-// The host's p0; its cable ends at eth0 of the namespace "router".
-class DockerOnParent : public testing::Test {
- protected:
-  void SetUp() override {
-    const std::string lacking = lacking_kind(sandbox_);
-    if (!lacking.empty()) GTEST_SKIP() << "this kernel has no links of kind " << lacking;
-    lay_cable(sandbox_, "p0", "router");
-    agent_.emplace(sandbox_);
-    docker_.emplace(sandbox_, agent_->docker_socket("any").parent_path());
-  }
-
-  void restart_killed_agent() {
-    agent_->kill();
-    agent_.reset();
-    agent_.emplace(sandbox_);
-  }
-
-  // Answers why the driver refuses a network; nothing is left of it.
-  std::string refused(const std::string& kind, const NetworkRequest& request) {
-    const Json before = inventory();
-    std::string words;
-    try {
-      docker_->create_network(kind, "refused", request);
-      docker_->remove_network("refused");
-      ADD_FAILURE() << testing::PrintToString(request.options) << " was accepted";
-    } catch (const DriverRefuses& error) {
-      words = error.what();
-    }
-    EXPECT_TRUE(is_as_before(before)) << testing::PrintToString(request.options);
-    return words;
-  }
-
-  void run(const std::string& container, const std::string& network, const std::string& address) {
-    docker_->run(container, network, {.addresses = {address + "/24"}});
-  }
-  void remove(const Words& containers, const Words& networks) {
-    for (const std::string& container : containers) docker_->remove(container);
-    for (const std::string& network : networks) docker_->remove_network(network);
-  }
-
-  // All that crosses the cable while the container pings the address has this tag.
-  static void expect_tagged(int vid, const std::string& container, const std::string& address) {
-    const Wire wire("router", "eth0");
-    EXPECT_TRUE(ping(container, address));
-    const std::set<Tag> tags = wire.tags();
-    EXPECT_TRUE(tags.contains({ETH_P_8021Q, vid, ETH_P_IP}));
-    for (const Tag& tag : tags) EXPECT_EQ(std::pair(tag.protocol, tag.vid), std::pair(ETH_P_8021Q, vid));
-  }
-  static testing::AssertionResult reach_each_other(const std::string& one, const std::string& its,
-                                                   const std::string& other, const std::string& others) {
-    if (auto there = ping(one, others); !there) return there << " from " << one;
-    if (auto back = ping(other, its); !back) return back << " from " << other;
-    return testing::AssertionSuccess();
-  }
-
-  // Next hop of its default route; "dev INTERFACE" of one without; "" when there is none.
-  std::string default_route(const std::string& container, bool v6 = false) const {
-    const Json routes = sandbox_.ip_json((v6 ? "-6 -n " : "-4 -n ") + container + " route show default");
-    if (routes.empty()) return "";
-    const Json& route = routes.at(0);
-    return route.value("gateway", "dev " + route.at("dev").get<std::string>());
-  }
-  std::string mac(const std::string& link, const std::string& netns = "") const {
-    return sandbox_.link(link, netns).value().at("address");
-  }
-  std::string mode(const std::string& container) const {
-    return sandbox_.link("eth0", container).value().at("linkinfo").at("info_data").at("mode");
-  }
-  int index_of(const std::string& link) const { return sandbox_.link(link).value().at("ifindex"); }
-
-  Json attachment(const std::string& container, const std::string& network) const {
-    return object_of(*agent_, "attachments", short_id(docker_->endpoint_id(container, network)));
-  }
-  testing::AssertionResult becomes(const std::string& phase, const std::string& container,
-                                   const std::string& network = "lan", Milliseconds limit = 30s) const {
-    return reaches(*agent_, "attachments", short_id(docker_->endpoint_id(container, network)), phase, limit);
-  }
-  // The agent has seen that the container's default route leads through this network.
-  bool leads_out(const std::string& container, const std::string& network) const {
-    return attachment(container, network).at("spec").at("docker").value("wayOut", false);
-  }
-
-  Json inventory() const { return inventory_of(sandbox_, *agent_); }
-  testing::AssertionResult is_as_before(const Json& before) const {
-    Json now;
-    if (wait_until([&] { return (now = inventory()) == before; })) return testing::AssertionSuccess();
-    return testing::AssertionFailure() << differences(before, now);
-  }
-
-  const Sandbox sandbox_;
-  std::optional<AgentProcess> agent_;
-  std::optional<Libnetwork> docker_;
-};
 
 // --- VLANs ---
 
@@ -432,6 +320,10 @@ TEST_F(DockerOnParent, MistakesAreToldApart) {
 
 // --- the parent that goes and returns ---
 
+std::string name_of_kind_and_parent(const testing::TestParamInfo<std::pair<const char*, const char*>>& each) {
+  return std::string(each.param.first) + (std::string(each.param.second) == "p0" ? "" : "_on_vlan");
+}
+
 // As Docker's own drivers have it: a link is made over a parent that is down, and has a carrier when that
 // comes up. A host that boots starts its containers before the cable of a NIC is seen.
 class DockerParentIsDown : public DockerOnParent,
@@ -486,11 +378,77 @@ TEST_P(DockerParentIsDown, NetworksAndContainersAreMadeAllTheSame) {
 
 INSTANTIATE_TEST_SUITE_P(Docker, DockerParentIsDown,
                          testing::Values(std::pair("macvlan", "p0"), std::pair("macvlan", "p0.50"),
-                                         std::pair("ipvlan", "p0.50")),
-                         [](const auto& each) {
-                           return std::string(each.param.first) +
-                                  (std::string(each.param.second) == "p0" ? "" : "_on_vlan");
-                         });
+                                         std::pair("ipvlan", "p0"), std::pair("ipvlan", "p0.50")),
+                         name_of_kind_and_parent);
+
+// A host boots, whose Docker starts its containers before there is a link to stand on.
+class DockerParentIsLate : public DockerOnParent,
+                           public testing::WithParamInterface<std::pair<const char*, const char*>> {
+ protected:
+  static std::string kind() { return GetParam().first; }
+  static std::string parent() { return GetParam().second; }
+  void end_it_beyond() const {
+    if (parent() == "p0") {
+      sandbox_.ip("-n router address add 10.5.0.1/24 dev eth0");
+    } else {
+      if (std::filesystem::exists("/run/netns/vlan50")) sandbox_.delete_netns("vlan50");
+      end_vlan(sandbox_, "router", "50", "10.5.0.1/24");
+    }
+  }
+  void boot_without_parent() {
+    sandbox_.ip("link del p0");
+    docker_->be_killed();
+    restart_killed_agent();
+  }
+  void add_parent_that_is_down() const {
+    sandbox_.ip("link add p0 type veth peer name eth0 netns router");
+    sandbox_.ip("-n router link set eth0 up");
+    end_it_beyond();
+  }
+  // Its network says why not all is there.
+  testing::AssertionResult is_waiting(const std::string& words) const {
+    Json status;
+    const bool told = wait_until([&] {
+      status = object_of(*agent_, "networks", short_id(docker_->network_id("lan"))).at("status");
+      return status.at("phase") == "Pending" && status.dump().find(words) != std::string::npos;
+    });
+    return told ? testing::AssertionSuccess() : testing::AssertionFailure() << status;
+  }
+};
+
+TEST_P(DockerParentIsLate, ContainersStartAsSoonAsTheyCan) {
+  end_it_beyond();
+  docker_->create_network(kind(), "lan", lan_on(parent()));
+  run("c1", "lan", "10.5.0.11");
+  run("c2", "lan", "10.5.0.12");
+  EXPECT_TRUE(ping("c1", "10.5.0.1"));
+  boot_without_parent();
+  EXPECT_TRUE(is_waiting("p0"));
+  const Json before = inventory();
+  try {
+    docker_->start("c1");
+    ADD_FAILURE() << "it was started";
+  } catch (const DriverRefuses& error) {
+    EXPECT_NE(std::string(error.what()).find("p0"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("does not exist"), std::string::npos) << error.what();
+  }
+  EXPECT_TRUE(is_as_before(before));
+  add_parent_that_is_down();
+  for (const char* container : {"c1", "c2"}) docker_->start(container);
+  EXPECT_TRUE(becomes("Pending", "c1"));
+  EXPECT_TRUE(is_waiting("p0 is down"));
+  sandbox_.ip("link set p0 up");
+  EXPECT_TRUE(becomes("Ready", "c1"));
+  EXPECT_TRUE(reaches(*agent_, "networks", short_id(docker_->network_id("lan")), "Ready"));
+  EXPECT_TRUE(wait_until([] { return bool(ping("c1", "10.5.0.1")); }));
+  EXPECT_TRUE(reach_each_other("c1", "10.5.0.11", "c2", "10.5.0.12"));
+  remove({"c1", "c2"}, {"lan"});
+}
+
+INSTANTIATE_TEST_SUITE_P(Docker, DockerParentIsLate,
+                         testing::Values(std::pair("macvlan", "p0"), std::pair("macvlan", "p0.50"),
+                                         std::pair("ipvlan", "p0"), std::pair("ipvlan", "p0.50")),
+                         name_of_kind_and_parent);
 
 class DockerParentReturns : public DockerOnParent {
  protected:

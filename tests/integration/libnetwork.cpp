@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 
 namespace lanwright::test {
 namespace {
@@ -24,12 +25,23 @@ std::string prefix_length(const std::string& subnet) {
   return subnet.substr(subnet.find('/'));
 }
 
-Json pools_of(const NetworkRequest& request, bool v6) {
+// The first address of a subnet whose own ends so that a digit can be one more: "10.5.0.0/24", "fd05::/64".
+std::string first_address(const std::string& subnet) {
+  std::string address = subnet.substr(0, subnet.find('/'));
+  if (address.ends_with(':')) return address + "1";
+  ++address.back();
+  return address;
+}
+
+// A router's address is set aside where one is named, or else where `chooses`.
+Json pools_of(const NetworkRequest& request, bool v6, bool chooses) {
   Json pools = Json::array();
   for (const NetworkPool& pool : request.pools) {
     if (is_v6(pool.subnet) != v6) continue;
     const std::string length = prefix_length(pool.subnet);
-    Json json{{"AddressSpace", "LocalDefault"}, {"Gateway", pool.gateway + length}, {"Pool", pool.subnet}};
+    Json json{{"AddressSpace", "LocalDefault"}, {"Pool", pool.subnet}};
+    const std::string gateway = pool.gateway.empty() && chooses ? first_address(pool.subnet) : pool.gateway;
+    if (!gateway.empty()) json["Gateway"] = gateway + length;
     for (const auto& [name, address] : pool.aux) json["AuxAddresses"][name] = address + length;
     pools.push_back(std::move(json));
   }
@@ -54,13 +66,19 @@ void disable_ipv6(const std::string& netns, const std::string& interface, bool d
   });
 }
 
-// Docker disables IPv6 for all links to come, and allows it for each that has such an address.
-void make_sandbox(const Sandbox& sandbox, const std::string& netns) {
-  sandbox.add_netns(netns);
-  disable_ipv6(netns, "all", true);
+}  // namespace
+
+const Engine& engine_of(const std::string& version) {
+  const int major = std::stoi(version);
+  if (major >= std::stoi(kDocker28.version)) return kDocker28;
+  return major >= std::stoi(kDocker26.version) ? kDocker26 : kDocker20;
 }
 
-}  // namespace
+std::string name_of(const KindAndEngine& both) {
+  std::string name = both.first + "_" + both.second.version;
+  std::ranges::replace(name, '.', '_');
+  return name;
+}
 
 std::string short_id(const std::string& id) {
   constexpr std::size_t kDigits = 12;
@@ -74,6 +92,14 @@ Json generic_options(const Texts& options) {
 HttpAnswer send_call(const std::filesystem::path& socket, const std::string& call, const std::string& body) {
   return http(socket, "POST", "/NetworkDriver." + call, body,
               {"Accept: application/vnd.docker.plugins.v1.2+json"});
+}
+
+void make_sandbox(const Sandbox& sandbox, const Engine& engine, const std::string& netns) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  if (std::filesystem::exists("/run/netns/" + netns)) return;
+  sandbox.add_netns(netns);
+  if (engine.shuts_ipv6) disable_ipv6(netns, "all", true);
 }
 
 // --- links
@@ -92,6 +118,20 @@ void take_link_in(const Sandbox& sandbox, const std::string& link, const std::st
   sandbox.ip(in(netns) + "link set " + interface + " up");
 }
 
+void set_sysctls(const std::string& netns, const std::string& interface, const std::string& sysctls) {
+  std::istringstream all(sysctls);
+  in_netns(netns, [&] {
+    for (std::string each; std::getline(all, each, ',');) {
+      const std::size_t equals = each.find('=');
+      std::string path = each.substr(0, equals);
+      std::ranges::replace(path, '.', '/');
+      path.replace(path.find("IFNAME"), std::string("IFNAME").size(), interface);
+      std::ofstream file("/proc/sys/" + path);
+      if (!(file << each.substr(equals + 1) << std::flush)) throw HarnessError("cannot write " + path);
+    }
+  });
+}
+
 void give_link_back(const Sandbox& sandbox, const std::string& link, const std::string& netns,
                     const std::string& interface) {
   sandbox.ip(in(netns) + "link set " + interface + " down");
@@ -104,15 +144,22 @@ void give_link_back(const Sandbox& sandbox, const std::string& link, const std::
 void Libnetwork::create_network(const std::string& kind, const std::string& name,
                                 const NetworkRequest& request) {
   if (networks_.contains(name)) throw HarnessError("network " + name + " is there");
-  Json body{{"NetworkID", new_id()}, {"Options", generic_options(request.options)}};
-  body["IPv4Data"] = pools_of(request, false);
-  body["IPv6Data"] = pools_of(request, true);
-  Json& options = body["Options"];
-  options["com.docker.network.enable_ipv6"] = !body["IPv6Data"].empty();
+  const auto has = [&](bool v6) {
+    return std::ranges::any_of(request.pools, [&](const auto& pool) { return is_v6(pool.subnet) == v6; });
+  };
+  Json options = generic_options(request.options);
+  options["com.docker.network.enable_ipv6"] = has(true);
+  if (engine_.asks_of_gateways) options["com.docker.network.enable_ipv4"] = has(false);
   if (request.internal) options["com.docker.network.internal"] = true;
-  networks_[name] = {body["NetworkID"], kind, request.internal};
+  networks_[name] = {new_id(), kind, request.internal};
   try {
-    call(name, "CreateNetwork", body);
+    Json skips = Json::object();
+    if (engine_.asks_of_gateways) skips = call(name, "GwAllocCheck", {{"Options", options}});
+    call(name, "CreateNetwork",
+         {{"NetworkID", networks_[name].id},
+          {"Options", options},
+          {"IPv4Data", pools_of(request, false, !skips.value("SkipIPv4", false))},
+          {"IPv6Data", pools_of(request, true, !skips.value("SkipIPv6", false))}});
   } catch (const DriverRefuses&) {
     networks_.erase(name);  // and the driver is told no more
     throw;
@@ -212,13 +259,14 @@ const std::string& Libnetwork::endpoint_id(const std::string& name, const std::s
 
 void Libnetwork::join(const std::string& name, Container& container, const std::string& network) {
   Endpoint& endpoint = container.endpoints.at(network);
-  const auto& [addresses, mac] = endpoint.request;
+  const auto& [addresses, mac, options] = endpoint.request;
   endpoint.id = new_id();
   Json body = about(network, endpoint);
   body["Interface"] = {{"Address", address_of(addresses, false)},
                        {"AddressIPv6", address_of(addresses, true)},
                        {"MacAddress", mac}};
   body["Options"] = networks_.at(network).internal ? Json::object() : no_ports();
+  body["Options"].update(Json(options));
   Json joined;
   try {
     const Json created = call(network, "CreateEndpoint", body).at("Interface");
@@ -226,6 +274,7 @@ void Libnetwork::join(const std::string& name, Container& container, const std::
     body.erase("Interface");
     body["SandboxKey"] = sandbox_key(name);
     body["Options"] = no_ports();
+    if (engine_.has_sandbox_first) make_sandbox(sandbox_, engine_, name);
     try {
       joined = call(network, "Join", body);
     } catch (const DriverRefuses&) {
@@ -241,18 +290,27 @@ void Libnetwork::join(const std::string& name, Container& container, const std::
   call(network, "EndpointOperInfo", about(network, endpoint));
 }
 
+std::string Libnetwork::next_interface(Container& container, const std::string& prefix) const {
+  if (!engine_.fills_gaps) return prefix + std::to_string(container.interfaces++);
+  for (int number = 0;; ++number) {
+    std::string name = prefix + std::to_string(number);
+    const bool taken = std::ranges::any_of(container.endpoints, [&](const auto& each) {
+      return !each.second.id.empty() && each.second.interface == name;
+    });
+    if (!taken) return name;
+  }
+}
+
 void Libnetwork::take_in(const std::string& name, Container& container, const std::string& network,
                          const Json& joined) {
   Endpoint& endpoint = container.endpoints.at(network);
   const Json& names = joined.at("InterfaceName");
   endpoint.link = names.at("SrcName");
   endpoint.interface = names.value("DstName", "");  // newer ones
-  if (endpoint.interface.empty())
-    endpoint.interface = names.at("DstPrefix").get<std::string>() + std::to_string(container.interfaces++);
+  if (endpoint.interface.empty()) endpoint.interface = next_interface(container, names.at("DstPrefix"));
   endpoint.gateway = joined.value("Gateway", "");
   endpoint.gateway6 = joined.value("GatewayIPv6", "");
-  // When Join is answered, as 20.10 has it; newer ones make it before.
-  if (!std::filesystem::exists(sandbox_key(name))) make_sandbox(sandbox_, name);
+  make_sandbox(sandbox_, engine_, name);
   take_link_in(sandbox_, endpoint.link, name, endpoint.interface, endpoint.request.addresses, endpoint.mac);
   for (const Json& route : joined.value("StaticRoutes", Json::array())) {
     const std::string destination = route.at("Destination");
@@ -275,6 +333,11 @@ void Libnetwork::leave(const std::string& name, Container& container, const std:
   call(network, "DeleteEndpoint", body);
 }
 
+bool Libnetwork::leads_out(const Endpoint& endpoint) const {
+  const bool by_ipv6 = engine_.leads_out_by_ipv6 && !endpoint.gateway6.empty();
+  return !endpoint.id.empty() && (!endpoint.gateway.empty() || by_ipv6);
+}
+
 // Of the networks with a gateway, the one whose name comes first; those that have one of both families come
 // before.
 void Libnetwork::choose_way_out(const std::string& name, Container& container) {
@@ -282,7 +345,7 @@ void Libnetwork::choose_way_out(const std::string& name, Container& container) {
   std::string& best = container.led_out_by;
   best.clear();
   for (const auto& [network, endpoint] : container.endpoints) {
-    if (endpoint.id.empty() || endpoint.gateway.empty()) continue;
+    if (!leads_out(endpoint)) continue;
     if (best.empty() || (container.endpoints.at(best).gateway6.empty() && !endpoint.gateway6.empty()))
       best = network;
   }
@@ -294,12 +357,14 @@ void Libnetwork::choose_way_out(const std::string& name, Container& container) {
   }
   if (best.empty()) return;
   const Endpoint& endpoint = container.endpoints.at(best);
-  sandbox_.ip(in(name) + "route add default via " + endpoint.gateway + " dev " + endpoint.interface);
+  if (!endpoint.gateway.empty())
+    sandbox_.ip(in(name) + "route add default via " + endpoint.gateway + " dev " + endpoint.interface);
   if (!endpoint.gateway6.empty())
     sandbox_.ip("-6 " + in(name) + "route add default via " + endpoint.gateway6 + " dev " +
                 endpoint.interface);
   Json body = about(best, endpoint);
   body["Options"] = no_ports();
+  if (engine_.leads_out_by_ipv6) body["Options"]["com.docker.network.driver.private.no_proxy_6to4"] = false;
   call(best, "ProgramExternalConnectivity", body);
 }
 

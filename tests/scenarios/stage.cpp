@@ -306,6 +306,7 @@ void Stage::declare_endpoint(const Command& command) {
     if (name == "interface") spec.interface = value;
     if (name == "sandbox") spec.endpoint->sandbox = path_of(value);
     if (name == "left") spec.endpoint->left = true;
+    if (name == "sysctl") spec.endpoint->sysctls.push_back(interface_sysctl(value).value());
     if (name == "default-route") {
       spec.endpoint->default_route = true;
       spec.routes.push_back({prefix("0.0.0.0/0"), IpAddress::parse(value), std::nullopt});

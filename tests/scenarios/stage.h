@@ -26,7 +26,7 @@ class Stage {
   //   apply [SET] [adopt]                the body is a set as YAML, which replaces that of this name
   //   endpoint NAME SETTING…             an attachment whose link another manager (Docker) has its hands on:
   //                                      network=, address=, sandbox=, interface=, left=yes,
-  //                                      default-route=yes
+  //                                      default-route=yes, sysctl=
   //   plan                               plans and acts until nothing is left; the body is what came of it
   //   preview                            the same without acting
   //

@@ -701,10 +701,44 @@ TEST(DockerEndpointRequest, InterfacesThatCannotBeAreTold) {
   }
 }
 
+constexpr const char* kSysctls = "com.docker.network.endpoint.sysctls";
+
+TEST(DockerEndpointRequest, OptionsSetTheInterface) {
+  const auto read = docker::docker_endpoint_from(
+      endpoint(Json::object(),
+               {{kSysctls,
+                 "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.neigh.ifname.base_reachable_time_ms=2000,"
+                 "net.mpls.conf.IFNAME.input=1,net.ipv6.conf.IFNAME.stable_secret=fd00::1"}}));
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(read->sysctls, (std::vector<Sysctl>{{"net.ipv4.conf.IFNAME.log_martians", "1"},
+                                                {"net.ipv6.neigh.IFNAME.base_reachable_time_ms", "2000"},
+                                                {"net.mpls.conf.IFNAME.input", "1"},
+                                                {"net.ipv6.conf.IFNAME.stable_secret", "fd00::1"}}));
+  EXPECT_TRUE(docker::docker_endpoint_from(endpoint(Json::object(), {{kSysctls, ""}}))->sysctls.empty());
+}
+
+TEST(DockerEndpointRequest, WhatIsNoSettingOfAnInterfaceIsTold) {
+  for (const std::string wrong :
+       {"net.ipv4.conf.eth0.log_martians=1", "net.ipv4.conf.all.log_martians=1", "net.ipv4.ip_forward=1",
+        "kernel.core_pattern=x", "net.ipv4.conf.IFNAME.log_martians", "net.ipv4.conf.IFNAME.log_martians=",
+        "net.ipv4.conf.IFNAME.=1", "net.ipv4.conf.IFNAME=1", "net.ipv4.conf.IFNAME.a.b=1",
+        "net.ipv4.conf.IFNAME.../all/forwarding=1", "net.ipv4.conf.IFNAME.x=1 2", "net.ipv4.route.IFNAME.x=1",
+        "net.core.conf.IFNAME.x=1", "ipv4.conf.IFNAME.x=1", "=", ".", "net.ipv6.conf.", "net.ipv6."}) {
+    const auto read = docker::docker_endpoint_from(
+        endpoint(Json::object(), {{kSysctls, "net.ipv4.conf.IFNAME.rp_filter=1," + wrong}}));
+    ASSERT_FALSE(read) << wrong;
+    EXPECT_EQ(read.error().text(),
+              "read the option `" + std::string(kSysctls) + "`: `" + wrong +
+                  "` is no setting of an interface; write it like net.ipv4.conf.IFNAME.log_martians=1, with "
+                  "ipv4, ipv6 or mpls, conf or neigh, and IFNAME whatever the interface is called; several "
+                  "with commas between them");
+  }
+}
+
 TEST(DockerEndpointRequest, WrongOptionsAreTold) {
   const std::string options =
       "Options are: com.docker.network.endpoint.macaddress, com.docker.network.endpoint.ifname, "
-      "kathara.mac_addr, kathara.machine, kathara.iface, kathara.link";
+      "com.docker.network.endpoint.sysctls, kathara.mac_addr, kathara.machine, kathara.iface, kathara.link";
   const std::vector<std::pair<Json, std::string>> wrong{
       {{{"katharamac_addr", "x"}},
        "read the option `katharamac_addr`: endpoints have no such option; did you mean `kathara.mac_addr`? " +
