@@ -302,9 +302,14 @@ testing::AssertionResult has_right_checksums(const std::string& frame, bool unfi
 Fd open_tap(const std::string& name, bool one_of_its_queues) {
   Fd tap(open("/dev/net/tun", O_RDWR | O_CLOEXEC), "open /dev/net/tun");
   ifreq request{};
-  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (one_of_its_queues ? IFF_MULTI_QUEUE : 0));
   std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
-  if (ioctl(tap.get(), TUNSETIFF, &request) != 0) fail_errno("open the tap " + name);
+  const auto attach = [&](int more_flags) {
+    request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | more_flags);
+    return ioctl(tap.get(), TUNSETIFF, &request) == 0;
+  };
+  if (!one_of_its_queues && attach(0)) return tap;
+  if (!one_of_its_queues && errno != EINVAL) fail_errno("open the tap " + name);
+  if (!attach(IFF_MULTI_QUEUE)) fail_errno("open the tap " + name + " for a queue");
   return tap;
 }
 

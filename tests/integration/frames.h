@@ -15,7 +15,7 @@
 namespace lanwright::test {
 
 // Opens the tap as a virtual machine does; its queue (and with it the carrier) lasts as long as the
-// descriptor.
+// descriptor. Whichever tap it is; or only one with several queues.
 Fd open_tap(const std::string& name, bool one_of_its_queues = false);
 
 // Frames of an EtherType of ours go both ways between the tap in the sandbox and an interface of a namespace,

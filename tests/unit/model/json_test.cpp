@@ -88,7 +88,7 @@ networks:
   lab:
     driver: bridge
     bridge: {name: "no"}
-    uplinks: [eth0.50, {interface: eth1, vlan: 10, trunk: [7, 20-22, 30, 31]}]
+    uplinks: [eth0.50, {interface: eth1, vlan: 10, trunk: [7, "20-22", 30, 31]}]
 
 attachments:
   r1:
