@@ -242,6 +242,7 @@ class Daemon {
         !searched)
       die(searched.error());
     docker->audit().open(options_.docker_api_socket);
+    if (!docker->awaits_lost_networks()) firewall_->sweep();  // otherwise it does so then
     if (options_.docker_switch_dir.empty()) return docker;
     const auto socket_of = [this](const std::string& network) {
       return vde::switch_paths(options_.run_dir, network).socket;

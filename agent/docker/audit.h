@@ -39,6 +39,7 @@ class Audit {
   // From now on Docker is asked at this Unix socket ("": never): soon, and when one of the following says so.
   // What was made less than `grace` ago it may not list yet.
   void open(const std::string& socket, std::chrono::seconds grace = GracePeriods::kDefault) LANWRIGHT_ON_LOOP;
+  bool can_ask() const LANWRIGHT_ON_LOOP { return client_ != nullptr; }
   void ask_now() LANWRIGHT_ON_LOOP;
   void on_dockerd_connected() LANWRIGHT_ON_LOOP;  // a dockerd calls for the first time
   void on_call_failed() LANWRIGHT_ON_LOOP;        // a call of Docker's for a network failed

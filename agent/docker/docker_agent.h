@@ -50,6 +50,8 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
   // With a database that is new, Docker is searched for networks that it made by these plugins, by name with
   // the driver of each: they are made again. Before audit().open().
   Result<void> search_for(const std::map<std::string, std::string>& plugins) LANWRIGHT_ON_LOOP;
+  // Whether the database is new, and Docker is still to say which networks it should know.
+  bool awaits_lost_networks() const LANWRIGHT_ON_LOOP;
   // Finds out what Docker does not know any more. Loop thread.
   Audit& audit() LANWRIGHT_ON_LOOP { return audit_; }
 

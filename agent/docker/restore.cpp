@@ -48,6 +48,10 @@ Result<void> DockerAgent::search_for(const std::map<std::string, std::string>& p
   return {};
 }
 
+bool DockerAgent::awaits_lost_networks() const {
+  return !plugins_.empty() && audit_.can_ask() && store_.generation() == 0;
+}
+
 bool DockerAgent::restore(const std::vector<LostNetwork>& lost) {
   bool all = true;
   for (const LostNetwork& network : lost) {
@@ -58,6 +62,7 @@ bool DockerAgent::restore(const std::vector<LostNetwork>& lost) {
                  {{"docker network", network.id}, {"error", restored.error().text()}});
   }
   follow_networks();
+  if (all) forwards_.sweep();
   return all;
 }
 

@@ -34,9 +34,11 @@ class FirewallBackend {
   // last one for this network; without one the network needs none any more.
   virtual void want_where_dropped(const ObjectUid& network, std::optional<ForwardRule> rule) = 0;
   // All that is wanted at the start has been said: from now on it is kept, and before this nothing is done,
-  // as what is not wanted yet would be taken away for a moment. What an earlier agent left of other networks
-  // goes, be it that it was killed before it could take it away.
+  // as what is not wanted yet would be taken away for a moment.
   virtual void begin() = 0;
+  // All networks that there are have been named: what an earlier agent left of others goes, be it that it was
+  // killed before it could take it away.
+  virtual void sweep() = 0;
   // Whether or not anything told of a change.
   virtual void look_again() = 0;
   // Until this rule is there, where it is wanted. Otherwise the error of the last try, which is repeated

@@ -173,6 +173,10 @@ class IptablesBackend final : public FirewallBackend {
   void begin() override {
     const std::lock_guard lock(mutex_);
     begun_ = true;
+    wake();
+  }
+  void sweep() override {
+    const std::lock_guard lock(mutex_);
     wanted_.ours.insert(left_.begin(), left_.end());
     if (!left_.empty()) ++asked_;
     wake();

@@ -44,6 +44,7 @@ class MemoryFirewall final : public FirewallBackend {
     if (rule) where_dropped_.emplace(network, *std::move(rule));
   }
   void begin() override {}
+  void sweep() override {}
   void look_again() override {}
   Result<void> wait(const ForwardRule& rule, std::chrono::steady_clock::time_point /*deadline*/) override {
     const std::lock_guard lock(mutex_);

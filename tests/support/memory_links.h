@@ -322,6 +322,7 @@ inline void MemoryLinks::move(const LinkName& from, const LinkName& to) {
   fact = *facts_.namespaces.at(from.netns).find(from.name);
   facts_.namespaces.at(from.netns).erase(fact.ifindex);
   fact.name = to.name;
+  if (fact.mtu >= kIpv6MinMtu) fact.ipv6 = Ipv6Addresses::automatic;
   std::string place;
   LinkFact peer;
   if (const LinkFact* found = parent_of(fact, &place)) {
