@@ -94,6 +94,13 @@ Result<std::string> Management::ask(const std::string& command) {
       return error;
     }
   }
+  if (in_data)
+    return Error{ErrorKind::exhausted,
+                 command,
+                 path_,
+                 0,
+                 "the switch cuts off its answer: it has more ports and VLANs than its console can list",
+                 "declare fewer VLANs"};
   return Error{ErrorKind::internal, command, path_, 0, "the switch answered: " + *text, {}};
 }
 

@@ -90,6 +90,9 @@ TEST_F(VdeFaults, WhatCannotBeIsRefusedWithItsReason) {
   refused("", ", vlan: 5", {"hub: false"});
   refused("", ", trunk: [5, 6]", {"hub: false"});
   refused(", uplinks: [{interface: up0, vlan: 5}]", "", {"hub: false"});
+  refused(", vde: {hub: false}", ", vlan: 4094", {"4093"});
+  refused(", vde: {hub: false}", ", trunk: [all]", {"4094 VLANs", "1000"});
+  refused(", vde: {hub: false}, uplinks: [{interface: up0, trunk: [4090-4094]}]", "", {"4093"});
   refused("", ", isolated: true", {"isolated"});
   refused(", vde: {mode: \"0999\"}", "", {"0999", "octal"});
   refused(", vde: {mode: \"01777\"}", "", {"01777", "octal"});
@@ -97,6 +100,9 @@ TEST_F(VdeFaults, WhatCannotBeIsRefusedWithItsReason) {
   refused(", internal: true", "", {"internal"});
   EXPECT_EQ(agent_->get_json("/v1/networks"), Json::array());
   EXPECT_TRUE(fs::is_empty(place("")));
+  agent_->apply(
+      "version: 1\nname: lan\nnetworks:\n  lan: {driver: vde, vde: {hub: false}}\nattachments:\n"
+      "  r1: {network: lan, netns: r1, interface: e0, vlan: 7, trunk: [3000-3999], addresses: []}\n");
 }
 
 TEST_F(VdeFaults, MoreAttachmentsThanASwitchHasPortsAreRefused) {
