@@ -1,4 +1,4 @@
-// Kind `tun`: taps. rtnetlink(7) does not make them: the device file /dev/net/tun does (netlink/tap.h), so
+// Kind `tun`: taps. rtnetlink(7) does not make them: the device file /dev/net/tun does (os/tap.h), so
 // that there is a moment in which one has neither group nor mark.
 #pragma once
 
