@@ -210,8 +210,8 @@ std::vector<LostNetwork> lost_networks(const std::string& body, const Search& se
     const auto ipam = network.find("IPAM");
     const std::string addresses = ipam != network.end() ? text_in(*ipam, "Driver") : std::string();
     if (search.known.contains(id)) continue;
-    if (search.plugins.contains(plugin) || search.plugins.contains(addresses))
-      lost.push_back({id, plugin, {}, {}});
+    const bool own_addresses = search.plugins.contains(addresses);
+    if (search.plugins.contains(plugin) || own_addresses) lost.push_back({id, plugin, {}, {}, own_addresses});
   }
   return lost;
 }

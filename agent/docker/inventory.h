@@ -65,6 +65,7 @@ struct LostNetwork {
   std::string plugin;                   // by which name it was made
   std::string network;                  // what GET /networks/ID tells
   std::vector<std::string> containers;  // what GET /containers/ID/json tells of those that are on it
+  bool own_addresses = false;           // from the agent's pools
 };
 
 // What Docker has.

@@ -11,11 +11,6 @@
 namespace lanwright::docker_agent {
 namespace {
 
-// Each of the agent's plugins is one.
-bool is_own_ipam(const std::string& driver) {
-  return driver.starts_with("lanwright");
-}
-
 Error not_documented(const LostNetwork& lost, std::string words) {
   return {ErrorKind::invalid, "read what Docker tells of", "network " + lost.id, 0, std::move(words), {}};
 }
@@ -74,7 +69,7 @@ Result<Json> request_of(const LostNetwork& lost) {
                {"IPv4Data", Json::array()},
                {"IPv6Data", Json::array()}};
   const Json& ipam = part(told, "IPAM");
-  const std::string space = is_own_ipam(text(ipam, "Driver")) ? kLocalAddressSpace : "LocalDefault";
+  const std::string space = lost.own_addresses ? kLocalAddressSpace : "LocalDefault";
   for (const Json& config : part(ipam, "Config")) {
     const auto subnet = IpPrefix::parse(text(config, "Subnet"));
     if (!subnet) return not_documented(lost, "one of its subnets is none: " + config.dump());
@@ -126,9 +121,9 @@ Result<std::vector<LostEndpoint>> endpoints_from(const LostNetwork& lost) {
 
 Result<std::vector<LostPool>> own_pools_from(const LostNetwork& lost) {
   std::vector<LostPool> pools;
+  if (!lost.own_addresses) return pools;
   const Json told = Json::parse(lost.network, nullptr, false);
   const Json& ipam = part(told, "IPAM");
-  if (!is_own_ipam(text(ipam, "Driver"))) return pools;
   const auto endpoints = listed_endpoints(lost.network);
   if (!endpoints) return endpoints.error();
   for (const Json& config : part(ipam, "Config")) {

@@ -125,17 +125,22 @@ TEST(LostNetworks, AreThoseOfThePluginsThatAreNotKnown) {
 }
 
 TEST(LostNetworks, OfAnyDriverHavePoolsOfTheAgent) {
-  const std::string list = R"([{"Id":"1","Driver":"macvlan","IPAM":{"Driver":"lanwright"}}])";
-  EXPECT_EQ(docker_agent::lost_networks(list, {{"lanwright"}, {}}).size(), 1U);
+  const auto found_with = [](const std::string& ipam) {
+    const std::string list = R"([{"Id":"1","Driver":"lab","IPAM":{"Driver":")" + ipam + R"("}}])";
+    return docker_agent::lost_networks(list, {{"lanwright", "lab"}, {}}).at(0).own_addresses;
+  };
+  EXPECT_TRUE(found_with("lanwright"));
+  EXPECT_TRUE(found_with("lab")) << "a name that was chosen for the plugin";
+  EXPECT_FALSE(found_with("default"));
+  EXPECT_FALSE(found_with("lanwright-by-somebody-else"));
   Json network = told("macvlan");
   network["Containers"] = {
       {"c1", {{"EndpointID", "e"}, {"IPv4Address", "10.1.0.70/24"}, {"IPv6Address", ""}}}};
-  const auto pools_of = [&] {
-    return must(docker_agent::own_pools_from({kNetwork, "macvlan", network.dump(), {}}));
+  const auto pools_of = [&](bool own) {
+    return must(docker_agent::own_pools_from({kNetwork, "macvlan", network.dump(), {}, own}));
   };
-  EXPECT_TRUE(pools_of().empty()) << "they are Docker's";
-  network["IPAM"]["Driver"] = "lanwright";
-  const auto pools = pools_of();
+  EXPECT_TRUE(pools_of(false).empty()) << "they are Docker's";
+  const auto pools = pools_of(true);
   ASSERT_EQ(pools.size(), 3U);
   EXPECT_EQ(pools[0].request.cidr, "10.0.0.0/24");
   EXPECT_EQ(pools[0].given, (std::set{prefix("10.0.0.1/32").address, prefix("10.0.0.9/32").address}));
