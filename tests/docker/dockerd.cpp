@@ -207,9 +207,14 @@ int Dockerd::stop(Milliseconds limit) {
 
 void Dockerd::kill() {
   if (pid_ <= 0) throw HarnessError("dockerd does not run");
+  const pid_t containerd = std::atoi(read_file("/var/run/docker/containerd/containerd.pid").c_str());
+  if (containerd <= 0) throw HarnessError("dockerd does not say which containerd is its own");
   if (::kill(pid_, SIGKILL) != 0) fail_errno("kill");
   if (!wait_exit(pid_, 20s)) throw HarnessError("dockerd does not end on SIGKILL");
   pid_ = -1;
+  // A dockerd that starts while it is dying takes it for one that runs, and waits for its socket in vain.
+  if (!wait_until([&] { return ::kill(containerd, 0) != 0; }))
+    throw HarnessError("containerd does not die with its dockerd");
 }
 
 void Dockerd::restart() {

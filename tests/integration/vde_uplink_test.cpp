@@ -145,11 +145,15 @@ TEST_F(VdeUplink, WhoJoinsHearsWholeFramesOnly) {
   InterfacePort near("r1", "eth0");
   VdeClient client(switch_of(*agent_, "lan").socket);
   ASSERT_TRUE(talk(client, near));
-  ASSERT_TRUE(tcp("r1", "far", "10.1.0.9", 2U << 20U));
+  // The switch drops what a client does not take in time: on a busy machine most of it.
+  constexpr std::size_t kEnough = 100;
+  constexpr int kMostRounds = 20;
   Capture capture;
-  capture.take(client, [] { return false; });
-  std::cout << "  " << capture.frames << " frames of 4 MB arrived\n";
-  EXPECT_GT(capture.frames, 100U);
+  for (int round = 0; round < kMostRounds && capture.frames <= kEnough; ++round) {
+    ASSERT_TRUE(tcp("r1", "far", "10.1.0.9", 2U << 20U));
+    capture.take(client, [] { return false; });
+  }
+  EXPECT_GT(capture.frames, kEnough);
   EXPECT_EQ(capture.longest, kLongestFrame);
   EXPECT_EQ(capture.wrong, "");
 }
