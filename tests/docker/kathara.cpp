@@ -151,12 +151,15 @@ void Kathara::start_device(const std::string& device) const {
 }
 
 Words Kathara::connected(const std::string& device) const {
-  const Json networks = docker_.inspect(container_name(device)).at("NetworkSettings").at("Networks");
+  const Json container = docker_.inspect(container_name(device));
+  const Json& networks = container.at("NetworkSettings").at("Networks");
   Words lans;
   for (const std::string& lan : lab_.device(device).lans) {
-    // Docker keeps what it could not connect, without an endpoint.
-    const auto network = networks.find(network_name(lan));
-    if (network != networks.end() && network->at("EndpointID") != "") lans.push_back(lan);
+    // The container keeps what it could not connect, with an endpoint where only the join failed: which
+    // members a network has, the network says.
+    if (!networks.contains(network_name(lan))) continue;
+    const Json members = ask("GET", "/networks/" + network_name(lan)).at("Containers");
+    if (members.contains(container.at("Id").get<std::string>())) lans.push_back(lan);
   }
   return lans;
 }
