@@ -155,13 +155,14 @@ lint_part() {
   cmake --preset release >/dev/null && step lint tests/lint.sh build/release
 }
 
-# Tests one after the other: all namespaces share the kernel's one link lock, and time limits do not like company.
+# A test mostly waits, and nothing runs beside these: one more at a time than there are processors.
 sanitizers_part() {
+  local more=$(($(nproc) + 1))
   export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
   finish build-sanitized || true
   if passed build-asan; then
-    step unit-asan test_labelled asan '^unit' || true
-    step integration-asan test_labelled asan '^integration([.]tsan)?$' || true
+    step unit-asan test_labelled asan '^unit' -j "$more" || true
+    step integration-asan test_labelled asan '^integration([.]tsan)?$' -j "$more" || true
   fi
   if passed build-tsan; then
     step threads-tsan test_threads || true
