@@ -88,7 +88,7 @@ std::optional<VlanSpec> vlan_named(const std::string& name) {
   if (dot == std::string::npos || dot == 0 || interface_name_fault(name) != nullptr) return std::nullopt;
   const std::string parent = name.substr(0, dot);
   const auto vid = vid_of(std::string_view(name).substr(dot + 1));
-  if (!vid || parent.find('.') != std::string::npos) return std::nullopt;
+  if (!vid || (parent.find('.') != std::string::npos && !vlan_named(parent))) return std::nullopt;
   VlanSpec vlan;
   vlan.parent = parent;
   vlan.id = *vid;

@@ -172,7 +172,8 @@ struct SetSpec {
 
 using ObjectSpec = std::variant<VlanSpec, NetworkSpec, AttachmentSpec>;  // in the order of Kind
 
-// The VLAN link that a name like "eth0.50" stands for: VID 50 (802.1Q) on eth0. Absent for every other name.
+// The VLAN link that a name like "eth0.50" stands for: VID 50 (802.1Q) on eth0; for "eth0.20.200" it is VID
+// 200 on the VLAN link eth0.20. Absent for every other name.
 std::optional<VlanSpec> vlan_named(const std::string& name);
 
 // The path of a netns as YAML gives it: a bare name is under /run/netns; "" stays "" (the managed namespace).

@@ -31,20 +31,22 @@ enum class Ipv6Addresses : std::uint8_t { automatic, none };
 
 // A link that an object wants. Everything optional that is absent is not looked at.
 struct LinkSpec {
-  LinkName where;
-  std::string role;                // tells the links of one object apart in their marks; "" for the main one
-  std::string kind;                // IFLA_INFO_KIND: "" = a host link used as it is
-  bool owned = true;               // false: an uplink: the agent only sets master, port attributes and UP
+  LinkName at;
+  std::string role;  // tells the links of one object apart in their marks; "" for the main one
+  std::string kind;  // IFLA_INFO_KIND: "" = a host link used as it is
+  // An uplink: the agent only sets master, port attributes and UP. With a `kind`, a bridge of the host's that
+  // ports are plugged into: nothing of it is the agent's to say.
+  bool borrowed = false;
   bool created_with_peer = false;  // made by the creation of `peer`, the other end of a veth
   bool accept_foreign =
       false;  // a link of this name that is not ours is as good: it is used, and left as it is
-  // Somebody else (Docker) moves it, and names and configures it: it is found by its mark, in `elsewhere` as
-  // well as where it was made, and is left as it is.
+  // Somebody else (Docker) moves it, and names and configures it: it is found by its mark, in
+  // `delegate_netns` as well as at `at`, and is left as it is.
   bool delegated = false;
   std::string delegate_netns;     // the path of a netns; "" is the managed one
   bool handover_pending = false;  // not made when it is missing: somebody has it in his hands
   std::optional<LinkName> peer;
-  std::string altname;  // the full name, where `where.name` is a shortened one
+  std::string altname;  // the full name, where `at.name` is a shortened one
   std::string master;   // name, same namespace; "" = whoever uses the link says
   std::string parent;   // IFLA_LINK by name in the managed namespace, for vlan, macvlan, ipvlan
   bool up = true;
@@ -60,6 +62,8 @@ struct LinkSpec {
   std::vector<RouteSpec> routes;
   std::vector<Sysctl> sysctls;  // of a delegated one: set before it goes up when it is made again
   bool operator==(const LinkSpec&) const = default;
+
+  bool is_host_bridge() const { return borrowed && !kind.empty(); }
 };
 
 // A link of the managed namespace that links of an object stand on and that is not the object's own: used as
@@ -110,7 +114,7 @@ inline bool is_incomplete_group(std::uint32_t group) {
   return group == kIncompleteGroup || (group & kDeletingGroup) != 0;
 }
 inline std::uint32_t birth_group(const LinkSpec& link) {
-  return link.delegated && !link.where.netns.empty() ? kIncompleteGroup : kOwnGroup;
+  return link.delegated && !link.at.netns.empty() ? kIncompleteGroup : kOwnGroup;
 }
 inline bool is_own_group(std::uint32_t group) {
   return is_birth_group(group) || (group & kDeletingGroup) != 0;

@@ -33,13 +33,13 @@ std::string vlans_text(const PortVlans& vlans) {
 }
 
 std::string create_text(const CreateLink& step) {
-  std::string text = "create " + kind_text(step.link.kind) + step.link.where.text();
-  if (step.peer) text += " with peer " + step.peer->where.text();
+  std::string text = "create " + kind_text(step.link.kind) + step.link.at.text();
+  if (step.peer) text += " with peer " + step.peer->at.text();
   return text;
 }
 
 std::string change_text(const ChangeLink& step) {
-  std::string text = "change " + kind_text(step.kind) + step.where.text();
+  std::string text = "change " + kind_text(step.kind) + step.at.text();
   const char* separator = ": ";
   const auto add = [&](const std::string& what) {
     text += separator + what;
@@ -94,8 +94,8 @@ const char* Action::verb() const {
 }
 
 const LinkName& Action::target() const {
-  return std::visit(Overloaded{[](const CreateLink& create) -> const LinkName& { return create.link.where; },
-                               [](const auto& other) -> const LinkName& { return other.where; }},
+  return std::visit(Overloaded{[](const CreateLink& create) -> const LinkName& { return create.link.at; },
+                               [](const auto& other) -> const LinkName& { return other.at; }},
                     step);
 }
 
@@ -112,20 +112,17 @@ std::string Action::text() const {
       Overloaded{
           [](const CreateLink& s) { return create_text(s); },
           [](const ChangeLink& s) { return change_text(s); },
-          [](const RemoveLink& s) { return "remove " + kind_text(s.kind) + s.where.text(); },
-          [&](const AddAddress& s) { return "add address " + s.address.text() + on(" to ", s.where); },
-          [&](const RemoveAddress& s) {
-            return "remove address " + s.address.text() + on(" from ", s.where);
-          },
-          [&](const AddRoute& s) { return "add route " + route_text(s.route) + on(" to ", s.where); },
-          [&](const RemoveRoute& s) { return "remove route " + route_text(s.route) + on(" from ", s.where); },
+          [](const RemoveLink& s) { return "remove " + kind_text(s.kind) + s.at.text(); },
+          [&](const AddAddress& s) { return "add address " + s.address.text() + on(" to ", s.at); },
+          [&](const RemoveAddress& s) { return "remove address " + s.address.text() + on(" from ", s.at); },
+          [&](const AddRoute& s) { return "add route " + route_text(s.route) + on(" to ", s.at); },
+          [&](const RemoveRoute& s) { return "remove route " + route_text(s.route) + on(" from ", s.at); },
           [](const RunSwitch& s) {
-            return (s.anew ? "restart switch " : "run switch ") + s.where.text() +
-                   (s.spec.hub ? " (hub)" : "");
+            return (s.anew ? "restart switch " : "run switch ") + s.at.text() + (s.spec.hub ? " (hub)" : "");
           },
-          [](const StopSwitch& s) { return "stop switch " + s.where.text(); },
+          [](const StopSwitch& s) { return "stop switch " + s.at.text(); },
           [](const PlugIn& s) { return "plug " + s.spec.link.text() + " into switch " + s.spec.network; },
-          [](const Unplug& s) { return "unplug " + s.mark.text() + " from switch " + s.where.text(); }},
+          [](const Unplug& s) { return "unplug " + s.mark.text() + " from switch " + s.at.text(); }},
       step);
 }
 

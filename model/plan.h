@@ -34,7 +34,7 @@ struct CreateLink {
 
 // Sets what differs on a link that is there. Only what is present is set.
 struct ChangeLink {
-  LinkName where;         // as it is named now
+  LinkName at;            // as it is named now
   std::string kind;       // of the link; needed where kind-specific attributes are set
   std::string port_kind;  // of the master, where port attributes are set
   int ifindex = 0;        // 0: the link is made by this plan, and found by its name
@@ -60,7 +60,7 @@ struct ChangeLink {
 
 // Removes an owned link. The executor looks at it again right before, and leaves it if it is not `mark`'s.
 struct RemoveLink {
-  LinkName where;
+  LinkName at;
   int ifindex = 0;
   std::string kind;
   OwnerTag mark;
@@ -68,7 +68,7 @@ struct RemoveLink {
 };
 
 struct AddAddress {
-  LinkName where;
+  LinkName at;
   IpPrefix address;
   // It is there, and another host has it: the kernel is made to look for it anew. Always fails, as that takes
   // its time.
@@ -76,12 +76,12 @@ struct AddAddress {
   bool operator==(const AddAddress&) const = default;
 };
 struct RemoveAddress {
-  LinkName where;
+  LinkName at;
   IpPrefix address;
   bool operator==(const RemoveAddress&) const = default;
 };
 struct AddRoute {
-  LinkName where;
+  LinkName at;
   RouteSpec route;
   // To one with this destination and metric, wherever it leads: to anybody's, but an automatic route to no
   // other of the agent's.
@@ -89,7 +89,7 @@ struct AddRoute {
   bool operator==(const AddRoute&) const = default;
 };
 struct RemoveRoute {
-  LinkName where;
+  LinkName at;
   RouteSpec route;
   bool operator==(const RemoveRoute&) const = default;
 };
@@ -97,7 +97,7 @@ struct RemoveRoute {
 // Makes a switch and its plug run and be connected, whichever of these is missing. Both keep running when the
 // agent ends.
 struct RunSwitch {
-  LinkName where;  // its network
+  LinkName at;  // its network
   SwitchSpec spec;
   ObjectUid uid;
   bool anew = false;  // with other settings: what runs is ended first
@@ -105,20 +105,20 @@ struct RunSwitch {
 };
 // Ends a switch and its plug, and removes what they left.
 struct StopSwitch {
-  LinkName where;
+  LinkName at;
   ObjectUid uid;
   bool operator==(const StopSwitch&) const = default;
 };
 // Plugs an interface into a running switch, in place of what has the same mark there.
 struct PlugIn {
-  LinkName where;  // the interface, as it is called now
+  LinkName at;  // the interface, as it is called now
   PlugSpec spec;
   OwnerTag mark;
   bool own_port = false;  // of the switch; otherwise it shares one
   bool operator==(const PlugIn&) const = default;
 };
 struct Unplug {
-  LinkName where;  // the network
+  LinkName at;  // the network
   OwnerTag mark;
   bool operator==(const Unplug&) const = default;
 };

@@ -129,7 +129,7 @@ struct Statements {
   Statement find_object, put_object, end_adoption, mark_deleting, forget_object, objects;
   Statement sets, put_set, drop_set, wanted_of_set;
   Statement raise_generation;
-  Statement claims, add_claim, drop_claim;
+  Statement finalizers, add_finalizer, drop_finalizer;
   Statement put_event, trim_events, all_history, object_history;
   Statement address_pools, add_address_pool, drop_address_pool;
   Statement annexes, put_annex, drop_annex;
@@ -171,10 +171,11 @@ Result<Statements> prepare(Connection& connection) {
       Line{&made.wanted_of_set, "look for objects of a set",
            "SELECT kind || ' ' || name FROM objects WHERE wanted_by = ? LIMIT 1"},
       Line{&made.raise_generation, "raise the generation", "UPDATE meta SET generation = ?"},
-      Line{&made.claims, "load the claims", "SELECT uid, link FROM claims ORDER BY uid, link"},
-      Line{&made.add_claim, "store a claim",
+      // Their table is named as the first version had it.
+      Line{&made.finalizers, "load the finalizers", "SELECT uid, link FROM claims ORDER BY uid, link"},
+      Line{&made.add_finalizer, "store a finalizer",
            "INSERT INTO claims (uid, link) VALUES (?, ?) ON CONFLICT DO NOTHING"},
-      Line{&made.drop_claim, "drop a claim", "DELETE FROM claims WHERE uid = ? AND link = ?"},
+      Line{&made.drop_finalizer, "drop a finalizer", "DELETE FROM claims WHERE uid = ? AND link = ?"},
       Line{&made.put_event, "store an event",
            "INSERT INTO events (id, time, type, kind, name, set_name, message, pid, uid, gid) "
            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
@@ -380,8 +381,8 @@ Result<void> Store::Impl::write(StoreChange& change, Draft& draft) {
   for (const auto& id : change.mark_deleting) {
     if (auto done = mark_deleting(id, draft); !done) return done;
   }
-  for (const auto& claim : change.add_claims) {
-    if (auto done = statements.add_claim.run(claim.uid, claim.link); !done) return done;
+  for (const auto& [uid, finalizer] : change.add_finalizers) {
+    if (auto done = statements.add_finalizer.run(uid, finalizer.text()); !done) return done;
   }
   for (const auto& annex : change.put_annexes) {
     if (auto done = statements.put_annex.run(annex.controller, annex.id, annex.body); !done) return done;
@@ -435,10 +436,10 @@ Result<std::vector<StoredObject>> Store::objects() const {
   return all;
 }
 
-Result<std::vector<Claim>> Store::claims() const {
-  std::vector<Claim> all;
-  auto done = impl_->statements.claims.each([&](const Row& row) {
-    all.push_back({row.text(0), row.text(1)});
+Result<std::vector<HeldFinalizer>> Store::finalizers() const {
+  std::vector<HeldFinalizer> all;
+  auto done = impl_->statements.finalizers.each([&](const Row& row) {
+    all.push_back({row.text(0), Finalizer::parse(row.text(1))});
   });
   if (!done) return done.error();
   return all;
@@ -476,21 +477,21 @@ Result<void> Store::forget(const std::vector<ResourceId>& objects) {
   });
 }
 
-Result<void> Store::add_claims(const std::vector<Claim>& claims) {
-  if (claims.empty()) return {};
-  return impl_->transaction(Impl::Durability::full, "store claims", [&]() -> Result<void> {
-    for (const auto& claim : claims) {
-      if (auto done = impl_->statements.add_claim.run(claim.uid, claim.link); !done) return done;
+Result<void> Store::add_finalizers(const std::vector<HeldFinalizer>& finalizers) {
+  if (finalizers.empty()) return {};
+  return impl_->transaction(Impl::Durability::full, "store finalizers", [&]() -> Result<void> {
+    for (const auto& [uid, finalizer] : finalizers) {
+      if (auto done = impl_->statements.add_finalizer.run(uid, finalizer.text()); !done) return done;
     }
     return {};
   });
 }
 
-Result<void> Store::drop_claims(const std::vector<Claim>& claims) {
-  if (claims.empty()) return {};
-  return impl_->transaction(Impl::Durability::full, "drop claims", [&]() -> Result<void> {
-    for (const auto& claim : claims) {
-      if (auto done = impl_->statements.drop_claim.run(claim.uid, claim.link); !done) return done;
+Result<void> Store::drop_finalizers(const std::vector<HeldFinalizer>& finalizers) {
+  if (finalizers.empty()) return {};
+  return impl_->transaction(Impl::Durability::full, "drop finalizers", [&]() -> Result<void> {
+    for (const auto& [uid, finalizer] : finalizers) {
+      if (auto done = impl_->statements.drop_finalizer.run(uid, finalizer.text()); !done) return done;
     }
     return {};
   });

@@ -17,6 +17,7 @@
 #include "model/base/loop_thread.h"
 #include "model/base/result.h"
 #include "model/desired.h"
+#include "model/finalizer.h"
 #include "model/status.h"
 
 namespace lanwright::state {
@@ -40,14 +41,12 @@ struct StoredSet {
   WallTime applied{};
 };
 
-// What an object left its traces on and must be cleared of them later, whatever is declared by then.
-// Remembered before it is done.
-struct Claim {
-  ObjectUid uid;     // of the object
-  std::string link;  // name in the managed namespace, of a link that is not ours but was made a port of ours;
-                     // or "netns:PATH", where the object once had links
-  auto operator<=>(const Claim&) const = default;
-  bool operator==(const Claim&) const = default;
+// A finalizer with the object that it is of, which need not be there any more.
+struct HeldFinalizer {
+  ObjectUid uid;
+  Finalizer finalizer;
+  auto operator<=>(const HeldFinalizer&) const = default;
+  bool operator==(const HeldFinalizer&) const = default;
 };
 
 // What a controller keeps beside the objects: its own record by an id of its own, in a form that only it
@@ -70,9 +69,9 @@ struct StoreChange {
   // An object that exists keeps its uid and its time of creation; one that was deleting is wanted again, with
   // its old uid. A new one is given a uid when it has none, and now as its time of creation when it has none.
   std::vector<StoredObject> put_objects;
-  std::vector<ResourceId> mark_deleting;  // unknown ones are ignored
-  std::vector<Claim> add_claims;          // those that are there already are ignored
-  std::vector<Event> events;              // history that must not be lost (who applied what)
+  std::vector<ResourceId> mark_deleting;      // unknown ones are ignored
+  std::vector<HeldFinalizer> add_finalizers;  // those that are there already are ignored
+  std::vector<Event> events;                  // history that must not be lost (who applied what)
   std::vector<Annex> put_annexes;
   std::vector<Annex> drop_annexes;  // by controller and id; unknown ones are ignored
   // Of things that do not outlive the machine's boot: it may be forgotten if that comes at once, and nobody
@@ -99,7 +98,7 @@ class Store {
   std::uint64_t generation() const LANWRIGHT_ON_LOOP;
   std::vector<StoredSet> sets() const LANWRIGHT_ON_LOOP;
   Result<std::vector<StoredObject>> objects() const LANWRIGHT_ON_LOOP;  // ascending by id
-  Result<std::vector<Claim>> claims() const LANWRIGHT_ON_LOOP;
+  Result<std::vector<HeldFinalizer>> finalizers() const LANWRIGHT_ON_LOOP;
 
   // Returns the objects of `put_objects` as they are stored now (uid and generation filled in).
   Result<std::vector<StoredObject>> commit(StoreChange change) LANWRIGHT_ON_LOOP;
@@ -108,8 +107,8 @@ class Store {
   Result<void> forget(const std::vector<ResourceId>& objects) LANWRIGHT_ON_LOOP;
   // From now on these may not take over foreign links; their generation stays. Unknown ones are ignored.
   Result<void> end_adoption(const std::set<ResourceId>& objects) LANWRIGHT_ON_LOOP;
-  Result<void> add_claims(const std::vector<Claim>& claims) LANWRIGHT_ON_LOOP;
-  Result<void> drop_claims(const std::vector<Claim>& claims) LANWRIGHT_ON_LOOP;
+  Result<void> add_finalizers(const std::vector<HeldFinalizer>& finalizers) LANWRIGHT_ON_LOOP;
+  Result<void> drop_finalizers(const std::vector<HeldFinalizer>& finalizers) LANWRIGHT_ON_LOOP;
 
   // Those of a controller, ascending by id.
   Result<std::vector<Annex>> annexes(const std::string& controller) const LANWRIGHT_ON_LOOP;

@@ -131,7 +131,8 @@ Opened capture_link(const std::string& link, const std::string& filter) {
 // The link that carries the network: by its mark, not by its name, which a link of somebody else may have.
 Opened capture_own_link(const Description& network, const std::string& filter) {
   for (const LinkReport& report : network.links) {
-    if (!report.wanted.owned || !report.wanted.role.empty() || !report.found) continue;
+    if (report.wanted.is_host_bridge() && report.found) return capture_link(report.found->name, filter);
+    if (report.wanted.borrowed || !report.wanted.role.empty() || !report.found) continue;
     if (report.found->alias != OwnerTag{network.object->uid, {}}.text()) continue;
     return capture_link(report.found->name, filter);
   }

@@ -84,7 +84,7 @@ void Audit::on_deletion_lost() {
 // Whole seconds, so that reasons of one moment are one question. Where nothing is Docker's, nothing is waited
 // for.
 void Audit::ask_in(std::chrono::seconds delay) {
-  if (!client_ || (records_.all().empty() && ipam_.is_empty() && plugins_.empty())) return;
+  if (!client_ || (records_.all().empty() && ipam_.is_empty() && search_.plugins.empty())) return;
   due_.insert(std::chrono::ceil<std::chrono::seconds>(Clock::now() + delay));
   arm();
 }
@@ -119,8 +119,7 @@ void Audit::ask() {
 }
 
 void Audit::search_for(std::set<std::string> plugins, Restore restore) {
-  plugins_ = std::move(plugins);
-  restore_ = std::move(restore);
+  search_ = {std::move(plugins), std::move(restore)};
 }
 
 void Audit::network_is_gone(const std::string& network) {
@@ -133,18 +132,18 @@ void Audit::take_in(std::vector<LostNetwork> lost) {
   std::erase_if(lost, [this](const LostNetwork& each) LANWRIGHT_ON_LOOP {
     return gone_.contains(each.id) || records_.find(each.id) != nullptr;
   });
-  if (!restore_(lost)) return;
+  if (!search_.restore(lost)) return;
   reconcile::ChangeRequest change = change_of(author_);
   change.beside.put_annexes.push_back({kSearched, "networks", "{}"});
   if (auto stored = reconciler_.submit(std::move(change)); !stored)
     return log::warning("that Docker was searched for networks is not stored yet",
                         {{"error", stored.error().text()}});
-  plugins_.clear();
+  search_.plugins.clear();
 }
 
 AuditQuery Audit::query() const {
   AuditQuery question;
-  if (!plugins_.empty()) question.search = Search{plugins_, {}};
+  if (!search_.plugins.empty()) question.search = Search{search_.plugins, {}};
   for (const auto& [id, record] : records_.all()) {
     if (question.search) question.search->known.insert(id);
     if (!record.view && records_.find_declared(id) == nullptr) continue;  // it is being removed

@@ -78,9 +78,11 @@ class Audit {
   GracePeriods& grace_;
   std::function<void()> on_view_forgotten_;
   os::Timer timer_;
-  std::set<os::SteadyTime> due_;   // when Docker is to be asked
-  std::set<std::string> plugins_;  // empty: nothing is searched for
-  Restore restore_;
+  std::set<os::SteadyTime> due_;  // when Docker is to be asked
+  struct {
+    std::set<std::string> plugins;  // empty: nothing is searched for
+    Restore restore;
+  } search_;
   std::size_t lost_deletions_ = 0;
   std::size_t asked_of_ = 0;                       // of these, before Docker was asked
   std::set<std::string> gone_;                     // ids of networks that went while Docker was asked

@@ -56,7 +56,9 @@ DockerAgent::DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& rec
       ipam_(store, reconciler, records_, grace_),
       sandboxes_(io, reconciler, *this),
       audit_(io, reconciler, *this, records_, ipam_, grace_,
-             [this]() LANWRIGHT_ON_LOOP { follow_networks(); }) {
+             [this]() LANWRIGHT_ON_LOOP { follow_networks(); }),
+      networks_(reconciler, *this, records_, ipam_, grace_, sandboxes_, audit_,
+                [this]() LANWRIGHT_ON_LOOP { follow_networks(); }) {
   reconciler_.add(*this);
 }
 
@@ -78,15 +80,35 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
     if (!record) return record.error();
     agent->records_.put(annex.id, *std::move(record));
   }
-  if (auto dropped = agent->prune_records(); !dropped)  // harmless: nobody asks for them
+  if (auto dropped = agent->networks_.drop_idle_records(); !dropped)  // harmless: nobody asks for them
     log::warning("what is kept of Docker's networks is not dropped yet", {{"error", dropped.error().text()}});
-  agent->remove_unanswered();
+  agent->networks_.remove_unanswered();
   std::set<ObjectUid> ours;
   for (const auto& [id, entry] : reconciler.desired().entries()) {
     if (id.kind == Kind::network) ours.insert(entry->object.uid);
   }
   agent->follow_networks(ours);
   return agent;
+}
+
+Result<void> DockerAgent::search_for(const std::map<std::string, std::string>& plugins) {
+  const auto searched = store_.annexes(kSearched);
+  if (!searched) return searched.error();
+  if (!searched->empty()) return {};
+  std::set<std::string> names;
+  for (const auto& [name, driver] : plugins) names.insert(name);
+  restoration_.emplace(reconciler_, *this, records_, ipam_, networks_, plugins);
+  audit_.search_for(std::move(names), [this](const std::vector<LostNetwork>& lost) LANWRIGHT_ON_LOOP {
+    const bool all = restoration_->restore(lost);
+    follow_networks();
+    if (all) forwards_.sweep();
+    return all;
+  });
+  return {};
+}
+
+bool DockerAgent::awaits_lost_networks() const {
+  return restoration_ && audit_.can_ask() && store_.generation() == 0;
 }
 
 const reconcile::OwnSet& DockerAgent::own_set() const {
@@ -113,22 +135,6 @@ Result<void> DockerAgent::link_switches(const std::filesystem::path& directory,
   return {};
 }
 
-Result<void> DockerAgent::prune_records() {
-  reconcile::ChangeRequest change = change_of(*this);
-  std::vector<std::string> idle;
-  for (const auto& [id, record] : records_.all()) {
-    if (!record.view && records_.find_declared(id) == nullptr) idle.push_back(id);
-  }
-  if (idle.empty()) return {};
-  for (const std::string& id : idle) change.beside.drop_annexes.push_back({kController, id, {}});
-  if (auto dropped = reconciler_.submit(std::move(change)); !dropped) return dropped.error();
-  for (const std::string& id : idle) {
-    records_.erase(id);
-    audit_.network_is_gone(id);
-  }
-  return {};
-}
-
 void DockerAgent::on_committed(const std::set<ResourceId>& concerned, const std::set<ResourceId>& deleted) {
   const auto is_network = [](const ResourceId& id) { return id.kind == Kind::network; };
   if (std::any_of(concerned.begin(), concerned.end(), is_network)) follow_networks();
@@ -138,7 +144,7 @@ void DockerAgent::on_committed(const std::set<ResourceId>& concerned, const std:
         return object != nullptr && object->object.set == kDockerSet;
       });
   if (!ours) return;
-  if (auto dropped = prune_records(); !dropped)
+  if (auto dropped = networks_.drop_idle_records(); !dropped)
     log::warning("what is kept of Docker's networks is dropped with the next start",
                  {{"error", dropped.error().text()}});
   audit_.ask_now();  // for the pools of these networks

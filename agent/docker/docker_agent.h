@@ -14,8 +14,9 @@
 
 #include "agent/docker/audit.h"
 #include "agent/docker/ipam.h"
-#include "agent/docker/lost.h"
+#include "agent/docker/networks.h"
 #include "agent/docker/records.h"
+#include "agent/docker/restore.h"
 #include "agent/docker/sandboxes.h"
 #include "agent/docker/switch_links.h"
 #include "agent/reconcile/reconciler.h"
@@ -88,10 +89,6 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
   void on_deletion_lost() override;
 
  private:
-  struct BegunEndpoint {
-    DockerEndpointAnswer answer;
-    bool is_new = false;
-  };
   // What is to be changed: begins it, and answers the objects that are waited for.
   using Begin = std::function<Result<std::set<ResourceId>>()>;
   DockerAgent(boost::asio::io_context& io, reconcile::Reconciler& reconciler, state::Store& store,
@@ -99,51 +96,21 @@ class DockerAgent final : public DockerApi, public reconcile::Controller {
 
   Result<void> make_it_so(const char* what, const Begin& begin, Deadline deadline);
   void undo(const Begin& removal);
-
   Result<void> open_bridge(const std::string& network, Deadline deadline);
-  Result<std::set<ResourceId>> begin_network(DockerNetwork network, bool& is_new, const ObjectUid& uid = {})
-      LANWRIGHT_ON_LOOP;
-  // Docker is going to hear that the network is there: from now on it is not removed unless it says so.
-  Result<void> promise(const std::string& network) LANWRIGHT_ON_LOOP;
-  // Networks whose making the last agent did not answer, because it ended.
-  void remove_unanswered() LANWRIGHT_ON_LOOP;
-  // What the search found, and is not known: all of it, each by itself.
-  bool restore(const std::vector<LostNetwork>& lost) LANWRIGHT_ON_LOOP;
-  Result<void> restore(const LostNetwork& lost) LANWRIGHT_ON_LOOP;
-  Result<void> restore_pools(const LostNetwork& lost) LANWRIGHT_ON_LOOP;
-  Result<void> restore(const LostEndpoint& lost) LANWRIGHT_ON_LOOP;
-  ObjectUid trace_of(const DockerNetwork& network) const LANWRIGHT_ON_LOOP;
-  void drop_chosen_gateways(DockerNetwork& network) const LANWRIGHT_ON_LOOP;
-  void tell_of_gateways(const DockerNetwork& network, const ResourceId& id) LANWRIGHT_ON_LOOP;
-  Result<std::set<ResourceId>> remove_network(const std::string& network) LANWRIGHT_ON_LOOP;
-  Result<std::set<ResourceId>> begin_endpoint(const DockerEndpoint& endpoint, BegunEndpoint& begun)
-      LANWRIGHT_ON_LOOP;
-  Result<std::set<ResourceId>> remove_endpoint(const std::string& network, const std::string& endpoint)
-      LANWRIGHT_ON_LOOP;
-  Result<std::set<ResourceId>> begin_join(const std::string& network, const std::string& endpoint,
-                                          const std::string& sandbox, DockerJoin& answer) LANWRIGHT_ON_LOOP;
-  Result<std::set<ResourceId>> begin_leave(const std::string& network, const std::string& endpoint)
-      LANWRIGHT_ON_LOOP;
   // What the bridges of Docker's networks forward is let through, and there are ways to their switches.
   void follow_networks(const std::set<ObjectUid>& networks = {}) LANWRIGHT_ON_LOOP;
-  // Of networks whose object somebody else removed.
-  Result<void> prune_records() LANWRIGHT_ON_LOOP;
-  std::string free_name(Kind kind, const std::string& id) const LANWRIGHT_ON_LOOP;
-  std::set<ResourceId> stale_beside(const DockerEndpoint& endpoint, const DockerRecord& record) const
-      LANWRIGHT_ON_LOOP;
-  std::vector<RouteSpec> default_routes_for(const AttachmentSpec& endpoint, const DockerRecord& record) const
-      LANWRIGHT_ON_LOOP;
 
   boost::asio::io_context& io_;
   reconcile::Reconciler& reconciler_;
   state::Store& store_;
   FirewallBackend& forwards_;
-  std::map<std::string, std::string> plugins_;  // that Docker is searched for: their drivers
-  Records records_;                             // as the store has them
+  Records records_;  // as the store has them
   GracePeriods grace_;
   Ipam ipam_;
   Sandboxes sandboxes_;
   Audit audit_;
+  Networks networks_;
+  std::optional<Restoration> restoration_;  // with a database that is new
   SwitchLinks switch_links_;
   std::function<std::string(const std::string&)> switch_of_;
 };

@@ -1,17 +1,13 @@
-// Networks and endpoints of Docker's, as objects of the set `docker`: each call changes what is wanted, and
-// is answered when it is so. What could not be made is taken back, as Docker forgets it after an error.
+#include "agent/docker/networks.h"
+
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <future>
+#include <utility>
 
-#include "agent/docker/docker_agent.h"
 #include "agent/host/log.h"
-#include "agent/reconcile/on_loop.h"
 #include "model/base/names.h"
 #include "reconcilers/drivers/registry.h"
-#include "reconcilers/os/on_loop.h"
 
 namespace lanwright::docker_agent {
 namespace {
@@ -46,13 +42,6 @@ const LinkSpec* delegated_link(const drivers::Resources& resources) {
   return found == resources.links.end() ? nullptr : &*found;
 }
 
-void warn_of_ignored(const std::string& what, const std::string& id,
-                     const std::vector<std::string>& ignored) {
-  for (const std::string& option : ignored)
-    log::warning("an option of Kathara's is not known here, and means nothing",
-                 {{"object", what + " " + id.substr(0, kShortId)}, {"option", option}});
-}
-
 Result<void> check_endpoint(const std::string& name, const AttachmentSpec& spec, const NetworkSpec& network) {
   Result<void> result;
   const auto complain = [&](const std::string& path, const std::string& message) {
@@ -66,7 +55,7 @@ Result<void> check_endpoint(const std::string& name, const AttachmentSpec& spec,
 }
 
 // Sandboxes, and with them endpoints, end with the machine.
-reconcile::ChangeRequest change_of_endpoints(const DockerAgent& author) {
+reconcile::ChangeRequest change_of_endpoints(const reconcile::Controller& author) {
   reconcile::ChangeRequest change = change_of(author);
   change.beside.until_boot = true;
   return change;
@@ -88,50 +77,27 @@ bool share_an_address(const std::vector<IpPrefix>& a, const std::vector<IpPrefix
 
 }  // namespace
 
-// ---- the loop's side
+Networks::Networks(reconcile::Reconciler& reconciler, const reconcile::Controller& author, Records& records,
+                   Ipam& ipam, GracePeriods& grace, const Sandboxes& sandboxes, Audit& audit,
+                   std::function<void()> on_removed)
+    : reconciler_(reconciler),
+      author_(author),
+      records_(records),
+      ipam_(ipam),
+      grace_(grace),
+      sandboxes_(sandboxes),
+      audit_(audit),
+      on_removed_(std::move(on_removed)) {}
 
 // Short as Docker shows it, longer where somebody else has that name.
-std::string DockerAgent::free_name(Kind kind, const std::string& id) const {
+std::string Networks::free_name(Kind kind, const std::string& id) const {
   std::size_t length = kShortId;
   while (length < id.size() && reconciler_.desired().find({kind, id.substr(0, length)}) != nullptr) ++length;
   return id.substr(0, std::min(length, kLongestObjectName));
 }
 
-// Changes what is wanted, and waits until it is so.
-Result<void> DockerAgent::make_it_so(const char* what, const Begin& begin, Deadline deadline) {
-  struct Answer {
-    std::promise<Result<void>> result;
-    reconcile::Waiters::Ticket ticket = 0;
-  };
-  auto answer = std::make_shared<Answer>();
-  auto result = answer->result.get_future();
-  const auto start = [this, answer, begin]() LANWRIGHT_ON_LOOP -> Result<void> {
-    auto objects = begin();
-    if (!objects) return objects.error();
-    answer->ticket = reconciler_.wait_for(
-        std::move(*objects), [answer](Result<void> done) { answer->result.set_value(std::move(done)); });
-    return {};
-  };
-  if (auto begun = reconcile::on_loop<void>(io_, deadline, what, start, reconcile::OnTimeout::never_runs);
-      !begun)
-    return begun;
-  if (result.wait_until(deadline) == std::future_status::ready) return result.get();
-  boost::asio::post(io_, [this, answer] {
-    os::assert_on_loop(io_);
-    reconciler_.cancel(answer->ticket);
-  });
-  return Error{ErrorKind::timeout, what, {}, 0, "it took too long", "see `lanwright get networks`"};
-}
-
-// What was begun and failed, or took too long, is gone when Docker is told so.
-void DockerAgent::undo(const Begin& removal) {
-  constexpr std::chrono::seconds kUndoTimeout(5);
-  const auto undone = make_it_so("undo", removal, std::chrono::steady_clock::now() + kUndoTimeout);
-  if (!undone) log::warning("what failed for Docker is not undone yet", {{"error", undone.error().text()}});
-}
-
 // On a LAN whose gateway would be the host, there is one only where somebody is said to be it.
-void DockerAgent::drop_chosen_gateways(DockerNetwork& network) const {
+void Networks::drop_chosen_gateways(DockerNetwork& network) const {
   if (!network.view_of.empty() || !is_of_ports(network.spec.driver)) return;
   const DockerRecord* known = records_.find(network.id);
   for (std::size_t i = 0; i < network.pools.size(); ++i) {
@@ -143,7 +109,7 @@ void DockerAgent::drop_chosen_gateways(DockerNetwork& network) const {
 }
 
 // Docker's IPAM before version 28 does not tell a gateway that it chose from one that was named.
-void DockerAgent::tell_of_gateways(const DockerNetwork& network, const ResourceId& id) {
+void Networks::tell_of_gateways(const DockerNetwork& network, const ResourceId& id) {
   if (network.gateways_named || network.internal || !network.view_of.empty()) return;
   if (!is_of_ports(network.spec.driver)) return;
   for (const DockerPool& pool : network.pools) {
@@ -156,8 +122,7 @@ void DockerAgent::tell_of_gateways(const DockerNetwork& network, const ResourceI
   }
 }
 
-Result<std::set<ResourceId>> DockerAgent::begin_network(DockerNetwork network, bool& is_new,
-                                                        const ObjectUid& uid) {
+Result<std::set<ResourceId>> Networks::create(DockerNetwork network, bool& is_new, const ObjectUid& uid) {
   drop_chosen_gateways(network);
   DockerRecord record;
   record.view = !network.view_of.empty();
@@ -203,7 +168,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(DockerNetwork network, b
                  0,
                  "it is there already, and is another one",
                  "remove it first"};
-  reconcile::ChangeRequest change = change_of(*this);
+  reconcile::ChangeRequest change = change_of(author_);
   change.beside.put_annexes.push_back({kController, network.id, text_of(record)});
   if (!record.view)
     change.upsert.emplace(network_id(record.network), reconcile::ChangeRequest::Wanted{wanted, false, uid});
@@ -219,27 +184,27 @@ Result<std::set<ResourceId>> DockerAgent::begin_network(DockerNetwork network, b
   return record.view ? std::set<ResourceId>{} : waited;
 }
 
-Result<std::set<ResourceId>> DockerAgent::remove_network(const std::string& network) {
+Result<std::set<ResourceId>> Networks::remove(const std::string& network) {
   audit_.network_is_gone(network);
   const DockerRecord* record = records_.find(network);
   if (record == nullptr) return std::set<ResourceId>{};
-  reconcile::ChangeRequest change = change_of(*this);
+  reconcile::ChangeRequest change = change_of(author_);
   change.beside.drop_annexes.push_back({kController, network, {}});
   if (!record->view) change.remove.insert(network_id(record->network));
   for (const ResourceId& id : records_.endpoints_of(network)) change.remove.insert(id);
   std::set<ResourceId> waited = change.remove;
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   records_.erase(network);
-  follow_networks();
+  on_removed_();
   return waited;
 }
 
-Result<void> DockerAgent::promise(const std::string& network) {
+Result<void> Networks::promise(const std::string& network) {
   const DockerRecord* known = records_.find(network);
   if (known == nullptr || known->answered) return {};
   DockerRecord record = *known;
   record.answered = true;
-  reconcile::ChangeRequest change = change_of(*this);
+  reconcile::ChangeRequest change = change_of(author_);
   change.beside.put_annexes.push_back({kController, network, text_of(record)});
   if (auto stored = reconciler_.submit(std::move(change)); !stored) return stored.error();
   records_.put(network, std::move(record));
@@ -247,14 +212,14 @@ Result<void> DockerAgent::promise(const std::string& network) {
 }
 
 // What came of such a call Docker took for a failure, and it repeats none.
-void DockerAgent::remove_unanswered() {
+void Networks::remove_unanswered() {
   std::vector<std::string> unanswered;
   for (const auto& [id, record] : records_.all()) {
     if (!record.answered && records_.endpoints_of(id).empty()) unanswered.push_back(id);
   }
   for (const std::string& id : unanswered) {
     const std::string network = records_.find(id)->network;
-    if (auto removed = remove_network(id); !removed) {
+    if (auto removed = remove(id); !removed) {
       log::warning("a network that Docker does not know is not removed yet",
                    {{"docker network", id}, {"error", removed.error().text()}});
       continue;
@@ -265,8 +230,8 @@ void DockerAgent::remove_unanswered() {
 }
 
 // Docker gives an address once: another endpoint that has it is one that Docker forgot when it was killed.
-std::set<ResourceId> DockerAgent::stale_beside(const DockerEndpoint& endpoint,
-                                               const DockerRecord& record) const {
+std::set<ResourceId> Networks::stale_beside(const DockerEndpoint& endpoint,
+                                            const DockerRecord& record) const {
   std::set<ResourceId> stale;
   for (const ResourceId& id : reconciler_.desired().attachments_of(record.network)) {
     const AttachmentSpec* spec = endpoint_of(reconciler_.desired().find(id));
@@ -277,8 +242,7 @@ std::set<ResourceId> DockerAgent::stale_beside(const DockerEndpoint& endpoint,
   return stale;
 }
 
-Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& endpoint,
-                                                         BegunEndpoint& begun) {
+Result<std::set<ResourceId>> Networks::create_endpoint(const DockerEndpoint& endpoint, BegunEndpoint& begun) {
   const DockerRecord* record = records_.find_declared(endpoint.network);
   if (record == nullptr) return records_.missing(endpoint.network);
   audit_.network_is_known(endpoint.network);
@@ -314,7 +278,7 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   const LinkSpec* link = delegated_link(resources);
   if (link != nullptr && link->mac && !spec.mac) spec.mac = mac_for(endpoint);
   if (!endpoint.mac_given) begun.answer.mac = spec.mac;
-  reconcile::ChangeRequest change = change_of_endpoints(*this);
+  reconcile::ChangeRequest change = change_of_endpoints(author_);
   change.remove = stale_beside(endpoint, *record);
   std::set<ResourceId> waited{{Kind::attachment, name}};
   change.upsert.emplace(*waited.begin(), reconcile::ChangeRequest::Wanted{std::move(spec)});
@@ -324,11 +288,11 @@ Result<std::set<ResourceId>> DockerAgent::begin_endpoint(const DockerEndpoint& e
   return waited;
 }
 
-Result<std::set<ResourceId>> DockerAgent::remove_endpoint(const std::string& network,
-                                                          const std::string& endpoint) {
+Result<std::set<ResourceId>> Networks::remove_endpoint(const std::string& network,
+                                                       const std::string& endpoint) {
   const auto* known = records_.find_endpoint(network, endpoint);
   if (known == nullptr) return std::set<ResourceId>{};
-  reconcile::ChangeRequest change = change_of_endpoints(*this);
+  reconcile::ChangeRequest change = change_of_endpoints(author_);
   change.remove.insert(known->object.id);
   std::set<ResourceId> waited = change.remove;
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
@@ -337,8 +301,8 @@ Result<std::set<ResourceId>> DockerAgent::remove_endpoint(const std::string& net
 
 // What would lead out of a namespace that is attached: the network's driver says so, of the subnets that
 // Docker knows.
-std::vector<RouteSpec> DockerAgent::default_routes_for(const AttachmentSpec& endpoint,
-                                                       const DockerRecord& record) const {
+std::vector<RouteSpec> Networks::default_routes_for(const AttachmentSpec& endpoint,
+                                                    const DockerRecord& record) const {
   const auto* network = reconciler_.desired().find(network_id(record.network));
   NetworkSpec carrier = std::get<NetworkSpec>(*network->object.spec);
   carrier.subnets.clear();
@@ -357,13 +321,13 @@ std::vector<RouteSpec> DockerAgent::default_routes_for(const AttachmentSpec& end
   const drivers::Resources resources = driver->attachment({inside.interface, network->object.uid, inside},
                                                           {record.network, network->object.uid, carrier});
   for (const LinkSpec& link : resources.links) {
-    if (!link.where.netns.empty()) return link.routes;
+    if (!link.at.netns.empty()) return link.routes;
   }
   return {};
 }
 
-Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network, const std::string& endpoint,
-                                                     const std::string& sandbox, DockerJoin& answer) {
+Result<std::set<ResourceId>> Networks::join(const std::string& network, const std::string& endpoint,
+                                            const std::string& sandbox, DockerJoin& answer) {
   const DockerRecord* record = records_.find_declared(network);
   if (record == nullptr) return records_.missing(network);
   const auto* known = records_.find_endpoint(network, endpoint);
@@ -390,121 +354,51 @@ Result<std::set<ResourceId>> DockerAgent::begin_join(const std::string& network,
     }
   }
   const ResourceId id = known->object.id;
-  reconcile::ChangeRequest change = change_of_endpoints(*this);
+  reconcile::ChangeRequest change = change_of_endpoints(author_);
   change.upsert.emplace(id, reconcile::ChangeRequest::Wanted{std::move(spec)});
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   const drivers::Resources resources = reconciler_.desired().find(id)->compile();
-  if (const LinkSpec* handed = delegated_link(resources)) answer.interface = handed->where.name;
+  if (const LinkSpec* handed = delegated_link(resources)) answer.interface = handed->at.name;
   grace_.start(endpoint);
   return std::set<ResourceId>{id};
 }
 
-Result<std::set<ResourceId>> DockerAgent::begin_leave(const std::string& network,
-                                                      const std::string& endpoint) {
+Result<std::set<ResourceId>> Networks::leave(const std::string& network, const std::string& endpoint) {
   const auto* known = records_.find_endpoint(network, endpoint);
   if (known == nullptr) return std::set<ResourceId>{};
   AttachmentSpec spec = *endpoint_of(known);
   spec.endpoint->left = true;
-  reconcile::ChangeRequest change = change_of_endpoints(*this);
+  reconcile::ChangeRequest change = change_of_endpoints(author_);
   change.upsert.emplace(known->object.id, reconcile::ChangeRequest::Wanted{std::move(spec)});
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   return std::set<ResourceId>{};
 }
 
-// ---- Docker's side
-
-// The bridge is there by now: other agents of the host take a rule whose bridge is missing for a leftover.
-Result<void> DockerAgent::open_bridge(const std::string& network, Deadline deadline) {
-  using Rule = std::optional<ForwardRule>;
-  auto rule = reconcile::on_loop<Rule>(
-      io_, deadline, "find the bridge", [this, network]() LANWRIGHT_ON_LOOP -> Result<Rule> {
-        follow_networks();
-        const DockerRecord* record = records_.find_declared(network);
-        return record != nullptr ? records_.bridge_of(*record) : std::nullopt;
-      });
-  if (!rule) return rule.error();
-  const Result<void> passes = *rule ? forwards_.wait(**rule, deadline) : Result<void>();
-  if (passes || passes.error().kind != ErrorKind::unsupported) return passes;
-  // It may be that nothing is dropped: the network is made, and its history says what is not known.
-  return reconcile::on_loop<void>(
-      io_, deadline, "record", [this, network, error = passes.error()]() LANWRIGHT_ON_LOOP -> Result<void> {
-        if (const DockerRecord* record = records_.find_declared(network))
-          reconciler_.record("Failed", network_id(record->network), error.text());
-        return {};
-      });
+Result<void> Networks::drop_idle_records() {
+  reconcile::ChangeRequest change = change_of(author_);
+  std::vector<std::string> idle;
+  for (const auto& [id, record] : records_.all()) {
+    if (!record.view && records_.find_declared(id) == nullptr) idle.push_back(id);
+  }
+  if (idle.empty()) return {};
+  for (const std::string& id : idle) change.beside.drop_annexes.push_back({kController, id, {}});
+  if (auto dropped = reconciler_.submit(std::move(change)); !dropped) return dropped.error();
+  for (const std::string& id : idle) {
+    records_.erase(id);
+    audit_.network_is_gone(id);
+  }
+  return {};
 }
 
-Result<void> DockerAgent::create_network(const DockerNetwork& network, Deadline deadline) {
-  warn_of_ignored("Docker's network", network.id, network.ignored);
-  auto is_new = std::make_shared<bool>(false);
-  auto made = make_it_so(
-      "create network", [=, this]() LANWRIGHT_ON_LOOP { return begin_network(network, *is_new); }, deadline);
-  if (made) made = open_bridge(network.id, deadline);
-  if (made)
-    made = reconcile::on_loop<void>(
-        io_, deadline, "create network", [this, id = network.id]() LANWRIGHT_ON_LOOP { return promise(id); },
-        reconcile::OnTimeout::never_runs);
-  if (!made && *is_new) undo([this, network]() LANWRIGHT_ON_LOOP { return remove_network(network.id); });
-  return made;
-}
-
-Result<void> DockerAgent::delete_network(const std::string& network, Deadline deadline) {
-  return make_it_so(
-      "delete network", [this, network]() LANWRIGHT_ON_LOOP { return remove_network(network); }, deadline);
-}
-
-Result<DockerEndpointAnswer> DockerAgent::create_endpoint(const DockerEndpoint& endpoint, Deadline deadline) {
-  warn_of_ignored("Docker's endpoint", endpoint.id, endpoint.ignored);
-  auto begun = std::make_shared<BegunEndpoint>();
-  auto made = make_it_so(
-      "create endpoint", [=, this]() LANWRIGHT_ON_LOOP { return begin_endpoint(endpoint, *begun); },
-      deadline);
-  boost::asio::post(io_, [this, id = endpoint.id] {
-    os::assert_on_loop(io_);
-    grace_.start(id);
-  });
-  if (made) return begun->answer;
-  if (begun->is_new)
-    undo([this, endpoint]() LANWRIGHT_ON_LOOP { return remove_endpoint(endpoint.network, endpoint.id); });
-  return made.error();
-}
-
-Result<void> DockerAgent::delete_endpoint(const std::string& network, const std::string& endpoint,
-                                          Deadline deadline) {
-  return make_it_so(
-      "delete endpoint",
-      [this, network, endpoint]() LANWRIGHT_ON_LOOP { return remove_endpoint(network, endpoint); }, deadline);
-}
-
-Result<DockerJoin> DockerAgent::join(const std::string& network, const std::string& endpoint,
-                                     const std::string& sandbox, Deadline deadline) {
-  auto answer = std::make_shared<DockerJoin>();
-  auto made = make_it_so(
-      "join", [=, this]() LANWRIGHT_ON_LOOP { return begin_join(network, endpoint, sandbox, *answer); },
-      deadline);
-  if (!made) return made.error();
-  return *answer;
-}
-
-Result<void> DockerAgent::leave(const std::string& network, const std::string& endpoint, Deadline deadline) {
-  return make_it_so(
-      "leave", [this, network, endpoint]() LANWRIGHT_ON_LOOP { return begin_leave(network, endpoint); },
-      deadline);
-}
-
-Result<std::map<std::string, std::string>> DockerAgent::endpoint_info(const std::string& network,
-                                                                      const std::string& endpoint,
-                                                                      Deadline deadline) {
-  using Info = std::map<std::string, std::string>;
-  return reconcile::on_loop<Info>(
-      io_, deadline, "describe endpoint", [this, network, endpoint]() LANWRIGHT_ON_LOOP -> Result<Info> {
-        const auto* known = records_.find_endpoint(network, endpoint);
-        if (known == nullptr) return unknown_endpoint(endpoint);
-        const AttachmentSpec* spec = endpoint_of(known);
-        Info info{{"lanwright.attachment", known->object.id.name}, {"lanwright.network", spec->network}};
-        if (!spec->interface.empty()) info["lanwright.interface"] = spec->interface;
-        return info;
-      });
+Result<std::map<std::string, std::string>> Networks::endpoint_info(const std::string& network,
+                                                                   const std::string& endpoint) const {
+  const auto* known = records_.find_endpoint(network, endpoint);
+  if (known == nullptr) return unknown_endpoint(endpoint);
+  const AttachmentSpec* spec = endpoint_of(known);
+  std::map<std::string, std::string> info{{"lanwright.attachment", known->object.id.name},
+                                          {"lanwright.network", spec->network}};
+  if (!spec->interface.empty()) info["lanwright.interface"] = spec->interface;
+  return info;
 }
 
 }  // namespace lanwright::docker_agent

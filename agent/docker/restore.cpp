@@ -1,9 +1,8 @@
-// Networks that Docker has and this database does not know: made again under the marks that they left in the
-// kernel and on their switches, so that what is there is the agent's own again, untouched.
-#include <algorithm>
+#include "agent/docker/restore.h"
 
-#include "agent/docker/docker_agent.h"
-#include "agent/docker/lost.h"
+#include <algorithm>
+#include <utility>
+
 #include "agent/host/log.h"
 #include "reconcilers/drivers/registry.h"
 
@@ -36,23 +35,17 @@ const LinkFact* find_lost_link(const NamespaceFacts& sandbox, const DockerEndpoi
 
 }  // namespace
 
-Result<void> DockerAgent::search_for(const std::map<std::string, std::string>& plugins) {
-  const auto searched = store_.annexes(kSearched);
-  if (!searched) return searched.error();
-  if (!searched->empty()) return {};
-  plugins_ = plugins;
-  std::set<std::string> names;
-  for (const auto& [name, driver] : plugins) names.insert(name);
-  audit_.search_for(std::move(names),
-                    [this](const std::vector<LostNetwork>& lost) LANWRIGHT_ON_LOOP { return restore(lost); });
-  return {};
-}
+Restoration::Restoration(reconcile::Reconciler& reconciler, const reconcile::Controller& author,
+                         const Records& records, Ipam& ipam, Networks& networks,
+                         std::map<std::string, std::string> plugins)
+    : reconciler_(reconciler),
+      author_(author),
+      records_(records),
+      ipam_(ipam),
+      networks_(networks),
+      plugins_(std::move(plugins)) {}
 
-bool DockerAgent::awaits_lost_networks() const {
-  return !plugins_.empty() && audit_.can_ask() && store_.generation() == 0;
-}
-
-bool DockerAgent::restore(const std::vector<LostNetwork>& lost) {
+bool Restoration::restore(const std::vector<LostNetwork>& lost) {
   bool all = true;
   for (const LostNetwork& network : lost) {
     const auto restored = restore(network);
@@ -61,12 +54,10 @@ bool DockerAgent::restore(const std::vector<LostNetwork>& lost) {
     log::warning("a network of Docker's that this database does not know cannot be made again",
                  {{"docker network", network.id}, {"error", restored.error().text()}});
   }
-  follow_networks();
-  if (all) forwards_.sweep();
   return all;
 }
 
-Result<void> DockerAgent::restore(const LostNetwork& lost) {
+Result<void> Restoration::restore(const LostNetwork& lost) {
   if (auto pools = restore_pools(lost); !pools) return pools;
   const auto plugin = plugins_.find(lost.plugin);
   if (plugin == plugins_.end()) return {};  // another driver's, with addresses from here
@@ -75,9 +66,9 @@ Result<void> DockerAgent::restore(const LostNetwork& lost) {
   const auto endpoints = endpoints_from(lost);
   if (!endpoints) return endpoints.error();
   bool is_new = false;
-  const auto begun = begin_network(*network, is_new, trace_of(*network));
+  const auto begun = networks_.create(*network, is_new, trace_of(*network));
   if (!begun) return begun.error();
-  if (auto promised = promise(lost.id); !promised) return promised;
+  if (auto promised = networks_.promise(lost.id); !promised) return promised;
   const ResourceId id = network_id(records_.find(lost.id)->network);
   log::info("a network of Docker's is made again", {{"network", id.name}, {"docker network", lost.id}});
   reconciler_.record("Found", id, "Docker has it, and this database did not know it: it is made again");
@@ -90,7 +81,7 @@ Result<void> DockerAgent::restore(const LostNetwork& lost) {
   return {};
 }
 
-Result<void> DockerAgent::restore_pools(const LostNetwork& lost) {
+Result<void> Restoration::restore_pools(const LostNetwork& lost) {
   const auto pools = own_pools_from(lost);
   if (!pools) return pools.error();
   for (const LostPool& pool : *pools)
@@ -99,9 +90,9 @@ Result<void> DockerAgent::restore_pools(const LostNetwork& lost) {
 }
 
 // "" when nothing of it is there.
-ObjectUid DockerAgent::trace_of(const DockerNetwork& network) const {
+ObjectUid Restoration::trace_of(const DockerNetwork& network) const {
   if (!network.view_of.empty()) return {};
-  const std::string name = free_name(Kind::network, network.id);
+  const std::string name = networks_.free_name(Kind::network, network.id);
   const auto& observed = reconciler_.observed();
   if (const auto carrier = observed.switches.find(name);
       carrier != observed.switches.end() && reconciler_.desired().find_uid(carrier->second.uid) == nullptr)
@@ -109,14 +100,14 @@ ObjectUid DockerAgent::trace_of(const DockerNetwork& network) const {
   const drivers::Resources resources =
       drivers::find_driver(network.spec.driver)->network({name, {}, network.spec});
   for (const LinkSpec& link : resources.links) {
-    const LinkFact* fact = link.owned ? observed.find(link.where) : nullptr;
+    const LinkFact* fact = !link.borrowed ? observed.find(link.at) : nullptr;
     const auto mark = fact != nullptr ? lost_mark(*fact, reconciler_.desired()) : std::nullopt;
     if (mark) return mark->uid;
   }
   return {};
 }
 
-Result<void> DockerAgent::restore(const LostEndpoint& lost) {
+Result<void> Restoration::restore(const LostEndpoint& lost) {
   const DockerEndpoint& endpoint = lost.endpoint;
   const DockerRecord* record = records_.find_declared(endpoint.network);
   if (record == nullptr) return records_.missing(endpoint.network);
@@ -142,12 +133,12 @@ Result<void> DockerAgent::restore(const LostEndpoint& lost) {
   spec.endpoint = DelegatedEnd{endpoint.network, endpoint.id, lost.sandbox};
   spec.endpoint->asked_name = endpoint.interface;
   spec.endpoint->sysctls = endpoint.sysctls;
-  spec.routes = default_routes_for(spec, *record);
+  spec.routes = networks_.default_routes_for(spec, *record);
   for (RouteSpec& route : spec.routes) route.automatic = false;
-  reconcile::ChangeRequest change = change_of(*this);
+  reconcile::ChangeRequest change = change_of(author_);
   change.beside.until_boot = true;
   change.upsert.emplace(
-      ResourceId{Kind::attachment, free_name(Kind::attachment, endpoint.id)},
+      ResourceId{Kind::attachment, networks_.free_name(Kind::attachment, endpoint.id)},
       reconcile::ChangeRequest::Wanted{std::move(spec), false, OwnerTag::parse(link->alias)->uid});
   if (auto changed = reconciler_.submit(std::move(change)); !changed) return changed.error();
   return {};

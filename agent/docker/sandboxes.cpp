@@ -62,7 +62,7 @@ void Sandboxes::look_at(const ResourceId& id) {
   for (const LinkSpec& link : resources.links) {
     const LinkFact* fact = link.delegated ? sandbox->find(OwnerTag{object->object.uid, link.role}) : nullptr;
     if (fact == nullptr || !fact->up || fact->group == kIncompleteGroup) continue;
-    if (spec->interface.empty() && fact->name == link.where.name) continue;  // not renamed yet
+    if (spec->interface.empty() && fact->name == link.at.name) continue;  // not renamed yet
     look_at(id, *spec, *fact);
   }
 }

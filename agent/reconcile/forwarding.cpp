@@ -8,7 +8,7 @@ std::optional<ForwardRule> forward_rule_for(const desired::DesiredObject& networ
   if (network.object.deleting) return std::nullopt;
   const drivers::Resources resources = network.compile();
   for (const LinkSpec& link : resources.links) {
-    if (link.kind == kinds::kBridge.name) return ForwardRule{link.where.name, network.object.uid};
+    if (link.kind == kinds::kBridge.name) return ForwardRule{link.at.name, network.object.uid};
   }
   return std::nullopt;
 }

@@ -62,7 +62,7 @@ std::shared_ptr<const ObjectView> ObjectTable::view_of(const DesiredObject& obje
   view->allocations = object.object.allocations;
   const Resources resources = object.compile();
   for (const LinkSpec& link : resources.links) {
-    if (link.owned) view->links.push_back(link.where);
+    if (!link.borrowed) view->links.push_back(link.at);
   }
   row.view = std::move(view);
   return row.view;

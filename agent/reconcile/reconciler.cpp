@@ -56,7 +56,7 @@ Reconciler::Reconciler(boost::asio::io_context& io, Store& store, Sources& sourc
       store_(store),
       sources_(sources),
       journal_(journal),
-      claims_(store, desired_),
+      finalizers_(store, desired_),
       runner_(sources),
       wake_timer_(io, [this]() LANWRIGHT_ON_LOOP { reconcile(); }) {}
 
@@ -86,7 +86,7 @@ Result<void> Reconciler::load() {
     queue_.add_now(stored.id);
     desired_.put(std::move(object));
   }
-  return claims_.load();
+  return finalizers_.load();
 }
 
 void Reconciler::stop() {
@@ -197,7 +197,7 @@ void Reconciler::begin(Plan next, const std::set<ResourceId>& scope) {
     queue_.add_now(id);
     compared(*desired_.find(id), actions[id], block != blocks.end() ? block->second : nullptr, plan);
   }
-  if (const auto refused = claims_.claim_uplinks(plan)) {
+  if (const auto refused = finalizers_.record_uplinks(plan)) {
     for (const ResourceId& id : refused->objects)
       update(id, [&](ObjectState& state) { return state.failed(refused->error, now()); });
   }
@@ -219,7 +219,7 @@ void Reconciler::compared(const DesiredObject& object, const std::vector<const A
     found_.compared.insert(id);
     return update(id, [&](ObjectState& state) { return state.blocked(block->why, version, now()); });
   }
-  claims_.drop_settled(object, observed());
+  finalizers_.drop_settled(object, observed());
   if (version.deleting) {
     found_.removed.insert(id);
     return;
@@ -241,8 +241,8 @@ void Reconciler::add_remedies(const std::vector<const Action*>& actions, ObjectS
   std::string remedies;
   for (const Action* action : actions) {
     const auto* change = std::get_if<ChangeLink>(&action->step);
-    if (change == nullptr || !change->where.netns.empty() || change->master.value_or("").empty()) continue;
-    const LinkFact* link = observed().find(change->where);
+    if (change == nullptr || !change->at.netns.empty() || change->master.value_or("").empty()) continue;
+    const LinkFact* link = observed().find(change->at);
     if (link == nullptr || OwnerTag::parse(link->alias)) continue;
     const std::string remedy = remedy_for_uplink(link->name, link->ifindex);
     if (!remedy.empty()) remedies += "; " + remedy;
@@ -286,7 +286,7 @@ void Reconciler::abandon() {
 
 void Reconciler::finish() {
   forget_removed();
-  claims_.end_adoption(std::exchange(found_.adopted, {}));
+  finalizers_.end_adoption(std::exchange(found_.adopted, {}));
   const auto compared = std::exchange(found_.compared, {});
   for (Controller* controller : controllers_) controller->on_compared(compared);
   if (const auto next = queue_.next())

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "agent/reconcile/change_request.h"
-#include "agent/reconcile/claims.h"
 #include "agent/reconcile/controller.h"
+#include "agent/reconcile/finalizers.h"
 #include "agent/reconcile/journal.h"
 #include "agent/reconcile/object_table.h"
 #include "agent/reconcile/plan_runner.h"
@@ -34,6 +34,8 @@ using desired::Changeset;
 using state::StoreChange;
 using state::StoredObject;
 
+// A member for each part of the loop, and a private method for each step of a round, of a plan's run and of a
+// commit: what can be decided without the others stands in the parts.
 // The observed and the desired state, the store and the journal outlive the requests that look at them: all
 // are read through this class, on its thread.
 class Reconciler {
@@ -138,7 +140,7 @@ class Reconciler {
   Sources& sources_;
   Journal& journal_;
   DesiredState desired_;
-  Claims claims_;
+  Finalizers finalizers_;
   ObjectTable objects_;
   TroubleLog troubles_;
   WorkQueue queue_;

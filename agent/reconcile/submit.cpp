@@ -27,7 +27,7 @@ StoreChange store_change_of(ChangeRequest& request, const DesiredState& desired,
     change.put_objects.push_back(stored_from(desired.find(id)->object));
   change.mark_deleting.assign(changes.deleted().begin(), changes.deleted().end());
   for (const Changeset::LeftNamespace& left : changes.left_namespaces())
-    change.add_claims.push_back({left.uid, std::string(desired::kPlaceClaim) + left.path});
+    change.add_finalizers.push_back({left.uid, Finalizer::netns(left.path)});
   return change;
 }
 
@@ -84,12 +84,12 @@ Result<Reconciler::Committed> Reconciler::commit(ChangeRequest& request, Answer 
 
   const std::vector<Event> events = change.events;
   change.events.insert(change.events.begin(), journal_.unsaved().begin(), journal_.unsaved().end());
-  const std::vector<Claim> claims = change.add_claims;
+  const std::vector<HeldFinalizer> finalizers = change.add_finalizers;
   auto stored = store_.commit(std::move(change));
   if (!stored) return stored.error();
   changes.keep();
   journal_.committed(events);
-  claims_.add(claims);
+  finalizers_.add(finalizers);
   take_over(changes, *stored);
   if (on_committed) on_committed(changes.scope());
   for (Controller* controller : controllers_) {

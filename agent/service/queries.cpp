@@ -23,11 +23,11 @@ std::string name_of_link(const Observed& observed, const std::string& netns, int
 
 // The link as it is: by its tag, also where it was handed to, then by its name.
 const LinkFact* find_link(const Observed& observed, const LinkSpec& link, const OwnerTag& tag) {
-  const NamespaceFacts* facts = observed.find(link.where.netns);
-  const LinkFact* found = facts != nullptr && link.owned ? facts->find(tag) : nullptr;
+  const NamespaceFacts* facts = observed.find(link.at.netns);
+  const LinkFact* found = facts != nullptr && !link.borrowed ? facts->find(tag) : nullptr;
   const NamespaceFacts* delegate = observed.find(link.delegate_netns);
   if (found == nullptr && link.delegated && delegate != nullptr) found = delegate->find(tag);
-  return found != nullptr ? found : observed.find(link.where);
+  return found != nullptr ? found : observed.find(link.at);
 }
 
 LinkReport report_of(const Observed& observed, const LinkSpec& link, const OwnerTag& tag) {
@@ -35,8 +35,8 @@ LinkReport report_of(const Observed& observed, const LinkSpec& link, const Owner
   const LinkFact* found = find_link(observed, link, tag);
   if (found == nullptr) return report;
   report.found = *found;
-  report.master = name_of_link(observed, link.where.netns, found->master);
-  if (found->parent_nsid < 0) report.parent = name_of_link(observed, link.where.netns, found->parent);
+  report.master = name_of_link(observed, link.at.netns, found->master);
+  if (found->parent_nsid < 0) report.parent = name_of_link(observed, link.at.netns, found->parent);
   if (found->parent_nsid >= 0 && !link.parent.empty())
     report.parent = name_of_link(observed, {}, found->parent);
   return report;
@@ -49,11 +49,12 @@ LANWRIGHT_ON_LOOP std::vector<std::string> ports_of(const DesiredObject& object,
   std::vector<std::string> ports;
   const Observed& observed = reconciler.observed();
   for (const LinkReport& link : links) {
-    const bool is_ours = object.object.id.kind == Kind::network && link.wanted.owned;
-    const NamespaceFacts* facts = observed.find(link.wanted.where.netns);
-    if (!is_ours || !link.found || facts == nullptr) continue;
+    const bool has_ports =
+        object.object.id.kind == Kind::network && (!link.wanted.borrowed || link.wanted.is_host_bridge());
+    const NamespaceFacts* facts = observed.find(link.wanted.at.netns);
+    if (!has_ports || !link.found || facts == nullptr) continue;
     for (const int port : facts->ports_of(link.found->ifindex))
-      ports.push_back(name_of_link(observed, link.wanted.where.netns, port));
+      ports.push_back(name_of_link(observed, link.wanted.at.netns, port));
   }
   if (!resources.vswitch) return ports;
   const auto vswitch = observed.switches.find(resources.vswitch->network);

@@ -46,8 +46,8 @@ const char* text_of(Ipv6Addresses addresses) {
 }
 
 Json wanted_json(const LinkSpec& link) {
-  Json json = {{"netns", link.where.netns}, {"name", link.where.name}, {"role", link.role},
-               {"kind", link.kind},         {"owned", link.owned},     {"up", link.up},
+  Json json = {{"netns", link.at.netns},    {"name", link.at.name},    {"role", link.role},
+               {"kind", link.kind},         {"owned", !link.borrowed}, {"up", link.up},
                {"ipv6", text_of(link.ipv6)}};
   if (!link.altname.empty()) json["altname"] = link.altname;
   if (!link.master.empty()) json["master"] = link.master;

@@ -12,8 +12,8 @@ std::set<std::string> namespaces_of(const DesiredObject& object) {
   std::set<std::string> paths;
   const drivers::Resources resources = object.compile();
   for (const LinkSpec& link : resources.links) {
-    for (const std::string* path : {&link.where.netns, &link.delegate_netns}) {
-      if (link.owned && !path->empty()) paths.insert(*path);
+    for (const std::string* path : {&link.at.netns, &link.delegate_netns}) {
+      if (!link.borrowed && !path->empty()) paths.insert(*path);
     }
   }
   return paths;
@@ -80,7 +80,8 @@ Result<void> Changeset::complete(const NamespaceFacts* host) {
   return desired_.check(&scope_, host, abandoned_);
 }
 
-// VLAN links that networks name as their parent are made for them, shared, and go with the last of them.
+// VLAN links that networks name as their parent, or as an uplink, are made for them, shared, and go with the
+// last of them.
 void Changeset::sync_implicit_vlans() {
   const auto wanted = desired_.implicit_vlans();
   for (const auto& [name, spec] : wanted) {

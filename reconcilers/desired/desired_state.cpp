@@ -35,9 +35,9 @@ std::vector<const DesiredObject*> listed(const Map& map, const Key& key) {
 
 // What a link that the object makes is called by.
 std::vector<LinkName> names_of(const LinkSpec& link) {
-  if (!link.owned) return {};
-  std::vector<LinkName> names = {link.where};
-  if (!link.altname.empty()) names.push_back({link.where.netns, link.altname});
+  if (link.borrowed) return {};
+  std::vector<LinkName> names = {link.at};
+  if (!link.altname.empty()) names.push_back({link.at.netns, link.altname});
   return names;
 }
 
@@ -46,8 +46,8 @@ std::vector<LinkName> used_by(const drivers::Resources& resources) {
   std::vector<LinkName> used;
   for (const ParentUse& use : resources.parents) used.push_back({"", use.name});
   for (const LinkSpec& link : resources.links) {
-    if (!link.owned) used.push_back(link.where);
-    if (!link.master.empty()) used.push_back({link.where.netns, link.master});
+    if (link.borrowed) used.push_back(link.at);
+    if (!link.master.empty()) used.push_back({link.at.netns, link.master});
     if (!link.parent.empty()) used.push_back({"", link.parent});
   }
   return used;
@@ -58,17 +58,22 @@ const std::string* network_of(const Declaration& object) {
   return spec != nullptr ? &spec->network : nullptr;
 }
 
-// The parent of a network that is the name of a VLAN link.
-const std::string* vlan_parent_of(const Declaration& object) {
+// Of the parent and the uplinks of a network, those that are the name of a VLAN link.
+std::vector<std::string> vlans_below(const Declaration& object) {
+  std::vector<std::string> names;
   const auto* spec = std::get_if<NetworkSpec>(object.spec.get());
-  return spec != nullptr && vlan_named(spec->parent) ? &spec->parent : nullptr;
+  if (spec == nullptr) return names;
+  if (vlan_named(spec->parent)) names.push_back(spec->parent);
+  for (const Uplink& uplink : spec->uplinks)
+    if (vlan_named(uplink.interface)) names.push_back(uplink.interface);
+  return names;
 }
 
 // A network's own bridge may have ports of the network, its own dummy links; a link may not be its own
 // parent.
 bool stands_on_itself(const drivers::Resources& resources, const LinkName& used) {
   return std::any_of(resources.links.begin(), resources.links.end(), [&](const LinkSpec& link) {
-    return link.where == used && (!link.owned || link.parent == used.name);
+    return link.at == used && (link.borrowed || link.parent == used.name);
   });
 }
 
@@ -85,14 +90,14 @@ std::optional<RoutePlace> place_of(const LinkSpec& link, const RouteSpec& route)
   // The network's gateway is not declared (see planning::Addresses), and of default routes in what is
   // somebody else's he has his choice.
   if (route.automatic || (link.delegated && route.to.length == 0)) return std::nullopt;
-  return RoutePlace{link.where.netns, route.to.network(), effective_metric(route)};
+  return RoutePlace{link.at.netns, route.to.network(), effective_metric(route)};
 }
 
 // Of the route that the kernel makes when the link is given this address.
 std::optional<RoutePlace> place_of(const LinkSpec& link, const IpPrefix& address) {
   const bool v6 = address.address.family == AF_INET6;
   if (link.delegated || (!v6 && address.length == 32)) return std::nullopt;
-  return RoutePlace{link.where.netns, address.network(), v6 ? kConnectedMetric6 : 0};
+  return RoutePlace{link.at.netns, address.network(), v6 ? kConnectedMetric6 : 0};
 }
 
 template <class Call>
@@ -131,7 +136,7 @@ Result<void> fits_mtu(const DesiredObject& entry, const std::string& on, std::ui
                       const DesiredObject& owner) {
   const drivers::Resources below = owner.compile();
   for (const LinkSpec& parent : below.links) {
-    if (parent.where != LinkName{"", on} || !parent.mtu || *parent.mtu >= mtu) continue;
+    if (parent.at != LinkName{"", on} || !parent.mtu || *parent.mtu >= mtu) continue;
     return invalid(entry.object.id.text(),
                    "its mtu " + std::to_string(mtu) + " is above the " + std::to_string(*parent.mtu) +
                        " of its parent, " + owner.object.id.text(),
@@ -220,7 +225,7 @@ drivers::Resources DesiredObject::compile() const {
   return driver->attachment({name, object.uid, leased}, plugged_into);
 }
 
-DesiredState::DesiredState(Parts parts) : claims_(std::move(parts.claims)) {
+DesiredState::DesiredState(Parts parts) : finalizers_(std::move(parts.finalizers)) {
   for (auto& object : parts.objects) {
     index(*object);
     const ResourceId& id = object->object.id;
@@ -229,7 +234,7 @@ DesiredState::DesiredState(Parts parts) : claims_(std::move(parts.claims)) {
 }
 
 DesiredState::Parts DesiredState::parts() const {
-  Parts parts{{}, claims_};
+  Parts parts{{}, finalizers_};
   parts.objects.reserve(entries_.size());
   for (const auto& [id, entry] : entries_) parts.objects.push_back(entry);
   return parts;
@@ -246,15 +251,15 @@ void DesiredState::erase(const ResourceId& id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;
   unindex(*found->second);
-  claims_.erase(found->second->object.uid);
+  finalizers_.erase(found->second->object.uid);
   entries_.erase(found);
 }
 
-void DesiredState::set_claims(const ObjectUid& uid, std::set<std::string> links) {
-  if (links.empty())
-    claims_.erase(uid);
+void DesiredState::set_finalizers(const ObjectUid& uid, std::set<Finalizer> finalizers) {
+  if (finalizers.empty())
+    finalizers_.erase(uid);
   else
-    claims_[uid] = std::move(links);
+    finalizers_[uid] = std::move(finalizers);
 }
 
 void DesiredState::place(Declaration object) {
@@ -272,13 +277,13 @@ void DesiredState::place(Declaration object) {
 
 void DesiredState::index(const DesiredObject& entry) {
   by_uid_.insert(&entry);
-  if (const auto* parent = vlan_parent_of(entry.object)) by_parent_[*parent].insert(&entry);
+  for (const std::string& vlan : vlans_below(entry.object)) by_vlan_[vlan].insert(&entry);
   if (const auto* network = network_of(entry.object)) by_network_[*network].insert(&entry);
   if (const auto* mac = mac_of(entry)) by_mac_[*mac].insert(&entry);
   const drivers::Resources resources = entry.compile();
   for (const LinkSpec& link : resources.links) {
     for (LinkName& name : names_of(link)) owners_.emplace(std::move(name), &entry);
-    for (const std::string* place : {&link.where.netns, &link.delegate_netns}) {
+    for (const std::string* place : {&link.at.netns, &link.delegate_netns}) {
       if (!place->empty()) by_namespace_[*place].insert(&entry);
     }
   }
@@ -291,7 +296,7 @@ void DesiredState::index(const DesiredObject& entry) {
 void DesiredState::unindex(const DesiredObject& entry) {
   const auto known = by_uid_.find(&entry);
   if (known != by_uid_.end() && *known == &entry) by_uid_.erase(known);
-  if (const auto* parent = vlan_parent_of(entry.object)) drop(by_parent_, *parent, &entry);
+  for (const std::string& vlan : vlans_below(entry.object)) drop(by_vlan_, vlan, &entry);
   if (const auto* network = network_of(entry.object)) drop(by_network_, *network, &entry);
   if (const auto* mac = mac_of(entry)) drop(by_mac_, *mac, &entry);
   const drivers::Resources resources = entry.compile();
@@ -301,7 +306,7 @@ void DesiredState::unindex(const DesiredObject& entry) {
       const auto own = std::find_if(begin, end, [&](const auto& owner) { return owner.second == &entry; });
       if (own != end) owners_.erase(own);
     }
-    drop(by_namespace_, link.where.netns, &entry);
+    drop(by_namespace_, link.at.netns, &entry);
     drop(by_namespace_, link.delegate_netns, &entry);
   }
   for (const LinkName& used : used_by(resources)) drop(users_, used, &entry);
@@ -502,12 +507,19 @@ Result<void> DesiredState::check_sole_use(const DesiredObject& entry,
 
 std::map<std::string, VlanSpec> DesiredState::implicit_vlans() const {
   std::map<std::string, VlanSpec> wanted;
-  for (const auto& [parent, networks] : by_parent_) {
-    const bool used = std::any_of(networks.begin(), networks.end(),
-                                  [](const DesiredObject* network) { return !network->object.deleting; });
-    const DesiredObject* owner = owner_of({"", parent});
-    const bool declared = owner != nullptr && !owner->object.deleting && !owner->object.implicit();
-    if (used && !declared) wanted.emplace(parent, *vlan_named(parent));
+  const auto is_declared = [&](const std::string& name) {
+    const DesiredObject* owner = owner_of({"", name});
+    return owner != nullptr && !owner->object.deleting && !owner->object.implicit();
+  };
+  for (const auto& [name, networks] : by_vlan_) {
+    if (std::ranges::all_of(networks, [](const DesiredObject* network) { return network->object.deleting; }))
+      continue;
+    for (std::string link = name; !is_declared(link);) {  // down to the first that is no VLAN, or declared
+      const auto vlan = vlan_named(link);
+      if (!vlan) break;
+      wanted.emplace(link, *vlan);
+      link = vlan->parent;
+    }
   }
   return wanted;
 }
@@ -593,9 +605,9 @@ std::vector<const DesiredObject*> DesiredState::in_namespace(const std::string& 
 std::set<std::string> DesiredState::namespaces() const {
   std::set<std::string> paths;
   for (const auto& [path, users] : by_namespace_) paths.insert(path);
-  for (const auto& [uid, claims] : claims_) {
-    for (const std::string& claim : claims) {
-      if (claim.starts_with(kPlaceClaim)) paths.insert(claim.substr(kPlaceClaim.size()));
+  for (const auto& [uid, finalizers] : finalizers_) {
+    for (const Finalizer& finalizer : finalizers) {
+      if (finalizer.kind == Finalizer::Kind::netns) paths.insert(finalizer.name);
     }
   }
   return paths;
@@ -607,10 +619,10 @@ std::vector<ResourceId> DesiredState::attachments_of(const std::string& network)
   return ids;
 }
 
-const std::set<std::string>& DesiredState::claims_of(const ObjectUid& uid) const {
-  static const std::set<std::string> none;
-  const auto found = claims_.find(uid);
-  return found == claims_.end() ? none : found->second;
+const std::set<Finalizer>& DesiredState::finalizers_of(const ObjectUid& uid) const {
+  static const std::set<Finalizer> none;
+  const auto found = finalizers_.find(uid);
+  return found == finalizers_.end() ? none : found->second;
 }
 
 int Depths::of(const DesiredObject& entry) {

@@ -15,6 +15,7 @@
 #include "model/base/ids.h"
 #include "model/base/result.h"
 #include "model/desired.h"
+#include "model/finalizer.h"
 #include "model/link.h"
 #include "model/observed.h"
 #include "reconcilers/drivers/driver.h"
@@ -33,10 +34,6 @@ struct Declaration {
 
   bool implicit() const { return set.empty(); }
 };
-
-// A place where an object once had links, as a claim: it is looked at until nothing of the object is left
-// there.
-inline constexpr std::string_view kPlaceClaim = "netns:";
 
 class Depths;
 class HostNames;
@@ -63,7 +60,7 @@ class DesiredState {
   // All that a desired state is made of: cheap to copy on its thread, and as it was then, for any thread.
   struct Parts {
     std::vector<std::shared_ptr<const DesiredObject>> objects;
-    std::map<ObjectUid, std::set<std::string>> claims;
+    std::map<ObjectUid, std::set<Finalizer>> finalizers;
   };
 
   DesiredState() = default;
@@ -74,7 +71,7 @@ class DesiredState {
   // anew.
   void put(Declaration object);
   void erase(const ResourceId& id);
-  void set_claims(const ObjectUid& uid, std::set<std::string> links);
+  void set_finalizers(const ObjectUid& uid, std::set<Finalizer> finalizers);
 
   // The first thing that cannot be, naming both sides: two objects that want one link or one route, an
   // attachment whose network is missing, a link that stands on itself. Looks at these objects; at all when
@@ -104,7 +101,7 @@ class DesiredState {
   std::vector<const DesiredObject*> in_namespace(const std::string& netns) const;
   std::set<std::string> namespaces() const;  // all but the managed one
   std::vector<ResourceId> attachments_of(const std::string& network) const;
-  const std::set<std::string>& claims_of(const ObjectUid& uid) const;
+  const std::set<Finalizer>& finalizers_of(const ObjectUid& uid) const;
 
  private:
   // What the indexes point to is kept alive by `entries_`.
@@ -140,11 +137,11 @@ class DesiredState {
   Index<LinkName> users_;
   Index<std::string> by_namespace_;
   Index<std::string> by_network_;  // attachments
-  Index<std::string> by_parent_;   // networks whose parent is a NAME.VID
+  Index<std::string> by_vlan_;     // networks with a NAME.VID as their parent or an uplink
   Index<MacAddress> by_mac_;       // attachments that name their MAC address
   Index<RoutePlace> routes_;       // who declares this route
   Index<RoutePlace> connected_;    // whose address brings it
-  std::map<ObjectUid, std::set<std::string>> claims_;
+  std::map<ObjectUid, std::set<Finalizer>> finalizers_;
 };
 
 // The order of creation: 0 for what stands on nothing of ours, otherwise one above what it stands on.

@@ -20,7 +20,7 @@ struct Use {
   enum class As {
     uplink,    // of a network
     own_port,  // a link of the object's own that is plugged into its network
-    bridge,    // a bridge of its own
+    bridge,    // a bridge, of its own or the host's
     dummy,     // a dummy of its own, for its attachments to stand on
     parent,    // of the host, for its links to stand on
   };
@@ -31,12 +31,12 @@ struct Use {
 
 bool is_plugged(const drivers::Resources& resources, const LinkSpec& link) {
   return !link.master.empty() || std::any_of(resources.plugs.begin(), resources.plugs.end(),
-                                             [&](const PlugSpec& plug) { return plug.link == link.where; });
+                                             [&](const PlugSpec& plug) { return plug.link == link.at; });
 }
 
 std::optional<Use> use_of_itself(const drivers::Resources& resources, const LinkSpec& link) {
-  if (!link.where.netns.empty()) return std::nullopt;
-  if (!link.owned) return Use{Use::As::uplink, !link.master.empty()};
+  if (!link.at.netns.empty()) return std::nullopt;
+  if (link.borrowed && !link.is_host_bridge()) return Use{Use::As::uplink, !link.master.empty()};
   if (is_plugged(resources, link)) return Use{Use::As::own_port};
   if (link.kind == kinds::kBridge.name) return Use{Use::As::bridge};
   if (link.kind == kinds::kDummy.name) return Use{Use::As::dummy};
@@ -48,7 +48,7 @@ std::optional<Use> use_of_itself(const drivers::Resources& resources, const Link
 template <class Call>
 void each_use(const DesiredObject& entry, const drivers::Resources& resources, Call call) {
   for (const LinkSpec& link : resources.links) {
-    if (auto use = use_of_itself(resources, link)) call(link.where.name, std::move(*use));
+    if (auto use = use_of_itself(resources, link)) call(link.at.name, std::move(*use));
   }
   if (entry.object.id.kind != Kind::network) return;
   for (const ParentUse& use : resources.parents) call(use.name, Use{Use::As::parent, false, use});

@@ -29,7 +29,13 @@ bool filters_vlans(const NetworkSpec& spec) {
   return setting(spec.settings, "vlan_filtering", false);
 }
 
+// A bridge of the host's that is used, and is nobody's here. "" when the network has one of its own.
+std::string existing_bridge(const NetworkSpec& spec) {
+  return setting(spec.settings, "existing", "");
+}
+
 std::string bridge_name(const Named<NetworkSpec>& network) {
+  if (std::string existing = existing_bridge(network.spec); !existing.empty()) return existing;
   const std::string given = setting(network.spec.settings, "name", "");
   return given.empty() ? link_name(network.name) : given;
 }
@@ -72,6 +78,49 @@ void plug_in(LinkSpec& port, const Named<NetworkSpec>& network, const PortVlans&
   if (filters_vlans(network.spec)) port.vlans = vlans;
 }
 
+LinkSpec own_bridge(const Named<NetworkSpec>& network) {
+  LinkSpec bridge;
+  bridge.at = {"", bridge_name(network)};
+  if (bridge.at.name == link_name(network.name)) bridge.altname = link_altname(network.name);
+  bridge.kind = kinds::kBridge.name;
+  bridge.mtu = network.spec.mtu.value_or(kDefaultMtu);
+  bridge.mac = stable_mac(network.uid, "");  // otherwise it follows the ports and changes with them
+  bridge.ipv6 = Ipv6Addresses::none;         // the host is not a member of a flat network
+  bridge.attributes = bridge_attributes(network.spec);
+  return bridge;
+}
+
+LinkSpec host_bridge(const Named<NetworkSpec>& network) {
+  LinkSpec bridge;
+  bridge.at = {"", existing_bridge(network.spec)};
+  bridge.kind = kinds::kBridge.name;
+  bridge.borrowed = true;
+  bridge.mtu = network.spec.mtu;
+  return bridge;
+}
+
+// A bridge to which nobody gave an address has the lowest of its ports (br_stp_recalculate_bridge_id() in
+// net/bridge/br_stp_if.c): it is not to change by ours.
+MacAddress highest_mac(const ObjectUid& uid) {
+  constexpr std::uint8_t kHighestLocalUnicast = 0xfe;
+  MacAddress mac = stable_mac(uid, "");
+  mac.bytes[0] = kHighestLocalUnicast;
+  return mac;
+}
+
+// What a network says of a bridge that is not its own.
+void check_existing(const NetworkSpec& spec, const ReportFault& complain) {
+  if (existing_bridge(spec).empty()) return;
+  if (const char* fault = interface_name_fault(existing_bridge(spec)))
+    complain("bridge.existing", "bridge name `" + existing_bridge(spec) + "` " + fault);
+  if (!spec.uplinks.empty())
+    complain("uplinks", "what else is plugged into an existing bridge is its owner's to say");
+  for (const auto& [name, value] : spec.settings) {
+    if (name != "existing")
+      complain("bridge." + name, "an existing bridge stays as it is: leave `" + name + "` away");
+  }
+}
+
 DriverSchema make_grammar();
 
 class Bridge final : public Driver {
@@ -82,20 +131,11 @@ class Bridge final : public Driver {
   }
 
   Resources network(const Named<NetworkSpec>& network) const override {
-    LinkSpec bridge;
-    bridge.where = {"", bridge_name(network)};
-    if (bridge.where.name == link_name(network.name)) bridge.altname = link_altname(network.name);
-    bridge.kind = kinds::kBridge.name;
-    bridge.mtu = network.spec.mtu.value_or(kDefaultMtu);
-    bridge.mac = stable_mac(network.uid, "");  // otherwise it follows the ports and changes with them
-    bridge.ipv6 = Ipv6Addresses::none;         // the host is not a member of a flat network
-    bridge.attributes = bridge_attributes(network.spec);
-
-    Resources resources{{bridge}};
+    Resources resources{{existing_bridge(network.spec).empty() ? own_bridge(network) : host_bridge(network)}};
     for (const Uplink& uplink : network.spec.uplinks) {
       LinkSpec port;
-      port.where = {"", uplink.interface};
-      port.owned = false;
+      port.at = {"", uplink.interface};
+      port.borrowed = true;
       port.mtu =
           network.spec.mtu;  // not set: who declares what passes the bridge has it pass the uplink, too
       plug_in(port, network, uplink.vlans, false);
@@ -108,6 +148,7 @@ class Bridge final : public Driver {
                        const Named<NetworkSpec>& network) const override {
     const std::uint32_t mtu = attachment.spec.mtu.value_or(network.spec.mtu.value_or(kDefaultMtu));
     Resources resources = veth_or_tap(attachment, network.spec, mtu);
+    if (!existing_bridge(network.spec).empty()) resources.links.front().mac = highest_mac(attachment.uid);
     plug_in(resources.links.front(), network, attachment.spec.vlans, attachment.spec.isolated);
     return resources;
   }
@@ -120,6 +161,7 @@ void check_network(const std::string& /*name*/, const NetworkSpec& spec, const R
     if (const char* fault = interface_name_fault(name))
       complain("bridge.name", "bridge name `" + name + "` " + fault);
   }
+  check_existing(spec, complain);
   if (!spec.parent.empty())
     complain("parent", "a bridge has no parent; plug host interfaces in with `uplinks`");
   if (spec.host_interface)
@@ -182,6 +224,12 @@ DriverSchema make_grammar() {
                    0,
                    {"learn", "hub"}},
       SettingField{"name", Type::text, "name of the bridge link (default lw-NETWORK)", 0, 0, {}},
+      SettingField{"existing",
+                   Type::text,
+                   "a bridge of the host's that is used as it is, and stays: no other setting goes with it",
+                   0,
+                   0,
+                   {}},
   };
   grammar.check_network = check_network;
   grammar.check_attachment = check_attachment;

@@ -74,16 +74,16 @@ MacAddress stable_mac(const ObjectUid& uid, const std::string& role) {
 
 void set_end(LinkSpec& end, const Named<AttachmentSpec>& attachment, std::vector<RouteSpec> routes) {
   const AttachmentSpec& spec = attachment.spec;
-  end.where = {netns_path(spec.netns), spec.interface};
+  end.at = {netns_path(spec.netns), spec.interface};
   if (spec.endpoint) {
     constexpr std::size_t kDigits = 12;
     const DelegatedEnd& delegated = *spec.endpoint;
     const bool settled = !delegated.sandbox.empty() && !delegated.left && !spec.interface.empty();
     end.delegated = true;
     end.handover_pending = !delegated.sandbox.empty() && !settled;
-    end.where = {delegated.sandbox, spec.interface};
+    end.at = {delegated.sandbox, spec.interface};
     if (!settled) {
-      end.where = {"", "lwe" + hex(hash_of(attachment.uid), kDigits)};
+      end.at = {"", "lwe" + hex(hash_of(attachment.uid), kDigits)};
       end.delegate_netns = delegated.sandbox;
       end.up = false;
       end.ipv6 = Ipv6Addresses::none;  // the host is not a member of the network by it
@@ -105,7 +105,7 @@ Resources veth_or_tap(const Named<AttachmentSpec>& attachment, const NetworkSpec
                       std::uint32_t mtu) {
   const AttachmentSpec& spec = attachment.spec;
   LinkSpec port;
-  port.where = {"", link_name(attachment.name)};
+  port.at = {"", link_name(attachment.name)};
   port.altname = link_altname(attachment.name);
   port.mtu = mtu;
   port.mac = stable_mac(attachment.uid, "");
@@ -114,7 +114,7 @@ Resources veth_or_tap(const Named<AttachmentSpec>& attachment, const NetworkSpec
   if (spec.tap) {
     port.kind = kinds::kTun.name;
     if (!spec.tap->name.empty()) {
-      port.where.name = spec.tap->name;
+      port.at.name = spec.tap->name;
       port.altname.clear();
     }
     port.tap_owner = spec.tap->owner;
@@ -129,10 +129,10 @@ Resources veth_or_tap(const Named<AttachmentSpec>& attachment, const NetworkSpec
   inner.role = kInnerRole;
   inner.kind = kinds::kVeth.name;
   inner.created_with_peer = true;
-  inner.peer = port.where;
+  inner.peer = port.at;
   inner.mtu = mtu;
   inner.mac = spec.mac ? *spec.mac : stable_mac(attachment.uid, kInnerRole);
-  port.peer = inner.where;
+  port.peer = inner.at;
   port.handover_pending = inner.handover_pending;
   return {{port, inner}};
 }

@@ -28,7 +28,7 @@ std::vector<ParentUse> parents_of(const NetworkSpec& spec, const Stacked& how) {
 
 LinkSpec dummy_of(const Named<NetworkSpec>& network) {
   LinkSpec dummy;
-  dummy.where = {"", link_name(network.name)};
+  dummy.at = {"", link_name(network.name)};
   dummy.altname = link_altname(network.name);
   dummy.kind = kinds::kDummy.name;
   dummy.mtu = network.spec.mtu.value_or(kDefaultMtu);
@@ -67,7 +67,7 @@ Resources StackedDriver::network(const Named<NetworkSpec>& network) const {
   if (network.spec.parent.empty()) resources.links.push_back(dummy_of(network));
   if (const auto& host = network.spec.host_interface) {
     LinkSpec link = link_on_parent(network, how);
-    link.where = {"", host->name};
+    link.at = {"", host->name};
     link.role = kHostRole;
     if (how.own_mac) link.mac = stable_mac(network.uid, kHostRole);
     link.addresses = host->addresses;
@@ -105,7 +105,8 @@ void check_stacked_network(const NetworkSpec& spec, const ReportFault& complain)
   // host's.
   const bool number =
       !vid.empty() && vid.front() != '0' && vid.find_first_not_of("0123456789") == std::string::npos;
-  if (number && spec.parent.find('.') == dot && !vlan_named(spec.parent))
+  const std::string base = spec.parent.substr(0, dot);
+  if (number && (base.find('.') == std::string::npos || vlan_named(base)) && !vlan_named(spec.parent))
     complain("parent", "vlan id must be between 1 and 4094, got " + vid + " in `" + spec.parent + "`");
 }
 

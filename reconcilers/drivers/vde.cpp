@@ -54,11 +54,11 @@ class Vde final : public Driver {
     resources.vswitch = std::move(vswitch);
     for (const Uplink& uplink : network.spec.uplinks) {
       LinkSpec link;
-      link.where = {"", uplink.interface};
-      link.owned = false;
+      link.at = {"", uplink.interface};
+      link.borrowed = true;
       link.mtu = network.spec.mtu;
       resources.links.push_back(link);
-      resources.plugs.push_back({network.name, link.where, uplink.interface, false, uplink.vlans, false, {}});
+      resources.plugs.push_back({network.name, link.at, uplink.interface, false, uplink.vlans, false, {}});
     }
     return resources;
   }
@@ -71,7 +71,7 @@ class Vde final : public Driver {
     tap.mtu = spec.mtu.value_or(mtu_of(network.spec));
     if (spec.tap) {
       const bool named = !spec.tap->name.empty();
-      tap.where = {"", named ? spec.tap->name : link_name(attachment.name)};
+      tap.at = {"", named ? spec.tap->name : link_name(attachment.name)};
       if (!named) tap.altname = link_altname(attachment.name);
       tap.mac = stable_mac(attachment.uid, "");
       tap.tap_owner = spec.tap->owner;
@@ -87,7 +87,7 @@ class Vde final : public Driver {
     }
     Resources resources;
     resources.plugs.push_back(
-        {network.name, tap.where, "", !spec.tap, spec.vlans, tap.delegated, tap.delegate_netns});
+        {network.name, tap.at, "", !spec.tap, spec.vlans, tap.delegated, tap.delegate_netns});
     resources.links.push_back(std::move(tap));
     return resources;
   }

@@ -9,7 +9,7 @@ Resources vlan_resources(const Named<VlanSpec>& vlan, bool implicit) {
   constexpr std::uint64_t kTpid8021q = 0x8100;
   constexpr std::uint64_t kTpid8021ad = 0x88a8;
   LinkSpec link;
-  link.where = {"", vlan.name};
+  link.at = {"", vlan.name};
   link.kind = kinds::kVlan.name;
   link.accept_foreign = implicit;
   link.parent = vlan.spec.parent;

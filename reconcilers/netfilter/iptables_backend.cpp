@@ -128,6 +128,8 @@ void do_without(const Family& family, const std::set<ForwardRule>& rules, Failur
               "install iptables"});
 }
 
+// What others want and what its thread has done meet under one mutex: its members are of three groups (before
+// the mutex, behind it, of the thread), and none of the groups is of use without the others.
 class IptablesBackend final : public FirewallBackend {
  public:
   IptablesBackend(os::Descriptor wake, std::optional<RuleEvents> events, RuleRecord record,

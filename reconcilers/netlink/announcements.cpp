@@ -130,7 +130,7 @@ void Announcements::note_all(std::size_t owner, const ChangeLink& change, const 
   changed.mac = change.mac;
   changed.up = change.up.value_or(link.up);
   if (change.rename) changed.name = *change.rename;
-  note_all(owner, change.where, changed);
+  note_all(owner, change.at, changed);
 }
 
 void Announcements::send(const Observer& observer, const std::set<std::size_t>& failed) const {

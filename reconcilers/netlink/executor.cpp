@@ -169,28 +169,28 @@ class Stage {
                             {}};
   }
   void prepare(std::size_t owner, const AddAddress& step) {
-    const LinkFact* link = find(owner, step.where);
+    const LinkFact* link = find(owner, step.at);
     if (link == nullptr) return;
-    Batch& batch = first_[step.where.netns];
+    Batch& batch = first_[step.at.netns];
     if (step.again) batch.add(owner, remove_address(link->ifindex, step.address));
     batch.add(owner, add_address(link->ifindex, step.address, step.again));
-    if (!step.again) announcements_.note(owner, step.where, *link, step.address.address);
+    if (!step.again) announcements_.note(owner, step.at, *link, step.address.address);
   }
   void prepare(std::size_t owner, const RemoveAddress& step) {
-    const LinkFact* link = observed_.find(step.where);
+    const LinkFact* link = observed_.find(step.at);
     if (link == nullptr) return;
-    Batch& batch = first_[step.where.netns];
+    Batch& batch = first_[step.at.netns];
     if (takes_others_along(*link, step.address)) batch.add(owner, promote_secondaries(link->ifindex));
     batch.add(owner, remove_address(link->ifindex, step.address));
   }
   void prepare(std::size_t owner, const AddRoute& step) {
-    if (const LinkFact* link = find(owner, step.where)) {
-      first_[step.where.netns].add(owner, add_route(link->ifindex, step.route, IfThere::refuse));
+    if (const LinkFact* link = find(owner, step.at)) {
+      first_[step.at.netns].add(owner, add_route(link->ifindex, step.route, IfThere::refuse));
     }
   }
   void prepare(std::size_t owner, const RemoveRoute& step) {
-    if (const LinkFact* link = observed_.find(step.where)) {
-      first_[step.where.netns].add(owner, remove_route(link->ifindex, step.route));
+    if (const LinkFact* link = observed_.find(step.at)) {
+      first_[step.at.netns].add(owner, remove_route(link->ifindex, step.route));
     }
   }
 
@@ -268,13 +268,13 @@ std::optional<int> Stage::index_of(std::size_t owner, const LinkName& name, cons
 }
 
 std::optional<LinkPlace> Stage::place_of(std::size_t owner, const LinkSpec& link) {
-  const NamespaceFacts* facts = observed_.find(link.where.netns);
+  const NamespaceFacts* facts = observed_.find(link.at.netns);
   if (facts == nullptr || !facts->present) {
     fail(owner, action_error(*actions_[owner], ErrorKind::waiting,
-                             "the network namespace " + link.where.netns + " does not exist"));
+                             "the network namespace " + link.at.netns + " does not exist"));
     return std::nullopt;
   }
-  const auto master = index_of(owner, {link.where.netns, link.master}, "master");
+  const auto master = index_of(owner, {link.at.netns, link.master}, "master");
   const auto parent = index_of(owner, {"", link.parent}, "parent");
   if (!master || !parent) return std::nullopt;
   return LinkPlace{*master, *parent, facts->nsid};
@@ -290,18 +290,18 @@ void Stage::create_alone(std::size_t owner, const CreateLink& step) {
   const LinkSpec& link = step.link;
   auto place = place_of(owner, link);
   if (!place) return;
-  const std::string& netns = link.where.netns;
+  const std::string& netns = link.at.netns;
   if (netns.empty() || place->parent == 0) {
     place->nsid = -1;  // made by a socket that is there
     Batch& batch = first_[netns];
     batch.add(owner, create_link(link, *place, nullptr));
-    batch.names.push_back({link.where.name, owner});
+    batch.names.push_back({link.at.name, owner});
     return dress(batch, owner, link, step.mark, std::nullopt);
   }
   // Made from where its parent is, into where it belongs. Kernels before 6.2 look the name up where the
   // request is made; an `eth0` is then made under another name on a host that has one.
   const int master = std::exchange(place->master, 0);
-  if (observed_.find({"", link.where.name}) == nullptr) {
+  if (observed_.find({"", link.at.name}) == nullptr) {
     first_[""].add(owner, create_link(link, *place, nullptr));
     return dress(second_[netns], owner, link, step.mark, master);
   }
@@ -313,10 +313,10 @@ void Stage::create_pair(std::size_t owner, const CreateLink& step) {
   const LinkSpec& link = step.link;
   const LinkSpec& peer = *step.peer;
   const OwnerTag peer_mark = step.peer_mark.value_or(step.mark);
-  const std::string& netns = link.where.netns;
-  if (netns != peer.where.netns) {
+  const std::string& netns = link.at.netns;
+  if (netns != peer.at.netns) {
     if (netns.empty()) return create_across(owner, peer, peer_mark, link, step.mark);
-    if (peer.where.netns.empty()) return create_across(owner, link, step.mark, peer, peer_mark);
+    if (peer.at.netns.empty()) return create_across(owner, link, step.mark, peer, peer_mark);
     return fail(owner, action_error(*actions_[owner], ErrorKind::invalid,
                                     "one end of a veth pair must be in the managed namespace"));
   }
@@ -326,8 +326,8 @@ void Stage::create_pair(std::size_t owner, const CreateLink& step) {
   place->nsid = -1;
   Batch& batch = first_[netns];
   batch.add(owner, create_link(link, *place, &peer));
-  batch.names.push_back({link.where.name, owner});
-  batch.names.push_back({peer.where.name, owner});
+  batch.names.push_back({link.at.name, owner});
+  batch.names.push_back({peer.at.name, owner});
   dress(batch, owner, link, step.mark, std::nullopt);
   dress(batch, owner, peer, peer_mark, peer_place->master);
 }
@@ -339,14 +339,14 @@ void Stage::create_across(std::size_t owner, const LinkSpec& inner, const OwnerT
                           const LinkSpec& outer, const OwnerTag& outer_mark) {
   const auto inner_place = place_of(owner, inner);
   auto outer_place = place_of(owner, outer);
-  const auto netns = descriptor_of(owner, inner.where.netns);
+  const auto netns = descriptor_of(owner, inner.at.netns);
   if (!inner_place || !outer_place || !netns) return;
   outer_place->nsid = -1;
   Batch& batch = first_[""];
   batch.add(owner, create_link(outer, *outer_place, &inner, *netns));
-  batch.names.push_back({outer.where.name, owner});
+  batch.names.push_back({outer.at.name, owner});
   dress(batch, owner, outer, outer_mark, std::nullopt);
-  dress(second_[inner.where.netns], owner, inner, inner_mark, inner_place->master);
+  dress(second_[inner.at.netns], owner, inner, inner_mark, inner_place->master);
 }
 
 // Kept for this stage only: a descriptor keeps its namespace alive.
@@ -366,8 +366,8 @@ void Stage::create_tap(std::size_t owner, const CreateLink& step) {
   const LinkSpec& link = step.link;
   const auto place = place_of(owner, link);
   if (!place) return;
-  auto netns = observer_.reopen(link.where.netns);
-  auto socket = observer_.enter(link.where.netns);
+  auto netns = observer_.reopen(link.at.netns);
+  auto socket = observer_.enter(link.at.netns);
   if (!netns || !socket) return fail(owner, netns ? socket.error() : netns.error());
   const std::string temporary = temporary_name(step.mark.uid);
   const os::TapUsers users{link.tap_owner, link.tap_group};
@@ -385,8 +385,8 @@ void Stage::create_tap(std::size_t owner, const CreateLink& step) {
   if (error != 0) return fail(owner, action_error(*actions_[owner], Reply{error, {}}));
   const int ifindex = (*socket)->ifindex(temporary);
   const bool wait_for_vlans = link.vlans && !link.vlans->empty();
-  first_[link.where.netns].add(owner, configure_temporarily_named(ifindex, link, step.mark, place->master,
-                                                                  link.up && !wait_for_vlans));
+  first_[link.at.netns].add(owner, configure_temporarily_named(ifindex, link, step.mark, place->master,
+                                                               link.up && !wait_for_vlans));
   if (wait_for_vlans) ports_.push_back({owner, &link});
   if (!link.up) down_.emplace_back(owner, &link);
 }
@@ -403,7 +403,7 @@ void Stage::dress(Batch& batch, std::size_t owner, const LinkSpec& link, const O
 void Stage::name_nameless() {
   for (const auto& [owner, link, mark, master] : nameless_) {
     if (!results_[owner].ok()) continue;
-    auto socket = observer_.enter(link->where.netns);
+    auto socket = observer_.enter(link->at.netns);
     if (!socket) {
       fail(owner, socket.error());
       continue;
@@ -413,17 +413,16 @@ void Stage::name_nameless() {
       fail(owner, action_error(*actions_[owner], Reply{ENODEV, "it went as soon as it was made"}));
       continue;
     }
-    second_[link->where.netns].add(owner,
-                                   configure_temporarily_named(ifindex, *link, *mark, master, link->up));
+    second_[link->at.netns].add(owner, configure_temporarily_named(ifindex, *link, *mark, master, link->up));
   }
 }
 
 void Stage::look_at_what_is_down() {
   for (const auto& [owner, link] : down_) {
     if (!results_[owner].ok()) continue;
-    auto socket = observer_.enter(link->where.netns);
-    const int ifindex = socket ? (*socket)->ifindex(link->where.name) : 0;
-    if (ifindex != 0) observer_.look_again(link->where.netns, ifindex);
+    auto socket = observer_.enter(link->at.netns);
+    const int ifindex = socket ? (*socket)->ifindex(link->at.name) : 0;
+    if (ifindex != 0) observer_.look_again(link->at.netns, ifindex);
   }
 }
 
@@ -462,13 +461,13 @@ void Stage::refuse_duplicates() {
 void Stage::finish_ports() {
   for (const auto& [owner, link] : ports_) {
     if (!results_[owner].ok()) continue;
-    auto socket = observer_.enter(link->where.netns);
+    auto socket = observer_.enter(link->at.netns);
     if (!socket) {
       fail(owner, socket.error());
       continue;
     }
-    const int ifindex = (*socket)->ifindex(link->where.name);
-    Batch& batch = second_[link->where.netns];
+    const int ifindex = (*socket)->ifindex(link->at.name);
+    Batch& batch = second_[link->at.netns];
     batch.add(owner, add_vlans(ifindex, *link->vlans));
     if (link->up) batch.add(owner, set_up(ifindex, true));
   }
@@ -476,9 +475,9 @@ void Stage::finish_ports() {
 
 void Stage::prepare(std::size_t owner, const ChangeLink& wanted) {
   ChangeLink step = wanted;
-  const std::string& netns = step.where.netns;
+  const std::string& netns = step.at.netns;
   if (step.ifindex == 0) {  // made by an earlier stage of this plan
-    const LinkFact* made = find(owner, step.where);
+    const LinkFact* made = find(owner, step.at);
     if (made == nullptr) return;
     step.ifindex = made->ifindex;
   }
@@ -488,7 +487,7 @@ void Stage::prepare(std::size_t owner, const ChangeLink& wanted) {
     auto place = observer_.reopen(netns);
     if (!place) return fail(owner, place.error());
     ++writes_;
-    if (const int error = set_tap_users(*place, step.where.name, {step.tap_owner, step.tap_group})) {
+    if (const int error = set_tap_users(*place, step.at.name, {step.tap_owner, step.tap_group})) {
       return fail(owner, action_error(*actions_[owner],
                                       Reply{error, error == EBUSY ? "a program has this tap open" : ""}));
     }
@@ -504,8 +503,8 @@ void Stage::prepare(std::size_t owner, const ChangeLink& wanted) {
   batch.add(owner, std::move(messages));
   if (vlans) batch.add(owner, add_vlans(step.ifindex, *step.add_vlans, vlans_of(step)));
   if (step.group && netns.empty())
-    regrouped_.push_back({owner, {step.rename.value_or(step.where.name), step.ifindex}});
-  const LinkFact* link = observed_.find(step.where);
+    regrouped_.push_back({owner, {step.rename.value_or(step.at.name), step.ifindex}});
+  const LinkFact* link = observed_.find(step.at);
   if (link == nullptr || !link->up) observer_.look_again(netns, step.ifindex);
   if (link != nullptr && step.mac) announcements_.note_all(owner, step, *link);
 }
@@ -513,13 +512,13 @@ void Stage::prepare(std::size_t owner, const ChangeLink& wanted) {
 // False when one was refused: nothing else is done to the link then.
 bool Stage::set_sysctls(std::size_t owner, const ChangeLink& step) {
   if (step.sysctls.empty()) return true;
-  const auto netns = observer_.reopen(step.where.netns);
+  const auto netns = observer_.reopen(step.at.netns);
   if (!netns) return fail(owner, netns.error()), false;
   const os::NamespaceVisit visit(*netns);
   if (visit.error() != 0) return fail(owner, action_error(*actions_[owner], Reply{visit.error(), {}})), false;
   for (const Sysctl& each : step.sysctls) {
     ++writes_;
-    const int error = os::set_sysctl(step.where.name, each);
+    const int error = os::set_sysctl(step.at.name, each);
     if (error == 0 || is_set_already(each, error)) continue;
     fail(owner, action_error(*actions_[owner], Reply{error, each.text() + " is not taken"}));
     return false;
@@ -587,7 +586,7 @@ void Stage::judge(Socket& socket, std::size_t owner, std::span<const Reply> repl
 
 // IPv6 refuses an address that is there with another prefix length by the same number.
 bool Stage::has_other_length(const AddAddress& step) const {
-  const LinkFact* link = observed_.find(step.where);
+  const LinkFact* link = observed_.find(step.at);
   return link != nullptr &&
          std::any_of(link->addresses.begin(), link->addresses.end(), [&](const AddressFact& fact) {
            return fact.prefix.address == step.address.address && fact.prefix.length != step.address.length;
@@ -596,13 +595,13 @@ bool Stage::has_other_length(const AddAddress& step) const {
 
 // Docker disables IPv6 for links to come in its sandboxes, and enables it for each of its own.
 Reply Stage::enable_ipv6(Socket& socket, std::size_t owner, const AddAddress& step, const Reply& refused) {
-  const LinkFact* link = find(owner, step.where);
+  const LinkFact* link = find(owner, step.at);
   if (step.address.address.family != AF_INET6 || link == nullptr) return refused;
-  if (!descriptor_of(owner, step.where.netns)) return refused;
+  if (!descriptor_of(owner, step.at.netns)) return refused;
   {
-    const os::NamespaceVisit visit(namespaces_.at(step.where.netns));
+    const os::NamespaceVisit visit(namespaces_.at(step.at.netns));
     if (visit.error() != 0) return refused;
-    if (os::set_sysctl(step.where.name, {"net.ipv6.conf.IFNAME.disable_ipv6", "0"}) != 0) return refused;
+    if (os::set_sysctl(step.at.name, {"net.ipv6.conf.IFNAME.disable_ipv6", "0"}) != 0) return refused;
   }
   ++writes_;
   return perform_one(socket, add_address(link->ifindex, step.address));
@@ -610,12 +609,12 @@ Reply Stage::enable_ipv6(Socket& socket, std::size_t owner, const AddAddress& st
 
 // The agent's own route gives way to its successor; a stranger's stays, and of IPv6 an advertised one too.
 Reply Stage::make_room_for_route(Socket& socket, const AddRoute& step, const Reply& refused) {
-  const NamespaceFacts* facts = observed_.find(step.where.netns);
-  const LinkFact* link = observed_.find(step.where);
+  const NamespaceFacts* facts = observed_.find(step.at.netns);
+  const LinkFact* link = observed_.find(step.at);
   if (link == nullptr) return refused;
   const bool own = has_own_route(*facts, step.route);
   if (step.yields && !(own && step.route.automatic)) {
-    observer_.look_for_default_routes(step.where.netns);
+    observer_.look_for_default_routes(step.at.netns);
     return {};
   }
   if (!own && !stands_beside_advertised(step)) return refused;
@@ -627,7 +626,7 @@ Reply Stage::make_room_for_route(Socket& socket, const AddRoute& step, const Rep
 // that netlink does not show. With any other, a second one would be made one route with two next hops.
 bool Stage::stands_beside_advertised(const AddRoute& step) {
   if (step.route.to.address.family != AF_INET6) return false;
-  auto netns = observer_.reopen(step.where.netns);
+  auto netns = observer_.reopen(step.at.netns);
   if (!netns) return false;
   const os::NamespaceVisit visit(*netns);
   if (visit.error() != 0) return false;
@@ -647,17 +646,17 @@ void Stage::undo_creation(Socket& socket, const CreateLink& step) {
     ++writes_;
     if (perform_one(socket, delete_link(temporary_name(step.mark.uid))).error != ENODEV) return;
     // The kernel had given it its name and its mark before it came to what it refused.
-    const auto fact = find(step.link.where.name);
+    const auto fact = find(step.link.at.name);
     if (!fact || fact->kind != kinds::kTun.name || fact->alias != step.mark.text()) return;
     ++writes_;
     perform_one(socket, delete_link(fact->ifindex));
     return;
   }
   const auto unmark = [&](const LinkSpec& link, const OwnerTag& mark) {
-    const auto fact = find(link.where.name);
+    const auto fact = find(link.at.name);
     if (!fact || fact->alias != mark.text()) return;
     ++writes_;
-    perform_one(socket, set_alias(link.where.name, ""));
+    perform_one(socket, set_alias(link.at.name, ""));
   };
   unmark(step.link, step.mark);
   if (step.peer) unmark(*step.peer, step.peer_mark.value_or(step.mark));
@@ -665,7 +664,7 @@ void Stage::undo_creation(Socket& socket, const CreateLink& step) {
 
 // Before Linux 6.2 no link was renamed while up; some drivers change their MAC only when down.
 Reply Stage::change_while_down(Socket& socket, const ChangeLink& step) {
-  const LinkFact* master = step.master ? observed_.find({step.where.netns, *step.master}) : nullptr;
+  const LinkFact* master = step.master ? observed_.find({step.at.netns, *step.master}) : nullptr;
   std::vector<Message> messages;
   messages.push_back(set_up(step.ifindex, false));
   // What the first try did already is not refused a second time, but for the alternative name.
@@ -705,7 +704,7 @@ std::vector<Result<void>> Executor::execute(std::span<const Action* const> actio
       removals;  // "" first: with one end of a veth the other goes
   for (std::size_t i = 0; i < actions.size(); ++i) {
     if (const auto* step = std::get_if<RemoveLink>(&actions[i]->step)) {
-      removals[step->where.netns].push_back({i, step});
+      removals[step->at.netns].push_back({i, step});
       continue;
     }
     stage->prepare(i);

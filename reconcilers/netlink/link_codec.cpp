@@ -81,7 +81,7 @@ void put_port_attributes(Message& message, const LinkAttributes& attributes, std
 void put_peer(Message& message, const LinkSpec& peer, int netns) {
   message.nest(VETH_INFO_PEER, [&] {
     message.append(ifinfomsg{});  // IFF_UP here would fail the whole creation (ENOTCONN)
-    message.put_text(IFLA_IFNAME, peer.where.name);
+    message.put_text(IFLA_IFNAME, peer.at.name);
     message.put_u32(IFLA_GROUP, birth_group(peer));
     put_mac(message, peer.mac);
     put_mtu(message, peer.mtu);
@@ -209,14 +209,14 @@ void finish_dress(std::vector<Message>& messages, int ifindex, const LinkSpec& l
   const bool port = any_of(link.attributes, Place::port);
   // The kernel sets UP before the IPv6 mode of the same message, and port attributes before the master.
   if (port || (up && refuses_ipv6(link))) {
-    messages.push_back(head_of_change(ifindex, link.where.name));
+    messages.push_back(head_of_change(ifindex, link.at.name));
   }
   if (port) put_port_attributes(messages.back(), link.attributes, kinds::kBridge.name);
   if (up) set_up(messages.back(), true);
   if (!link.arp) set_arp(messages.back(), false);
   if (link.altname.empty()) return;
   Message altname(RTM_NEWLINKPROP, kChange | NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND, by_index(ifindex));
-  if (ifindex == 0) altname.put_text(IFLA_IFNAME, link.where.name);
+  if (ifindex == 0) altname.put_text(IFLA_IFNAME, link.at.name);
   put_altname(altname, link.altname);
   messages.push_back(std::move(altname));
 }
@@ -318,7 +318,7 @@ Message create_link(const LinkSpec& link, const std::string& name, const LinkPla
 }  // namespace
 
 Message create_link(const LinkSpec& link, const LinkPlace& place, const LinkSpec* peer, int peer_netns) {
-  return create_link(link, link.where.name, place, peer, peer_netns);
+  return create_link(link, link.at.name, place, peer, peer_netns);
 }
 
 Message create_link(const LinkSpec& link, const LinkPlace& place, const std::string& temporary_name) {
@@ -328,7 +328,7 @@ Message create_link(const LinkSpec& link, const LinkPlace& place, const std::str
 std::vector<Message> configure_new_link(const LinkSpec& link, const OwnerTag& mark, std::optional<int> master,
                                         bool up) {
   std::vector<Message> messages;
-  Message first = head_of_change(0, link.where.name);
+  Message first = head_of_change(0, link.at.name);
   put_alias(first, mark.text());
   if (is_told_mtu_again(link)) put_mtu(first, link.mtu);
   if (master) first.put_s32(IFLA_MASTER, *master);
@@ -342,7 +342,7 @@ std::vector<Message> configure_temporarily_named(int ifindex, const LinkSpec& li
                                                  int master, bool up) {
   std::vector<Message> messages;
   Message first = head_of_change(ifindex, {});
-  first.put_text(IFLA_IFNAME, link.where.name);
+  first.put_text(IFLA_IFNAME, link.at.name);
   put_alias(first, mark.text());
   first.put_u32(IFLA_GROUP, birth_group(link));
   put_mac(first, link.mac);

@@ -73,18 +73,18 @@ void Addresses::compare_addresses(const Cursor& at, const LinkSpec& link, const 
   for (const IpPrefix& wanted : link.addresses) {
     const AddressFact* address = found != nullptr ? find_address(*found, wanted) : nullptr;
     if (address == nullptr)
-      draft_.act(at, at.stage + kAddresses, AddAddress{link.where, wanted}, "missing", {"addresses"});
+      draft_.act(at, at.stage + kAddresses, AddAddress{link.at, wanted}, "missing", {"addresses"});
     else if (address->state == AddressState::duplicate)
-      draft_.act(at, at.stage + kAddresses, AddAddress{link.where, wanted, true}, "another host has it",
+      draft_.act(at, at.stage + kAddresses, AddAddress{link.at, wanted, true}, "another host has it",
                  {"addresses"});
     else if (address->state == AddressState::tentative)
-      draft_.block(at, still_checked(at.entry, link.where, wanted));
+      draft_.block(at, still_checked(at.entry, link.at, wanted));
     if (found != nullptr && gives_way_to(*found, link, wanted)) put_behind(at, link, *found, wanted);
   }
   if (found == nullptr) return;
   for (const AddressFact& address : found->addresses) {
     if (!is_wanted(link, address.prefix) && address.protocol == kOwnProtocol)
-      draft_.act(at, kRemovals, RemoveAddress{{link.where.netns, found->name}, address.prefix},
+      draft_.act(at, kRemovals, RemoveAddress{{link.at.netns, found->name}, address.prefix},
                  "no longer declared", {"addresses"});
   }
   note_foreign(at, link, *found);
@@ -93,7 +93,7 @@ void Addresses::compare_addresses(const Cursor& at, const LinkSpec& link, const 
 // They are left alone, and people are told: on the host they come from a program that takes the link for its
 // own to configure. In other namespaces whoever lives there may have as many as he likes.
 void Addresses::note_foreign(const Cursor& at, const LinkSpec& link, const LinkFact& found) {
-  if (!link.where.netns.empty() || link.delegated) return;
+  if (!link.at.netns.empty() || link.delegated) return;
   std::string addresses;
   for (const AddressFact& address : found.addresses) {
     if (is_foreign(link, address)) addresses += (addresses.empty() ? "" : ", ") + address.prefix.text();
@@ -108,9 +108,9 @@ void Addresses::put_behind(const Cursor& at, const LinkSpec& link, const LinkFac
   const std::string reason = first.text() + " is declared before it";
   for (const IpPrefix& other : link.addresses) {
     if (other == first || !is_of_one_subnet(other, first) || find_address(found, other) == nullptr) continue;
-    draft_.act(at, at.stage + kAddresses, RemoveAddress{link.where, other}, reason, {"addresses"},
+    draft_.act(at, at.stage + kAddresses, RemoveAddress{link.at, other}, reason, {"addresses"},
                Disruption::flap);
-    draft_.act(at, at.stage + kAddresses, AddAddress{link.where, other}, reason, {"addresses"});
+    draft_.act(at, at.stage + kAddresses, AddAddress{link.at, other}, reason, {"addresses"});
   }
 }
 
@@ -127,7 +127,7 @@ std::optional<ResourceId> Addresses::default_route_of(const std::string& netns, 
     if (other->object.deleting || other->object.id.kind != Kind::attachment) continue;
     const Resources resources = other->compile();
     for (const LinkSpec& link : resources.links) {
-      if (!draft_.observed().is_same_namespace(link.where.netns, netns)) continue;
+      if (!draft_.observed().is_same_namespace(link.at.netns, netns)) continue;
       const bool absent = locate(draft_, *other, link) == nullptr;
       for (const RouteSpec& route : link.routes) {
         if (route.to.length != 0 || route.to.address.family != family) continue;
@@ -152,7 +152,7 @@ bool Addresses::holds_default_route(const DesiredObject& entry, const std::strin
 bool Addresses::leaves_default_route(const Cursor& at, const LinkSpec& link, const LinkFact* found,
                                      const RouteSpec& route) {
   constexpr std::uint8_t kAdvertised = 9;  // RTPROT_RA, <linux/rtnetlink.h>
-  const NamespaceFacts* place = draft_.observed().find(link.where.netns);
+  const NamespaceFacts* place = draft_.observed().find(link.at.netns);
   if (!route.automatic || place == nullptr) return false;
   for (const auto& [ifindex, other] : place->links()) {
     for (const RouteFact& fact : other.routes) {
@@ -172,7 +172,7 @@ bool Addresses::leaves_default_route(const Cursor& at, const LinkSpec& link, con
 void Addresses::compare_routes(const Cursor& at, const LinkSpec& link, const LinkFact* found) {
   std::vector<RouteSpec> routes = link.routes;
   std::erase_if(routes, [&](const RouteSpec& route) {
-    return route.automatic && !holds_default_route(at.entry, link.where.netns, route.to.address.family);
+    return route.automatic && !holds_default_route(at.entry, link.at.netns, route.to.address.family);
   });
   const auto is_there = [&](const RouteSpec& wanted) {
     return found != nullptr &&
@@ -184,15 +184,15 @@ void Addresses::compare_routes(const Cursor& at, const LinkSpec& link, const Lin
     // Where somebody else configures the links, another one may lead out by now: that is his choice.
     const bool yields = wanted.automatic || (link.delegated && wanted.to.length == 0);
     if (!is_there(wanted) && !leaves_default_route(at, link, found, wanted))
-      draft_.act(at, at.stage + kRoutes, AddRoute{link.where, wanted, yields}, "missing", {"routes"});
+      draft_.act(at, at.stage + kRoutes, AddRoute{link.at, wanted, yields}, "missing", {"routes"});
   }
   if (found == nullptr) return;
   for (const RouteFact& fact : found->routes) {
     const bool wanted = std::any_of(routes.begin(), routes.end(),
                                     [&](const RouteSpec& spec) { return same_route(spec, fact.route); });
     if (!wanted && fact.protocol == kOwnProtocol)
-      draft_.act(at, kRemovals, RemoveRoute{{link.where.netns, found->name}, fact.route},
-                 "no longer declared", {"routes"});
+      draft_.act(at, kRemovals, RemoveRoute{{link.at.netns, found->name}, fact.route}, "no longer declared",
+                 {"routes"});
   }
 }
 

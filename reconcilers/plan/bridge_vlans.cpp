@@ -36,7 +36,7 @@ bool will_filter(const Draft& draft, const LinkName& bridge, const LinkFact* fou
   if (owner == nullptr) return false;
   const auto& links = draft.resources_of(*owner).links;
   return std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
-    return link.where == bridge && filters(link.kind, link.attributes);
+    return link.at == bridge && filters(link.kind, link.attributes);
   });
 }
 
@@ -48,10 +48,10 @@ void join_vlan_below(Draft& draft, const Cursor& at, const LinkSpec& vlan) {
   const LinkFact* found = draft.creates(below) ? nullptr : draft.observed().find(below);
   if (vid == 0 || !will_filter(draft, below, found) || (found != nullptr && is_member(*found, vid))) return;
   ChangeLink change = found != nullptr ? change_of(below, *found) : ChangeLink{};
-  change.where = below;
+  change.at = below;
   change.kind = kinds::kBridge.name;
   change.add_vlans = tagged(vid);
-  draft.act(at, at.stage + kLinks, std::move(change), "it hands no frame of that VLAN to " + vlan.where.name,
+  draft.act(at, at.stage + kLinks, std::move(change), "it hands no frame of that VLAN to " + vlan.at.name,
             {"vlans"});
 }
 
@@ -66,7 +66,7 @@ void join_vlans_above(Draft& draft, const Cursor& at, const LinkSpec& bridge, co
     ChangeLink change = change_of({"", found.name}, found);
     change.add_vlans = tagged(vid);
     draft.act(at, at.stage + kLinks, std::move(change),
-              bridge.where.name + " hands no frame of that VLAN to " + above.name, {"vlans"});
+              bridge.at.name + " hands no frame of that VLAN to " + above.name, {"vlans"});
   }
 }
 

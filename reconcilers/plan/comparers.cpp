@@ -33,13 +33,13 @@ PortVlans minus(const PortVlans& from, const PortVlans& other) {
 }
 
 void compare_name(const Compared& c, ChangeLink& change, Differences& differs) {
-  if (c.found.name == c.link.where.name) return;
-  change.rename = c.link.where.name;
+  if (c.found.name == c.link.at.name) return;
+  change.rename = c.link.at.name;
   // The kernel gives no link a name that is one of its alternative names.
   const auto& others = c.found.altnames;
-  if (std::find(others.begin(), others.end(), c.link.where.name) != others.end())
-    change.remove_altname = c.link.where.name;
-  differs.add("name", c.found.name, c.link.where.name);
+  if (std::find(others.begin(), others.end(), c.link.at.name) != others.end())
+    change.remove_altname = c.link.at.name;
+  differs.add("name", c.found.name, c.link.at.name);
 }
 
 void compare_alias(const Compared& c, ChangeLink& change, Differences& differs) {
@@ -60,7 +60,7 @@ void compare_master(const Compared& c, ChangeLink& change, Differences& differs)
   if (c.link.master.empty() || c.in_master()) return;
   change.master = c.link.master;
   change.port_kind = kinds::kBridge.name;
-  differs.add("master", c.draft.name_of_index(c.link.where.netns, c.found.master), c.link.master);
+  differs.add("master", c.draft.name_of_index(c.link.at.netns, c.found.master), c.link.master);
 }
 
 // What stands on a parent has its MTU unless told otherwise, and some kinds its MAC too (and keep them when

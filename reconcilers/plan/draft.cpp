@@ -80,7 +80,7 @@ std::string text_or_none(const std::string& text) {
 
 ChangeLink change_of(const LinkName& where, const LinkFact& fact) {
   ChangeLink change;
-  change.where = where;
+  change.at = where;
   change.kind = fact.kind;
   change.ifindex = fact.ifindex;
   return change;

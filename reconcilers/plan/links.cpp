@@ -36,12 +36,13 @@ void Links::compare(const Cursor& at) {
 void Links::compare(const Cursor& at, const LinkSpec& link) {
   if (made_with_peer_.contains(&link) || satisfied_by_foreign(draft_, at.entry, link)) return;
   if (auto error = prerequisites_.unmet(at.entry, link)) return draft_.block(at, std::move(*error));
-  if (!link.owned) return compare_uplink(draft_, prerequisites_, at, link);
+  if (link.is_host_bridge()) return compare_host_bridge(draft_, at, link);
+  if (link.borrowed) return compare_uplink(draft_, prerequisites_, at, link);
 
   const LinkFact* found = locate(draft_, at.entry, link);
   if (found == nullptr && link.handover_pending) return;
   if (found != nullptr && is_in_other_hands(draft_, at.entry, link, *found)) return;
-  if (found == nullptr || draft_.removes(link.where.netns, found->ifindex)) {
+  if (found == nullptr || draft_.removes(link.at.netns, found->ifindex)) {
     // An inner end without its outer end's knowledge: the pair is made anew through the outer end, which was
     // compared before and found its peer wrong; nothing to do here.
     if (link.created_with_peer) return;
@@ -55,7 +56,7 @@ void Links::compare(const Cursor& at, const LinkSpec& link) {
 
 void Links::compare_existing(const Cursor& at, const LinkSpec& link, const LinkFact& found,
                              Ownership ownership) {
-  if (found.name != link.where.name && !free_name(at, link.where, found)) return;
+  if (found.name != link.at.name && !free_name(at, link.at, found)) return;
   if (!free_altname(at, link, &found) || !free_mac(at, link, &found)) return;
   if (const auto reason = must_recreate(link, found)) return recreate(at, link, found, ownership, *reason);
   change(at, link, found, ownership);
@@ -70,15 +71,15 @@ void Links::change(const Cursor& at, const LinkSpec& link, const LinkFact& found
   compared.adopted = ownership == Ownership::adoptable;
   compared.held_down = prerequisites_.held_down(link);
   compared.made_anew = link.delegated && is_incomplete_group(found.group);
-  const LinkName master{link.where.netns, link.master};
+  const LinkName master{link.at.netns, link.master};
   if (!link.master.empty() && !draft_.creates(master)) compared.master = draft_.observed().find(master);
   if (!link.parent.empty()) compared.parent = draft_.observed().find(LinkName{"", link.parent});
 
-  ChangeLink change = change_of({link.where.netns, found.name}, found);
+  ChangeLink change = change_of({link.at.netns, found.name}, found);
   Differences differs;
   compare_all(compared, change, differs);
   if (differs.names.empty()) return;
-  if (change.rename) draft_.note_rename(link.where);
+  if (change.rename) draft_.note_rename(link.at);
   // An older kernel renames a link only while it is down.
   const Disruption disruption = change.rename ? Disruption::flap : Disruption::none;
   draft_.act(at, at.stage + (link.created_with_peer ? kInnerLinks : kLinks), std::move(change),
@@ -106,8 +107,8 @@ bool Links::make_room(const Cursor& at, const LinkName& name, const LinkFact& ho
   if (owner == nullptr || owner->object.deleting) return false;
   const auto& links = draft_.resources_of(*owner).links;
   const bool leaves = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
-    return link.role == mark->role && draft_.observed().is_same_namespace(link.where.netns, name.netns) &&
-           link.where.name != name.name;
+    return link.role == mark->role && draft_.observed().is_same_namespace(link.at.netns, name.netns) &&
+           link.at.name != name.name;
   });
   if (!leaves) return false;
   ChangeLink aside = change_of({name.netns, holder.name}, holder);
@@ -127,7 +128,7 @@ bool Links::free_mac(const Cursor& at, const LinkSpec& link, const LinkFact* wan
   if (parent == nullptr) return true;
   if (wanting != nullptr && wanting->mac == link.mac && wanting->parent == parent->ifindex) return true;
   const auto refuse = [&](const std::string& who) {
-    draft_.block(at, conflict(at.entry, link.where, "its mac " + link.mac->text() + " is that of " + who,
+    draft_.block(at, conflict(at.entry, link.at, "its mac " + link.mac->text() + " is that of " + who,
                               "choose another one"));
     return false;
   };
@@ -145,7 +146,7 @@ bool Links::free_mac(const Cursor& at, const LinkSpec& link, const LinkFact* wan
         return refuse(label(*owner, {netns, fact.name}));
       ChangeLink aside = change_of({netns, fact.name}, fact);
       aside.mac = temporary_mac(mark->uid);
-      draft_.act(at, kMarks, std::move(aside), "makes room for " + label(at.entry, link.where), {"mac"});
+      draft_.act(at, kMarks, std::move(aside), "makes room for " + label(at.entry, link.at), {"mac"});
     }
   }
   return true;
@@ -153,10 +154,10 @@ bool Links::free_mac(const Cursor& at, const LinkSpec& link, const LinkFact* wan
 
 // False when the full name of the link, which is its alternative one, is another link's.
 bool Links::free_altname(const Cursor& at, const LinkSpec& link, const LinkFact* wanting) {
-  const LinkName name{link.where.netns, link.altname};
+  const LinkName name{link.at.netns, link.altname};
   const LinkFact* holder = link.altname.empty() ? nullptr : draft_.observed().find(name);
   if (holder == nullptr || holder == wanting || draft_.removes(name.netns, holder->ifindex)) return true;
-  draft_.block(at, conflict(at.entry, link.where,
+  draft_.block(at, conflict(at.entry, link.at,
                             "its full name " + link.altname + " is taken by another link (" + holder->name +
                                 ", ifindex " + std::to_string(holder->ifindex) + ")",
                             "rename or remove that link"));
@@ -188,8 +189,8 @@ bool Links::peer_is_wrong(const LinkSpec& link, const LinkFact& found) const {
   const NamespaceFacts* place = draft_.observed().find(link.peer->netns);
   if (owner == nullptr || place == nullptr || !place->present) return false;
   const auto& links = draft_.resources_of(*owner).links;
-  const auto inner = std::find_if(links.begin(), links.end(),
-                                  [&](const LinkSpec& other) { return other.where == *link.peer; });
+  const auto inner =
+      std::find_if(links.begin(), links.end(), [&](const LinkSpec& other) { return other.at == *link.peer; });
   if (inner == links.end()) return false;
   const LinkFact* end = locate(draft_, *owner, *inner);
   if (end == nullptr && inner->handover_pending) return false;
@@ -201,11 +202,11 @@ bool Links::peer_is_wrong(const LinkSpec& link, const LinkFact& found) const {
 void Links::recreate(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership,
                      const std::string& reason) {
   if (ownership == Ownership::adoptable)
-    return draft_.block(at, conflict(at.entry, link.where, "it cannot be taken over: " + reason,
+    return draft_.block(at, conflict(at.entry, link.at, "it cannot be taken over: " + reason,
                                      "choose another name, or remove it"));
   if (link.created_with_peer) return;  // the outer end says the same and makes both
-  if (link.where.netns.empty()) leave_vlan_below(draft_, at, found, &link);
-  remove(draft_, at, link.where.netns, found, tag_of(at.entry, link), reason, Disruption::recreate);
+  if (link.at.netns.empty()) leave_vlan_below(draft_, at, found, &link);
+  remove(draft_, at, link.at.netns, found, tag_of(at.entry, link), reason, Disruption::recreate);
   create(at, link, reason, Disruption::recreate);
 }
 
@@ -216,7 +217,7 @@ void Links::create(const Cursor& at, const LinkSpec& link, std::string reason, D
                 [](const auto& one) { return holds_by_default(*one.attribute, one.value); });
   if (prerequisites_.held_down(link)) {  // the kernel puts it up with its parent
     step.link.up = false;
-    draft_.note_held_down(link.where);
+    draft_.note_held_down(link.at);
   }
   if (!link.sysctls.empty()) step.link.up = false;  // until these are set
   const LinkSpec* inner = inner_end_of(at.entry, link);
@@ -225,10 +226,10 @@ void Links::create(const Cursor& at, const LinkSpec& link, std::string reason, D
     step.peer = *inner;
     if (!inner->sysctls.empty()) step.peer->up = false;
     step.peer_mark = tag_of(at.entry, *inner);
-    draft_.note_creation(inner->where);
+    draft_.note_creation(inner->at);
     made_with_peer_.insert(inner);
   }
-  draft_.note_creation(link.where);
+  draft_.note_creation(link.at);
   draft_.act(at, at.stage + kLinks, std::move(step), std::move(reason), {}, disruption);
   complete_new(at, link);
   if (inner != nullptr) complete_new(at, *inner);
@@ -238,7 +239,7 @@ const LinkSpec* Links::inner_end_of(const DesiredObject& entry, const LinkSpec& 
   if (!link.peer || link.created_with_peer) return nullptr;
   const auto& links = draft_.resources_of(entry).links;
   const auto inner = std::find_if(links.begin(), links.end(), [&](const LinkSpec& other) {
-    return other.where == *link.peer && other.created_with_peer;
+    return other.at == *link.peer && other.created_with_peer;
   });
   return inner == links.end() ? nullptr : &*inner;
 }
@@ -246,15 +247,15 @@ const LinkSpec* Links::inner_end_of(const DesiredObject& entry, const LinkSpec& 
 // False when its name is somebody else's in the namespace: then the object is blocked.
 bool Links::free_inner_end(const Cursor& at, const LinkSpec& inner) {
   const LinkFact* occupant = locate(draft_, at.entry, inner);
-  if (occupant == nullptr || draft_.removes(inner.where.netns, occupant->ifindex)) return true;
+  if (occupant == nullptr || draft_.removes(inner.at.netns, occupant->ifindex)) return true;
   const auto mark = OwnerTag::parse(occupant->alias);
   if (mark && mark->uid == at.entry.object.uid) {
     // Our own end of a cable whose other end is lost or elsewhere.
-    remove(draft_, at, inner.where.netns, *occupant, *mark, "its other end is lost");
+    remove(draft_, at, inner.at.netns, *occupant, *mark, "its other end is lost");
     return true;
   }
   draft_.block(
-      at, conflict(at.entry, inner.where,
+      at, conflict(at.entry, inner.at,
                    "there is an interface of this name in the namespace that is not ours (" +
                        text_or_none(occupant->kind) + ", ifindex " + std::to_string(occupant->ifindex) + ")",
                    "choose another `interface`, or remove it there"));
@@ -266,13 +267,13 @@ void Links::complete_new(const Cursor& at, const LinkSpec& link) {
   join_vlan_below(draft_, at, link);
   if (!link.sysctls.empty()) raise_with_sysctls(at, link);
   addresses_.compare(at, link, nullptr);
-  if (link.delegated && !link.where.netns.empty()) mark_complete(at, link);
+  if (link.delegated && !link.at.netns.empty()) mark_complete(at, link);
 }
 
 // Some of them are of what the kernel does when a link goes up.
 void Links::raise_with_sysctls(const Cursor& at, const LinkSpec& link) {
   ChangeLink change;
-  change.where = link.where;
+  change.at = link.at;
   change.kind = link.kind;
   change.sysctls = link.sysctls;
   if (link.up && !prerequisites_.held_down(link)) change.up = true;
@@ -283,7 +284,7 @@ void Links::raise_with_sysctls(const Cursor& at, const LinkSpec& link) {
 // The last that is done to a link that is made again for somebody: skipped when anything before it failed.
 void Links::mark_complete(const Cursor& at, const LinkSpec& link) {
   ChangeLink change;
-  change.where = link.where;
+  change.at = link.at;
   change.kind = link.kind;
   change.group = kOwnGroup;
   draft_.act(at, at.stage + kWhole, std::move(change), "all of it is there again", {"group"});

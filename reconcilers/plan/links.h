@@ -12,6 +12,8 @@
 
 namespace lanwright::planning {
 
+// A private method for each thing that can stand between a link and how it is wanted: a name, a MAC, an
+// alternative name or a place that somebody else has, a peer, what is fixed at creation.
 class Links {
  public:
   Links(Draft& draft, Prerequisites& prerequisites)

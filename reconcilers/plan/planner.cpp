@@ -91,13 +91,13 @@ std::optional<Error> Planner::unreadable(const DesiredObject& entry) const {
 std::optional<Error> Planner::absent_place(const DesiredObject& entry) const {
   const NamespaceFacts& host = draft_.host();
   for (const LinkSpec& link : draft_.resources_of(entry).links) {
-    const std::string& netns = link.where.netns;
+    const std::string& netns = link.at.netns;
     const NamespaceFacts* place = draft_.observed().find(netns);
     if (place != nullptr && place != &host && place->inode != 0 && place->inode == host.inode)
-      return conflict(entry, link.where, netns + " is the namespace that the agent itself manages",
+      return conflict(entry, link.at, netns + " is the namespace that the agent itself manages",
                       "attach another namespace, or give the host an interface by an uplink");
     if (place == nullptr || !place->present)
-      return waiting(entry, link.where, "there is no network namespace " + netns,
+      return waiting(entry, link.at, "there is no network namespace " + netns,
                      "it is plugged in as soon as the namespace appears");
   }
   return std::nullopt;

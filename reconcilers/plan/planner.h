@@ -21,9 +21,9 @@ using Scope = const std::set<ResourceId>*;
 Plan plan(const desired::DesiredState& desired, const Observed& observed, Scope scope = nullptr,
           const Abandoned& abandoned = {});
 
-// Claims of this object's that are no longer declared and no longer hold in the kernel: may be forgotten.
-std::set<std::string> settled_claims(const desired::DesiredObject& entry,
-                                     const desired::DesiredState& desired, const Observed& observed);
+// Finalizers of this object that are no longer declared and no longer hold in the kernel: may be dropped.
+std::set<Finalizer> settled_finalizers(const desired::DesiredObject& entry,
+                                       const desired::DesiredState& desired, const Observed& observed);
 
 // Links that carry a mark of ours that `desired` does not know, and switches likewise. They are left alone,
 // and told.

@@ -20,7 +20,7 @@ std::string in_brackets(const DesiredObject* owner) {
 bool will_adopt(const Draft& draft, const DesiredObject& owner, const LinkName& base, const LinkFact& found) {
   const auto& links = draft.resources_of(owner).links;
   return owner.object.adopt && std::any_of(links.begin(), links.end(), [&](const LinkSpec& one) {
-           return one.owned && one.where == base && one.kind == found.kind;
+           return !one.borrowed && one.at == base && one.kind == found.kind;
          });
 }
 
@@ -30,7 +30,7 @@ bool will_have_mtu(const Draft& draft, const LinkName& link, std::uint32_t least
   if (owner == nullptr || owner->object.deleting) return false;
   const auto& links = draft.resources_of(*owner).links;
   return std::any_of(links.begin(), links.end(), [&](const LinkSpec& one) {
-    return one.owned && !one.accept_foreign && one.where == link && one.mtu && *one.mtu >= least;
+    return !one.borrowed && !one.accept_foreign && one.at == link && one.mtu && *one.mtu >= least;
   });
 }
 
@@ -43,12 +43,12 @@ bool is_ipv6(const IpPrefix& prefix) {
 std::optional<Error> Prerequisites::unmet(const DesiredObject& entry, const LinkSpec& link) const {
   if (!link.parent.empty()) {
     const LinkName parent{"", link.parent};
-    if (auto error = unmet(entry, link.where, parent, true)) return error;
+    if (auto error = unmet(entry, link.at, parent, true)) return error;
     const bool with_ipv6 = std::any_of(link.addresses.begin(), link.addresses.end(), is_ipv6);
-    if (auto error = too_small(entry, link.where, parent, link.mtu, with_ipv6)) return error;
+    if (auto error = too_small(entry, link.at, parent, link.mtu, with_ipv6)) return error;
     if (auto error = twin_of(entry, link)) return error;
   }
-  if (!link.master.empty()) return unmet(entry, link.where, {link.where.netns, link.master}, false);
+  if (!link.master.empty()) return unmet(entry, link.at, {link.at.netns, link.master}, false);
   return std::nullopt;
 }
 
@@ -97,12 +97,12 @@ std::optional<Error> Prerequisites::twin_of(const DesiredObject& entry, const Li
       continue;
     const auto mark = OwnerTag::parse(fact.alias);
     const DesiredObject* holder = mark ? draft_.desired().find_uid(mark->uid) : nullptr;
-    return conflict(
-        entry, link.where,
-        "VLAN " + std::to_string(*id) + " of " + link.parent + " is there already, as " + fact.name +
-            (holder != nullptr ? " of " + holder->object.id.text()
-                               : " (ifindex " + std::to_string(ifindex) + ")"),
-        "use it by that name, or rename it: ip link set " + fact.name + " name " + link.where.name);
+    return conflict(entry, link.at,
+                    "VLAN " + std::to_string(*id) + " of " + link.parent + " is there already, as " +
+                        fact.name +
+                        (holder != nullptr ? " of " + holder->object.id.text()
+                                           : " (ifindex " + std::to_string(ifindex) + ")"),
+                    "use it by that name, or rename it: ip link set " + fact.name + " name " + link.at.name);
   }
   return std::nullopt;
 }
@@ -210,14 +210,14 @@ std::optional<Error> Prerequisites::awaited(const DesiredObject& entry) const {
   };
   for (const LinkSpec& link : resources.links) {
     if (link.parent.empty()) continue;
-    if (auto error = missing_below(link.where, link.parent, "its parent ")) return error;
+    if (auto error = missing_below(link.at, link.parent, "its parent ")) return error;
   }
   for (const ParentUse& use : resources.parents) {
     if (auto error = missing_below({"", use.name}, use.name, "its parent ")) return error;
   }
   for (const LinkSpec& link : resources.links) {
-    if (link.owned || !held_down(link.where)) continue;
-    if (auto error = missing_below(link.where, link.where.name, "the parent of the uplink, ")) return error;
+    if (!link.borrowed || !held_down(link.at)) continue;
+    if (auto error = missing_below(link.at, link.at.name, "the parent of the uplink, ")) return error;
   }
   return std::nullopt;
 }

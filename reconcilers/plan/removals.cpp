@@ -42,12 +42,12 @@ bool is_wanted(const Draft& draft, const DesiredObject& entry, const std::string
   };
   const auto& links = draft.resources_of(entry).links;
   return std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
-    if (!link.owned) return false;
+    if (link.borrowed) return false;
     // While it is moved it may be seen in both places: which one is out of date, nobody knows.
     if (link.delegated && OwnerTag::parse(fact.alias) == tag_of(entry, link))
-      return is_here(link.where.netns) || is_here(link.delegate_netns);
+      return is_here(link.at.netns) || is_here(link.delegate_netns);
     // By another path the same link is another fact.
-    const LinkFact* found = is_here(link.where.netns) ? locate(draft, entry, link) : nullptr;
+    const LinkFact* found = is_here(link.at.netns) ? locate(draft, entry, link) : nullptr;
     return found != nullptr && found->ifindex == fact.ifindex && found->alias == fact.alias;
   });
 }
@@ -62,11 +62,11 @@ std::vector<std::string> places_of(const Draft& draft, const DesiredObject& entr
   };
   add({});
   for (const LinkSpec& link : draft.resources_of(entry).links) {
-    add(link.where.netns);
+    add(link.at.netns);
     add(link.delegate_netns);
   }
-  for (const std::string& claim : draft.desired().claims_of(entry.object.uid)) {
-    if (claim.starts_with(desired::kPlaceClaim)) add(claim.substr(desired::kPlaceClaim.size()));
+  for (const Finalizer& finalizer : draft.desired().finalizers_of(entry.object.uid)) {
+    if (finalizer.kind == Finalizer::Kind::netns) add(finalizer.name);
   }
   return places;
 }
@@ -95,11 +95,11 @@ void remove_all(Draft& draft, const Cursor& at) {
     remove_half_made(draft, at, netns, facts);
   }
   for (const LinkSpec& link : draft.resources_of(at.entry).links) {  // that lost their marks
-    const LinkFact* fact = link.owned ? locate(draft, at.entry, link) : nullptr;
+    const LinkFact* fact = !link.borrowed ? locate(draft, at.entry, link) : nullptr;
     if (fact == nullptr || ownership_of(draft, at.entry, link, *fact) != Ownership::ours) continue;
     // Without our group and our name the mark may be a copy, left over when ours is gone.
-    if (is_own_group(fact->group) || draft.observed().find(link.where) == fact)
-      remove(draft, at, link.where.netns, *fact, tag_of(at.entry, link), kNotDeclared);
+    if (is_own_group(fact->group) || draft.observed().find(link.at) == fact)
+      remove(draft, at, link.at.netns, *fact, tag_of(at.entry, link), kNotDeclared);
   }
 }
 
@@ -116,9 +116,10 @@ void remove_strays(Draft& draft, const Cursor& at) {
 }
 
 void release_uplinks(Draft& draft, const Cursor& at) {
-  for (const std::string& name : draft.desired().claims_of(at.entry.object.uid)) {
-    if (name.starts_with(desired::kPlaceClaim) || declares_uplink(draft, at.entry, {"", name})) continue;
+  for (const auto& [kind, name] : draft.desired().finalizers_of(at.entry.object.uid)) {
+    if (kind != Finalizer::Kind::port || declares_uplink(draft, at.entry, {"", name})) continue;
     const LinkFact* link = draft.host().find(name);
+    if (link != nullptr && draft.removes("", link->ifindex)) continue;
     const LinkFact* master = link != nullptr && link->master != 0 ? draft.host().find(link->master) : nullptr;
     const auto mark = master != nullptr ? OwnerTag::parse(master->alias) : std::nullopt;
     if (!mark || mark->uid != at.entry.object.uid) continue;

@@ -15,13 +15,13 @@ struct Claimant {
 };
 
 const LinkFact* own_link(const Draft& draft, const Claimant& who) {
-  const NamespaceFacts* place = draft.observed().find(who.link.where.netns);
+  const NamespaceFacts* place = draft.observed().find(who.link.at.netns);
   return place != nullptr ? place->find(tag_of(who.entry, who.link)) : nullptr;
 }
 
 bool holds_name(const Draft& draft, const Claimant& who) {
   const LinkFact* link = own_link(draft, who);
-  return link != nullptr && link->name == who.link.where.name;
+  return link != nullptr && link->name == who.link.at.name;
 }
 
 bool holds_route(const Draft& draft, const Claimant& who, const RouteSpec& route) {
@@ -49,18 +49,18 @@ const RouteSpec* shared_route(const LinkSpec& link, const LinkSpec& other) {
 }
 
 std::optional<Error> refused_by(const Draft& draft, const Claimant& who, const Claimant& rival) {
-  const std::string& path = who.link.where.netns;
-  const std::string same = path + " and " + rival.link.where.netns + " are one namespace, and ";
+  const std::string& path = who.link.at.netns;
+  const std::string same = path + " and " + rival.link.at.netns + " are one namespace, and ";
   const std::string its = " wants it as well";
-  if (who.link.where.name == rival.link.where.name &&
+  if (who.link.at.name == rival.link.at.name &&
       comes_after(who, holds_name(draft, who), rival, holds_name(draft, rival)))
-    return conflict(who.entry, who.link.where, same + rival.entry.object.id.text() + its,
+    return conflict(who.entry, who.link.at, same + rival.entry.object.id.text() + its,
                     "give one of them another `interface`");
   const RouteSpec* route = shared_route(who.link, rival.link);
   if (route == nullptr ||
       !comes_after(who, holds_route(draft, who, *route), rival, holds_route(draft, rival, *route)))
     return std::nullopt;
-  return conflict(who.entry, who.link.where,
+  return conflict(who.entry, who.link.at,
                   same + rival.entry.object.id.text() + " declares the route to " +
                       route->to.network().text() + " as well",
                   "give one of them another metric");
@@ -71,7 +71,7 @@ std::optional<Error> refused_by(const Draft& draft, const Claimant& who, const D
   if (&other == &who.entry || other.object.deleting) return std::nullopt;
   const Resources resources = other.compile();
   for (const LinkSpec& link : resources.links) {
-    if (!link.owned || link.where.netns != path) continue;
+    if (link.borrowed || link.at.netns != path) continue;
     if (auto error = refused_by(draft, who, {other, link})) return error;
   }
   return std::nullopt;
@@ -81,9 +81,9 @@ std::optional<Error> refused_by(const Draft& draft, const Claimant& who, const D
 
 std::optional<Error> refused_by_rival(const Draft& draft, const DesiredObject& entry) {
   for (const LinkSpec& link : draft.resources_of(entry).links) {
-    if (link.where.netns.empty() || link.delegated) continue;
-    for (const std::string& path : draft.paths_to(link.where.netns)) {
-      if (path == link.where.netns) continue;
+    if (link.at.netns.empty() || link.delegated) continue;
+    for (const std::string& path : draft.paths_to(link.at.netns)) {
+      if (path == link.at.netns) continue;
       for (const DesiredObject* other : draft.desired().in_namespace(path)) {
         if (auto error = refused_by(draft, {entry, link}, *other, path)) return error;
       }

@@ -17,12 +17,12 @@ std::string how_to_take_off(const LinkName& link) {
 void use_as_it_is(Draft& draft, const Prerequisites& prerequisites, const Cursor& at, const LinkSpec& link,
                   const LinkFact& fact) {
   if (!fact.port_kind.empty())
-    return draft.block(at, conflict(at.entry, link.where,
+    return draft.block(at, conflict(at.entry, link.at,
                                     "it is a port of " + fact.port_kind + " " +
                                         draft.name_of_index("", fact.master) + " already",
-                                    how_to_take_off(link.where) + "name another uplink"));
-  if (fact.up || !link.up || prerequisites.held_down(link.where)) return;
-  ChangeLink change = change_of(link.where, fact);
+                                    how_to_take_off(link.at) + "name another uplink"));
+  if (fact.up || !link.up || prerequisites.held_down(link.at)) return;
+  ChangeLink change = change_of(link.at, fact);
   change.up = true;
   draft.act(at, at.stage + kLinks, std::move(change), "state is down, wanted up", {"state"});
 }
@@ -35,7 +35,7 @@ const DesiredObject* rightful_network(const Draft& draft, const DesiredObject& e
   if (owner == nullptr || owner == &entry || owner->object.deleting) return nullptr;
   const auto& links = draft.resources_of(*owner).links;
   const bool declares = std::any_of(links.begin(), links.end(), [&](const LinkSpec& one) {
-    return !one.owned && draft.observed().find(one.where) == &fact;
+    return one.borrowed && draft.observed().find(one.at) == &fact;
   });
   return declares ? owner : nullptr;
 }
@@ -47,10 +47,11 @@ const LinkFact* foreign_master(const Draft& draft, const DesiredObject& entry, c
   const LinkFact* other = elsewhere ? draft.host().find(fact.master) : nullptr;
   if (other == nullptr || draft.removes("", other->ifindex)) return nullptr;
   const auto mark = OwnerTag::parse(other->alias);
-  if (is_given_up(draft, link.where, mark)) return nullptr;
+  if (is_given_up(draft, link.at, mark)) return nullptr;
   if (rightful_network(draft, entry, fact, mark) != nullptr) return other;
-  const bool claimed = draft.desired().claims_of(entry.object.uid).contains(link.where.name);
-  const bool was_ours = claimed && !(mark && draft.desired().find_uid(mark->uid) != nullptr);
+  const auto& finalizers = draft.desired().finalizers_of(entry.object.uid);
+  const bool was_ours = finalizers.contains(Finalizer::port(link.at.name)) &&
+                        !(mark && draft.desired().find_uid(mark->uid) != nullptr);
   return entry.object.adopt || was_ours ? nullptr : other;
 }
 
@@ -58,30 +59,33 @@ Error taken(const Draft& draft, const DesiredObject& entry, const LinkSpec& link
             const LinkFact& master) {
   const auto* rightful = rightful_network(draft, entry, fact, OwnerTag::parse(master.alias));
   if (rightful != nullptr)
-    return conflict(entry, link.where,
+    return conflict(entry, link.at,
                     "it is a port of " + master.name + " already, as the uplink of " +
                         rightful->object.id.text() + " of set " + rightful->object.set,
                     "remove it there first, or name another uplink");
-  return conflict(entry, link.where, "it is a port of " + master.name + " already",
-                  how_to_take_off(link.where) + "apply with --adopt to move it");
+  return conflict(entry, link.at, "it is a port of " + master.name + " already",
+                  how_to_take_off(link.at) + "apply with --adopt to move it");
+}
+
+std::optional<Error> mtu_too_low(const DesiredObject& entry, const LinkSpec& link, const LinkFact& fact) {
+  if (!link.mtu || fact.mtu >= *link.mtu) return std::nullopt;
+  const std::string wanted = std::to_string(*link.mtu);
+  return conflict(entry, link.at,
+                  "its mtu " + std::to_string(fact.mtu) + " is below the network's " + wanted +
+                      ": longer frames would be lost",
+                  "raise it (ip link set " + link.at.name + " mtu " + wanted + "), or lower the network's");
 }
 
 // Why no network can have this link as its uplink, whoever has it now.
 std::optional<Error> unfit(const DesiredObject& entry, const LinkSpec& link, const LinkFact& fact) {
   const auto refuse = [&](const std::string& words) {
-    return conflict(entry, link.where, words, "name another uplink");
+    return conflict(entry, link.at, words, "name another uplink");
   };
   if (fact.loopback) return refuse("the loopback interface cannot be a port");
   if (!fact.ethernet) return refuse("it carries no Ethernet frames (" + kind_or_physical(fact) + ")");
   if (!link.master.empty() && fact.kind == kinds::kBridge.name)
     return refuse("it is a bridge, which cannot be a port of a bridge");
-  if (!link.mtu || fact.mtu >= *link.mtu) return std::nullopt;
-  const std::string wanted = std::to_string(*link.mtu);
-  return conflict(
-      entry, link.where,
-      "its mtu " + std::to_string(fact.mtu) + " is below the network's " + wanted +
-          ": longer frames would be lost",
-      "raise it (ip link set " + link.where.name + " mtu " + wanted + "), or lower the network's");
+  return mtu_too_low(entry, link, fact);
 }
 
 void plug_in(const Draft& draft, const LinkSpec& link, const LinkFact& fact, ChangeLink& change,
@@ -97,7 +101,7 @@ void use_as_port(Draft& draft, const Prerequisites& prerequisites, const Cursor&
   const LinkFact* master = draft.observed().find(LinkName{"", link.master});
   const bool member =
       master != nullptr && !draft.creates({"", link.master}) && fact.master == master->ifindex;
-  ChangeLink change = change_of(link.where, fact);
+  ChangeLink change = change_of(link.at, fact);
   Differences differs;
   if (member) {
     compare_port(link, fact, change, differs);
@@ -107,7 +111,7 @@ void use_as_port(Draft& draft, const Prerequisites& prerequisites, const Cursor&
     plug_in(draft, link, fact, change, differs);
   }
   change.port_kind = kinds::kBridge.name;
-  if (!fact.up && link.up && !prerequisites.held_down(link.where)) {
+  if (!fact.up && link.up && !prerequisites.held_down(link.at)) {
     change.up = true;
     differs.add("state", "down", "up");
   }
@@ -120,11 +124,11 @@ void use_as_port(Draft& draft, const Prerequisites& prerequisites, const Cursor&
 }  // namespace
 
 void compare_uplink(Draft& draft, Prerequisites& prerequisites, const Cursor& at, const LinkSpec& link) {
-  const LinkFact* found = draft.observed().find(link.where);
-  const bool is_new = draft.creates(link.where);
+  const LinkFact* found = draft.observed().find(link.at);
+  const bool is_new = draft.creates(link.at);
   if (found == nullptr && !is_new)
     return draft.block(
-        at, waiting(at.entry, link.where, "there is no such link", "it is plugged in as soon as it appears"));
+        at, waiting(at.entry, link.at, "there is no such link", "it is plugged in as soon as it appears"));
   const LinkFact nothing;
   const LinkFact& fact = is_new ? nothing : *found;
   if (!is_new) {
@@ -132,12 +136,26 @@ void compare_uplink(Draft& draft, Prerequisites& prerequisites, const Cursor& at
   }
   const LinkFact* foreign = found != nullptr ? prerequisites.foreign_upper_on(found->ifindex) : nullptr;
   if (foreign != nullptr)
-    return draft.block(at, conflict(at.entry, link.where,
+    return draft.block(at, conflict(at.entry, link.at,
                                     "the " + foreign->kind + " link " + foreign->name +
                                         " stands on it; a link is a port or a parent, not both",
                                     "remove that link, or name another uplink"));
   if (link.master.empty()) return use_as_it_is(draft, prerequisites, at, link, fact);
   use_as_port(draft, prerequisites, at, link, fact);
+}
+
+void compare_host_bridge(Draft& draft, const Cursor& at, const LinkSpec& link) {
+  if (draft.creates(link.at)) return;  // one of our own
+  const LinkFact* found = draft.observed().find(link.at);
+  if (found == nullptr)
+    return draft.block(
+        at, waiting(at.entry, link.at, "there is no such bridge", "it is used as soon as it appears"));
+  if (found->kind != kinds::kBridge.name)
+    return draft.block(at, conflict(at.entry, link.at, "it is no bridge (" + kind_or_physical(*found) + ")",
+                                    "name a bridge, or have one made and plug this link in with `uplinks`"));
+  if (auto why = mtu_too_low(at.entry, link, *found)) return draft.block(at, std::move(*why));
+  if (!found->up)
+    draft.block(at, waiting(at.entry, link.at, "the bridge is down", "ip link set " + link.at.name + " up"));
 }
 
 }  // namespace lanwright::planning

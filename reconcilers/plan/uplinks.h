@@ -10,4 +10,7 @@ namespace lanwright::planning {
 // listens at it, and only UP is.
 void compare_uplink(Draft& draft, Prerequisites& prerequisites, const Cursor& at, const LinkSpec& link);
 
+// A bridge that ports are plugged into: nothing of it is ours to say.
+void compare_host_bridge(Draft& draft, const Cursor& at, const LinkSpec& link);
+
 }  // namespace lanwright::planning

@@ -264,7 +264,7 @@ void VdeBackend::run_switches(std::span<const Action* const> actions, std::vecto
   const auto each = [&](const auto& phase) {
     for (std::size_t i = 0; i < actions.size(); ++i) {
       const auto* step = std::get_if<RunSwitch>(&actions[i]->step);
-      if (step != nullptr && results[i]) results[i] = phase(instance_of(step->where.name), *step);
+      if (step != nullptr && results[i]) results[i] = phase(instance_of(step->at.name), *step);
     }
   };
   Clock::duration budget = kStartGlance;
@@ -275,11 +275,11 @@ void VdeBackend::run_switches(std::span<const Action* const> actions, std::vecto
 }
 
 Result<void> VdeBackend::perform(const Step& step, const Observed& observed) {
-  if (const auto* stop = std::get_if<StopSwitch>(&step)) return instance_of(stop->where.name).stop(*stop);
+  if (const auto* stop = std::get_if<StopSwitch>(&step)) return instance_of(stop->at.name).stop(*stop);
   if (const auto* plug = std::get_if<PlugIn>(&step))
     return instance_of(plug->spec.network).plug_in(*plug, observed);
   if (const auto* plug = std::get_if<Unplug>(&step))
-    return instance_of(plug->where.name).unplug(*plug, find_fact(observed, plug->where.name));
+    return instance_of(plug->at.name).unplug(*plug, find_fact(observed, plug->at.name));
   return {};
 }
 

@@ -95,13 +95,13 @@ Result<os::Process> spawn_switch(const RunSwitch& step, const SwitchPaths& paths
   const SwitchProgram* kind = find_switch_program(step.spec.engine);
   if (kind == nullptr)
     return Error{
-        ErrorKind::invalid, "run switch", step.where.name, 0, "there is no engine " + step.spec.engine, {}};
-  if (auto vacant = check_vacancy(step.where.name, paths); !vacant) return vacant.error();
+        ErrorKind::invalid, "run switch", step.at.name, 0, "there is no engine " + step.spec.engine, {}};
+  if (auto vacant = check_vacancy(step.at.name, paths); !vacant) return vacant.error();
   const std::string program = os::find_program(kind->program());
   if (program.empty())
     return Error{ErrorKind::unsupported,
                  "run switch",
-                 step.where.name,
+                 step.at.name,
                  ENOENT,
                  std::string("the program ") + kind->program() + " is not installed",
                  std::string("install it: apt-get install ") + kind->package()};
@@ -116,18 +116,17 @@ Result<os::Process> spawn_switch(const RunSwitch& step, const SwitchPaths& paths
 }
 
 Result<os::Descriptor> open_interface(const PlugIn& step, const Observed& observed, PlugFact& plug) {
-  const LinkFact* link = observed.find(step.where);
+  const LinkFact* link = observed.find(step.at);
   if (link == nullptr)
-    return Error{
-        ErrorKind::waiting, "plug in", step.where.text(), ENODEV, "the link is not there any more", {}};
-  auto netns = os::open_namespace(step.where.netns);
+    return Error{ErrorKind::waiting, "plug in", step.at.text(), ENODEV, "the link is not there any more", {}};
+  auto netns = os::open_namespace(step.at.netns);
   if (!netns) return netns.error();
   plug.ifindex = link->ifindex;
   plug.netns = netns->inode;
-  if (!step.spec.tap) return os::open_packet_socket(link->ifindex, step.where.text());
+  if (!step.spec.tap) return os::open_packet_socket(link->ifindex, step.at.text());
   os::Descriptor tap;
-  if (const int error = os::open_tap_for_frames(netns->descriptor, step.where.name, tap)) {
-    Error failed = error_from_errno(error, "open tap", step.where.text());
+  if (const int error = os::open_tap_for_frames(netns->descriptor, step.at.name, tap)) {
+    Error failed = error_from_errno(error, "open tap", step.at.text());
     if (error == EBUSY) failed.hint = "another program has it open";
     return failed;
   }
@@ -535,7 +534,7 @@ Result<void> SwitchInstance::plug_in(const PlugIn& step, const Observed& observe
   if (!client_)
     return Error{ErrorKind::waiting,
                  "plug in",
-                 step.where.text(),
+                 step.at.text(),
                  0,
                  "the plug of network " + network_ + " does not run",
                  {}};

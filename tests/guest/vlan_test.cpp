@@ -106,6 +106,38 @@ TEST_F(Vlan, DeclaredBeforeItsParentComesUpWhenTheParentAppears) {
   EXPECT_TRUE(ping("h20", "10.9.0.254"));
 }
 
+TEST_F(Vlan, IsMadeOnDemandAsAnUplinkAndInsideAnother) {
+  lay_cable();
+  sandbox_.ip("link set trunk0 up");
+  sandbox_.ip("-n s20 link add inner link far.vlan20 up type vlan id 200");
+  sandbox_.ip("-n s20 address add 10.9.1.254/24 dev inner");
+  const AgentProcess agent(sandbox_);
+  agent.apply(R"(
+version: 1
+name: trunk
+networks:
+  a: {driver: bridge, uplinks: [trunk0.10]}
+  b: {driver: vde, uplinks: [trunk0.20.200]}
+attachments:
+  h10: {network: a, netns: h10, interface: eth0, addresses: [10.9.0.10/24]}
+  h20: {network: b, netns: h20, interface: eth0, addresses: [10.9.1.20/24]}
+)");
+  EXPECT_TRUE(ping("h10", "10.9.0.254"));
+  EXPECT_TRUE(ping("h20", "10.9.1.254"));
+  EXPECT_EQ(agent.get_json("/v1/vlans").size(), 3U);
+
+  EventStream events(agent);
+  sandbox_.ip("link del trunk0.20");  // and what is on it
+  events.expect("Ready", "network b");
+  ASSERT_TRUE(converges(agent));
+  EXPECT_TRUE(ping("h20", "10.9.1.254"));
+
+  ASSERT_TRUE(agent.cli({"delete", "set", "trunk", "--wait=20s"}).ok());
+  ASSERT_TRUE(converges(agent));
+  for (const char* name : {"trunk0.10", "trunk0.20", "trunk0.20.200"})
+    EXPECT_FALSE(sandbox_.link(name)) << name;
+}
+
 TEST_F(Vlan, AServiceTagGoesAroundTheCustomersTag) {
   sandbox_.ip("link add trunk0 type veth peer name far0 netns switch");
   sandbox_.ip("link set trunk0 up");

@@ -91,6 +91,8 @@ class Example : public testing::TestWithParam<fs::path> {
     vlans_ = set_.vlans;
     for (const auto& [name, network] : set_.networks) {
       if (const auto vlan = vlan_named(network.parent)) vlans_.emplace(network.parent, *vlan);
+      for (const Uplink& uplink : network.uplinks)
+        if (const auto vlan = vlan_named(uplink.interface)) vlans_.emplace(uplink.interface, *vlan);
     }
     skip_what_the_kernel_lacks();
     if (!IsSkipped() && !HasFatalFailure()) build_host();

@@ -416,5 +416,95 @@ TEST_F(Uplink, ThatSomebodyElseUsesIsMovedWhenAdopted) {
   EXPECT_TRUE(sandbox_.link("br-foreign"));
 }
 
+// ---- a bridge of the host's that is used as it is
+
+class HostBridge : public testing::Test {
+ protected:
+  HostBridge() {
+    for (const char* netns : {"far", "r1"}) sandbox_.add_netns(netns);
+    agent_.emplace(sandbox_);
+  }
+
+  // With a member of its own and an address of the host's.
+  void make_bridge() const {
+    for (const char* command :
+         {"link add br0 up mtu 1500 type bridge forward_delay 0 ageing_time 12300",
+          "addr add 10.1.0.254/24 dev br0",
+          "link add fp0 address 02:00:00:00:01:01 master br0 up type veth peer name eth0 netns far",
+          "-n far addr add 10.1.0.9/24 dev eth0", "-n far link set eth0 up address 02:00:00:00:01:09"})
+      sandbox_.ip(command);
+  }
+  // Of the bridge and its own member; what is counted and what is elected changes by itself.
+  Json facts() const {
+    Json links = facts_of(sandbox_).at("links");
+    Json facts;
+    for (const char* name : {"br0", "fp0"})
+      for (const char* key :
+           {"ifindex", "mtu", "address", "group", "addr_info", "master", "ifalias", "altnames"})
+        facts[name][key] = links.at(name).value(key, Json());
+    return facts;
+  }
+
+  static constexpr const char* kLan = R"(
+version: 1
+name: lan
+networks:
+  lan: {driver: bridge, bridge: {existing: br0}}
+attachments:
+  r1: {network: lan, netns: r1, interface: eth0, addresses: [10.1.0.1/24]}
+)";
+
+  Sandbox sandbox_;
+  std::optional<AgentProcess> agent_;
+};
+
+TEST_F(HostBridge, IsUsedAndSurvives) {
+  make_bridge();
+  const Json before = facts();
+  agent_->apply(kLan);
+  EXPECT_TRUE(ping("r1", "10.1.0.9"));
+  EXPECT_TRUE(ping("r1", "10.1.0.254"));
+  EXPECT_EQ(differences(before, facts()), "");
+  const std::string described = agent_->cli({"describe", "network", "lan"}).out;
+  EXPECT_NE(described.find("fp0"), std::string::npos) << "a port of the bridge: " << described;
+
+  agent_->kill();
+  agent_.emplace(sandbox_);
+  ASSERT_TRUE(converges(*agent_));
+  EXPECT_EQ(agent_->metric("netlink_writes_total"), 0U);
+  EventStream events(*agent_);
+  sandbox_.ip("link set lw-r1 nomaster");
+  events.expect("Repaired", "attachment r1");
+  EXPECT_TRUE(ping("r1", "10.1.0.9"));
+
+  ASSERT_TRUE(agent_->cli({"delete", "set", "lan", "--wait=20s"}).ok());
+  EXPECT_EQ(differences(before, facts()), "");
+  EXPECT_FALSE(sandbox_.link("lw-r1"));
+}
+
+TEST_F(HostBridge, IsWaitedForWheneverItIsNotThere) {
+  const auto file = sandbox_.write_file("lan.yaml", kLan);
+  ASSERT_TRUE(agent_->cli({"apply", "-f", file}).ok());
+  ASSERT_TRUE(reaches(*agent_, "networks", "lan", "Pending"));
+  EXPECT_NE(message_of(*agent_, "networks", "lan").find("there is no such bridge"), std::string::npos);
+  EventStream events(*agent_);
+  make_bridge();
+  events.expect("Ready", "attachment r1");
+  EXPECT_TRUE(ping("r1", "10.1.0.9"));
+
+  sandbox_.ip("link set br0 down");
+  events.expect("Pending", "network lan", "the bridge is down");
+  sandbox_.ip("link set br0 up");
+  events.expect("Ready", "network lan");
+
+  sandbox_.ip("link del br0");
+  sandbox_.ip("link del fp0");
+  events.expect("Pending", "network lan", "there is no such bridge");
+  make_bridge();
+  events.expect("Ready", "network lan");
+  ASSERT_TRUE(converges(*agent_));
+  EXPECT_TRUE(ping("r1", "10.1.0.9"));
+}
+
 }  // namespace
 }  // namespace lanwright::test

@@ -57,7 +57,7 @@ struct Meddling {
     add_namespace
   };
   What what;
-  LinkName where;  // of a namespace: its path
+  LinkName at;  // of a namespace: its path
   std::string value;
 };
 
@@ -82,12 +82,12 @@ std::string name_of_netns(const std::string& path) {
 std::string command_of(const Meddling& meddling) {
   using What = Meddling::What;
   const std::string& value = meddling.value;
-  const std::string netns = name_of_netns(meddling.where.netns);
+  const std::string netns = name_of_netns(meddling.at.netns);
   const std::string in = "-n " + netns + " ";
-  const std::string set = in + "link set dev " + meddling.where.name + " ";
+  const std::string set = in + "link set dev " + meddling.at.name + " ";
   switch (meddling.what) {
     case What::remove:
-      return in + "link del dev " + meddling.where.name;
+      return in + "link del dev " + meddling.at.name;
     case What::rename:
       return set + "name " + value;
     case What::mtu:
@@ -107,11 +107,11 @@ std::string command_of(const Meddling& meddling) {
     case What::leave:
       return set + "nomaster";
     case What::address:
-      return in + "address add " + value + " dev " + meddling.where.name + " nodad";
+      return in + "address add " + value + " dev " + meddling.at.name + " nodad";
     case What::flush:
-      return in + "address flush dev " + meddling.where.name + " scope global";
+      return in + "address flush dev " + meddling.at.name + " scope global";
     case What::route:
-      return in + "route add default dev " + meddling.where.name + " metric " + value;
+      return in + "route add default dev " + meddling.at.name + " metric " + value;
     case What::move:
       return set + "netns " + name_of_netns(value) + " name moved";
     case What::remove_namespace:
@@ -123,7 +123,7 @@ std::string command_of(const Meddling& meddling) {
 }
 
 std::string text_of(const LinkSpec& link) {
-  std::string text = link.kind + " " + link.where.text();
+  std::string text = link.kind + " " + link.at.text();
   if (!link.master.empty()) text += " master " + link.master;
   if (!link.parent.empty()) text += " on " + link.parent;
   if (link.mtu) text += " mtu " + std::to_string(*link.mtu);
@@ -234,20 +234,20 @@ bool MemoryWorld::meddle(const Meddling& meddling) {
   using What = Meddling::What;
   const std::string& value = meddling.value;
   if (meddling.what == What::add_namespace || meddling.what == What::remove_namespace) {
-    const bool there = look().find(meddling.where.netns)->present;
+    const bool there = look().find(meddling.at.netns)->present;
     if (there == (meddling.what == What::add_namespace)) return false;
-    there ? kernel_.drop_namespace(meddling.where.netns) : kernel_.add_namespace(meddling.where.netns);
+    there ? kernel_.drop_namespace(meddling.at.netns) : kernel_.add_namespace(meddling.at.netns);
     return true;
   }
-  const LinkFact* link = look().find(meddling.where);
+  const LinkFact* link = look().find(meddling.at);
   if (link == nullptr) return false;
   const auto change = [&](const std::function<void(LinkFact&)>& edit) {
-    kernel_.change(meddling.where, edit);
+    kernel_.change(meddling.at, edit);
     return true;
   };
   switch (meddling.what) {
     case What::remove:
-      kernel_.delete_link(meddling.where);
+      kernel_.delete_link(meddling.at);
       return true;
     case What::rename:
       return change([&](LinkFact& fact) { fact.name = value; });
@@ -263,7 +263,7 @@ bool MemoryWorld::meddle(const Meddling& meddling) {
     case What::mac:
       return change([&](LinkFact& fact) { fact.mac = MacAddress::parse(value); });
     case What::join: {
-      const LinkFact* master = look().find(LinkName{meddling.where.netns, value});
+      const LinkFact* master = look().find(LinkName{meddling.at.netns, value});
       if (master == nullptr) return false;
       return change([&, index = master->ifindex](LinkFact& fact) { fact.master = index; });
     }
@@ -282,7 +282,7 @@ bool MemoryWorld::meddle(const Meddling& meddling) {
     }
     case What::move:
       if (!look().find(value)->present) return false;
-      kernel_.move_link(meddling.where, {value, "moved"}, false);
+      kernel_.move_link(meddling.at, {value, "moved"}, false);
       return true;
     default:
       return false;
@@ -313,15 +313,15 @@ class RealWorld final : public World {
   }
   bool meddle(const Meddling& meddling) override {
     if (meddling.what == Meddling::What::alias) {
-      const auto run = test::run({"ip", "-n", name_of_netns(meddling.where.netns), "link", "set", "dev",
-                                  meddling.where.name, "alias", meddling.value});
+      const auto run = test::run({"ip", "-n", name_of_netns(meddling.at.netns), "link", "set", "dev",
+                                  meddling.at.name, "alias", meddling.value});
       return run.ok() && port_->resync(observed_).ok();
     }
     const bool done = sandbox_.try_ip(command_of(meddling));
     // The kernel tells nobody of a changed alias or group of a link that is down.
     if (meddling.what == Meddling::What::group && !port_->resync(observed_)) return false;
     if (meddling.what == Meddling::What::add_namespace)
-      return done && sandbox_.try_ip("-n " + name_of_netns(meddling.where.netns) + " link set lo up");
+      return done && sandbox_.try_ip("-n " + name_of_netns(meddling.at.netns) + " link set lo up");
     return done;
   }
   const Observed& look() override {
@@ -577,10 +577,9 @@ class Writer {
       const LinkFact* link = facts != nullptr && ifindex != 0 ? facts->find(ifindex) : nullptr;
       if (ifindex != 0) doing.subject = {where.netns, link != nullptr ? link->name : std::string("nothing")};
     };
-    if (const auto* change = std::get_if<ChangeLink>(&action.step))
-      subject_of(change->ifindex, change->where);
+    if (const auto* change = std::get_if<ChangeLink>(&action.step)) subject_of(change->ifindex, change->at);
     if (const auto* removal = std::get_if<RemoveLink>(&action.step))
-      subject_of(removal->ifindex, removal->where);
+      subject_of(removal->ifindex, removal->at);
     script_.push_back(doing);
     return world_.perform(doing) == "done";
   }
@@ -594,14 +593,14 @@ class Writer {
   void add_nic(const std::string& name) {
     LinkSpec outer;
     outer.kind = "veth";
-    outer.where = {"", name};
+    outer.at = {"", name};
     LinkSpec far = outer;
-    far.where.name = name + "-far";
+    far.at.name = name + "-far";
     far.created_with_peer = true;
-    outer.peer = far.where;
+    outer.peer = far.at;
     const OwnerTag nobody{"ffffffffffffffff", {}};
     act(CreateLink{outer, nobody, far, nobody});
-    for (const std::string& end : {outer.where.name, far.where.name}) {
+    for (const std::string& end : {outer.at.name, far.at.name}) {
       meddle(Meddling::What::alias, {"", end}, "foreign");
       meddle(Meddling::What::group, {"", end}, "0");
     }
@@ -707,12 +706,12 @@ class PlannedWriter final : public Writer {
       wanted_.put(leaving);
     }
     for (const auto& [id, spec] : objects) {
-      auto claims = wanted_.claims_of(uid_of(id));
+      auto finalizers = wanted_.finalizers_of(uid_of(id));
       if (const auto* network = std::get_if<NetworkSpec>(&spec))
-        for (const Uplink& uplink : network->uplinks) claims.insert(uplink.interface);
+        for (const Uplink& uplink : network->uplinks) finalizers.insert(Finalizer::port(uplink.interface));
       wanted_.put({id, "default", uid_of(id), 1, false, random_.chance(20),
                    std::make_shared<const ObjectSpec>(spec)});
-      wanted_.set_claims(uid_of(id), claims);
+      wanted_.set_finalizers(uid_of(id), finalizers);
     }
     if (!wanted_.check()) wanted_ = before;
   }
@@ -886,7 +885,7 @@ class RawWriter final : public Writer {
   CreateLink random_creation() {
     LinkSpec link;
     link.kind = random_.of(abilities_.kinds);
-    link.where = {any_netns(), any_name()};
+    link.at = {any_netns(), any_name()};
     link.up = random_.chance(80);
     if (random_.chance(40)) link.mtu = any_mtu();
     if (random_.chance(60) || link.kind == "bridge") link.mac = any_mac();
@@ -897,7 +896,7 @@ class RawWriter final : public Writer {
     const bool on_parent = link.kind == "vlan" || link.kind == "macvlan" || link.kind == "ipvlan";
     if (on_parent) link.parent = random_.chance(60) ? "nic" : any_name();
     if (!on_parent && link.kind != "bridge" && random_.chance(40)) {
-      link.master = any_bridge(link.where.netns);
+      link.master = any_bridge(link.at.netns);
       link.attributes = random_port_attributes();
     }
     if (link.kind == "bridge") link.attributes = random_bridge_attributes();
@@ -909,10 +908,10 @@ class RawWriter final : public Writer {
     if (link.kind != "veth") return {link, any_mark(), std::nullopt, std::nullopt};
     LinkSpec peer;
     peer.kind = "veth";
-    peer.where = {random_.chance(60) ? inner_path() : link.where.netns, any_name()};
+    peer.at = {random_.chance(60) ? inner_path() : link.at.netns, any_name()};
     peer.created_with_peer = true;
-    peer.peer = link.where;
-    link.peer = peer.where;
+    peer.peer = link.at;
+    link.peer = peer.at;
     if (random_.chance(50)) peer.mtu = any_mtu();
     if (random_.chance(50)) peer.mac = mac(50 + static_cast<int>(script_.size()));
     return {link, any_mark(), peer, any_mark()};
@@ -942,8 +941,8 @@ class RawWriter final : public Writer {
 
   ChangeLink random_change() {
     ChangeLink change;
-    change.where = any_link();
-    const auto link = link_at(change.where);
+    change.at = any_link();
+    const auto link = link_at(change.at);
     if (link) {
       change.kind = link->kind;
       change.ifindex = random_.chance(90) ? link->ifindex : 0;
@@ -959,7 +958,7 @@ class RawWriter final : public Writer {
     if (random_.chance(10)) change.ipv6 = Ipv6Addresses::none;
     if (random_.chance(5)) change.arp = random_.chance(50);
     if (random_.chance(20)) {
-      change.master = random_.chance(40) ? "" : any_bridge(change.where.netns);
+      change.master = random_.chance(40) ? "" : any_bridge(change.at.netns);
       change.port_kind = "bridge";
       if (!change.master->empty()) change.attributes = random_port_attributes();
     } else if (link && link->kind == "bridge" && random_.chance(50)) {

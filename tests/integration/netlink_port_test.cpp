@@ -55,7 +55,7 @@ std::string path_of(const std::string& netns) {
 LinkSpec spec(const std::string& kind, const std::string& name, const std::string& netns = "") {
   LinkSpec link;
   link.kind = kind;
-  link.where = {netns, name};
+  link.at = {netns, name};
   return link;
 }
 
@@ -111,7 +111,7 @@ class NetlinkPort : public ::testing::Test {
 
   ChangeLink change(const std::string& name, const std::string& netns = "") {
     ChangeLink change;
-    change.where = {netns, name};
+    change.at = {netns, name};
     const LinkFact& link = fact(name, netns);
     change.kind = link.kind;
     change.port_kind = link.port_kind;
@@ -247,10 +247,10 @@ TEST_F(NetlinkPort, ABridgeKeepsItsMtuWhateverItsPortsHave) {
     bridge.mtu = mtu;
     bridge.ipv6 = Ipv6Addresses::none;
     ASSERT_TRUE(done(create(bridge, "mtu" + std::to_string(mtu))));
-    sandbox.ip("link set eth9 master " + bridge.where.name);
+    sandbox.ip("link set eth9 master " + bridge.at.name);
     port->drain(observed);
-    EXPECT_EQ(fact(bridge.where.name).mtu, mtu);
-    EXPECT_EQ(ip_link(bridge.where.name)["mtu"], mtu);
+    EXPECT_EQ(fact(bridge.at.name).mtu, mtu);
+    EXPECT_EQ(ip_link(bridge.at.name)["mtu"], mtu);
   }
   expect_exact();
 }
@@ -354,7 +354,7 @@ TEST_F(NetlinkPort, PlugsANamespaceIntoABridge) {
   inner.mac = mac("02:00:00:00:00:02");
   inner.mtu = 1400;
   inner.altname = "plugged-into-lab";
-  host.peer = inner.where;
+  host.peer = inner.at;
   ASSERT_TRUE(done(act(CreateLink{host, mark("host"), inner, mark("inner")})));
 
   Json outside = ip_link("lw-r1");
@@ -449,10 +449,10 @@ TEST_F(NetlinkPort, MakesALinkInANamespaceOnAParentOutside) {
   EXPECT_EQ(link["ifalias"], mark().text());
   EXPECT_EQ(fact("eth0", path_of("r1")).parent, fact("p0").ifindex);
   expect_exact();
-  macvlan.where.name = "eth1";
+  macvlan.at.name = "eth1";
   macvlan.parent = "missing";
   EXPECT_EQ(create(macvlan).error().kind, ErrorKind::waiting);
-  macvlan.where.netns = path_of("nowhere");
+  macvlan.at.netns = path_of("nowhere");
   EXPECT_EQ(create(macvlan).error().kind, ErrorKind::waiting);
 }
 
@@ -588,9 +588,9 @@ TEST_F(NetlinkPort, GivesAndTakesAddresses) {
   const LinkSpec host = spec("veth", "a");
   const LinkSpec inner = spec("veth", "eth0", path_of("r1"));
   ASSERT_TRUE(done(act(CreateLink{host, mark("a"), inner, mark("b")})));
-  const std::vector<Step> steps{AddAddress{inner.where, prefix("10.0.0.1/24")},
-                                AddAddress{inner.where, prefix("fd00::1/64")},
-                                AddAddress{host.where, prefix("10.0.0.2/24")}};
+  const std::vector<Step> steps{AddAddress{inner.at, prefix("10.0.0.1/24")},
+                                AddAddress{inner.at, prefix("fd00::1/64")},
+                                AddAddress{host.at, prefix("10.0.0.2/24")}};
   for (int round = 0; round < 2; ++round) {  // what is there already is a success
     for (const auto& result : act_all(steps)) EXPECT_TRUE(done(result));
   }
@@ -610,12 +610,12 @@ TEST_F(NetlinkPort, GivesAndTakesAddresses) {
   EXPECT_TRUE(own) << describe(fact("eth0", path_of("r1")));
   expect_exact();
 
-  const auto other_length = act(AddAddress{inner.where, prefix("fd00::1/48")});
+  const auto other_length = act(AddAddress{inner.at, prefix("fd00::1/48")});
   ASSERT_FALSE(other_length);
   EXPECT_EQ(other_length.error().kind, ErrorKind::conflict);
 
-  const std::vector<Step> removals{RemoveAddress{inner.where, prefix("10.0.0.1/24")},
-                                   RemoveAddress{inner.where, prefix("fd00::1/64")},
+  const std::vector<Step> removals{RemoveAddress{inner.at, prefix("10.0.0.1/24")},
+                                   RemoveAddress{inner.at, prefix("fd00::1/64")},
                                    RemoveAddress{{"", "nothing"}, prefix("10.0.0.1/24")}};
   for (int round = 0; round < 2; ++round) {
     for (const auto& result : act_all(removals)) EXPECT_TRUE(done(result));
@@ -638,8 +638,8 @@ TEST_F(NetlinkPort, TakesTheFirstAddressAlone) {
   const LinkSpec inner = spec("veth", "eth0", path_of("r1"));
   ASSERT_TRUE(done(act(CreateLink{spec("veth", "a"), mark("a"), inner, mark("b")})));
   for (const char* text : {"10.0.0.1/24", "10.0.0.2/24", "10.0.0.3/24"})
-    ASSERT_TRUE(done(act(AddAddress{inner.where, prefix(text)})));
-  ASSERT_TRUE(done(act(AddRoute{inner.where, {prefix("10.9.0.0/16"), address("10.0.0.9"), std::nullopt}})));
+    ASSERT_TRUE(done(act(AddAddress{inner.at, prefix(text)})));
+  ASSERT_TRUE(done(act(AddRoute{inner.at, {prefix("10.9.0.0/16"), address("10.0.0.9"), std::nullopt}})));
   const auto secondaries = [&] {
     std::map<std::string, bool> all;
     for (const auto& each : fact("eth0", path_of("r1")).addresses)
@@ -648,7 +648,7 @@ TEST_F(NetlinkPort, TakesTheFirstAddressAlone) {
   };
   using Expected = std::map<std::string, bool>;
   EXPECT_EQ(secondaries(), (Expected{{"10.0.0.1/24", false}, {"10.0.0.2/24", true}, {"10.0.0.3/24", true}}));
-  ASSERT_TRUE(done(act(RemoveAddress{inner.where, prefix("10.0.0.1/24")})));
+  ASSERT_TRUE(done(act(RemoveAddress{inner.at, prefix("10.0.0.1/24")})));
   EXPECT_EQ(secondaries(), (Expected{{"10.0.0.2/24", false}, {"10.0.0.3/24", true}}));
   EXPECT_EQ(fact("eth0", path_of("r1")).routes.size(), 1U) << describe(fact("eth0", path_of("r1")));
   expect_exact();
@@ -670,13 +670,13 @@ TEST_F(NetlinkPort, TellsAnAddressThatAnotherHostHas) {
   };
   EXPECT_EQ(state(), AddressState::tentative);
   ASSERT_TRUE(test::wait_until([&] { return state() == AddressState::duplicate; }));
-  const auto again = act(AddAddress{inner.where, prefix("fd00::7/64"), true});
+  const auto again = act(AddAddress{inner.at, prefix("fd00::7/64"), true});
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().words, "another host has this address");
   EXPECT_EQ(state(), AddressState::tentative);
   ASSERT_TRUE(test::wait_until([&] { return state() == AddressState::duplicate; }));
   sandbox.ip("addr del fd00::7/64 dev a");
-  EXPECT_FALSE(act(AddAddress{inner.where, prefix("fd00::7/64"), true}));
+  EXPECT_FALSE(act(AddAddress{inner.at, prefix("fd00::7/64"), true}));
   ASSERT_TRUE(test::wait_until([&] { return state() == AddressState::usable; }));
   expect_exact();
 }
@@ -689,13 +689,13 @@ TEST_F(NetlinkPort, GivesAndTakesRoutes) {
   const LinkSpec host = spec("veth", "a");
   const LinkSpec inner = spec("veth", "eth0", r1);
   ASSERT_TRUE(done(act(CreateLink{host, mark("a"), inner, mark("b")})));
-  ASSERT_TRUE(done(act(AddAddress{inner.where, prefix("10.0.0.1/24")})));
-  ASSERT_TRUE(done(act(AddAddress{inner.where, prefix("fd00::1/64")})));
+  ASSERT_TRUE(done(act(AddAddress{inner.at, prefix("10.0.0.1/24")})));
+  ASSERT_TRUE(done(act(AddAddress{inner.at, prefix("fd00::1/64")})));
   const RouteSpec by_gateway{prefix("0.0.0.0/0"), address("10.0.0.254"), std::nullopt};
   const RouteSpec by_link{prefix("192.168.7.0/24"), std::nullopt, 50};
   const RouteSpec ipv6{prefix("fd07::/48"), address("fd00::fe"), std::nullopt};
-  const std::vector<Step> steps{AddRoute{inner.where, by_gateway}, AddRoute{inner.where, by_link},
-                                AddRoute{inner.where, ipv6}};
+  const std::vector<Step> steps{AddRoute{inner.at, by_gateway}, AddRoute{inner.at, by_link},
+                                AddRoute{inner.at, ipv6}};
   for (int round = 0; round < 2; ++round) {
     for (const auto& result : act_all(steps)) EXPECT_TRUE(done(result));
     EXPECT_EQ(fact("eth0", r1).routes.size(), 3U);
@@ -715,33 +715,31 @@ TEST_F(NetlinkPort, GivesAndTakesRoutes) {
   expect_exact();
 
   // An own route gives way to its successor, a stranger's does not.
-  ASSERT_TRUE(done(act(AddRoute{inner.where, {prefix("0.0.0.0/0"), address("10.0.0.253"), std::nullopt}})));
+  ASSERT_TRUE(done(act(AddRoute{inner.at, {prefix("0.0.0.0/0"), address("10.0.0.253"), std::nullopt}})));
   EXPECT_EQ(sandbox.ip_json("-n r1 route show default")[0]["gateway"], "10.0.0.253");
   EXPECT_EQ(fact("eth0", r1).routes.size(), 3U);
   sandbox.ip("-n r1 route add 172.16.0.0/12 via 10.0.0.9");
-  const auto refused =
-      act(AddRoute{inner.where, {prefix("172.16.0.0/12"), address("10.0.0.8"), std::nullopt}});
+  const auto refused = act(AddRoute{inner.at, {prefix("172.16.0.0/12"), address("10.0.0.8"), std::nullopt}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
   EXPECT_EQ(sandbox.ip_json("-n r1 route show 172.16.0.0/12")[0]["gateway"], "10.0.0.9");
-  EXPECT_TRUE(
-      done(act(RemoveRoute{inner.where, {prefix("172.16.0.0/12"), address("10.0.0.9"), std::nullopt}})));
+  EXPECT_TRUE(done(act(RemoveRoute{inner.at, {prefix("172.16.0.0/12"), address("10.0.0.9"), std::nullopt}})));
   EXPECT_EQ(sandbox.ip_json("-n r1 route show 172.16.0.0/12").size(), 1U) << "a stranger's route was removed";
   expect_exact();
 
-  EXPECT_TRUE(done(act(RemoveRoute{inner.where, by_link})));
-  EXPECT_TRUE(done(act(RemoveRoute{inner.where, by_link})));
+  EXPECT_TRUE(done(act(RemoveRoute{inner.at, by_link})));
+  EXPECT_TRUE(done(act(RemoveRoute{inner.at, by_link})));
   EXPECT_EQ(fact("eth0", r1).routes.size(), 2U);
 
   // IPv4 routes go without an event of their own.
   sandbox.ip("-n r1 link set eth0 down");
   const ObservedChange touched = port->drain(observed);
   EXPECT_TRUE(fact("eth0", r1).routes.empty()) << describe(fact("eth0", r1));
-  EXPECT_EQ(touched.links.count(inner.where), 1U);
+  EXPECT_EQ(touched.links.count(inner.at), 1U);
   expect_exact();
   sandbox.ip("-n r1 link set eth0 up");
   port->drain(observed);
-  ASSERT_TRUE(done(act(AddRoute{inner.where, by_gateway})));
+  ASSERT_TRUE(done(act(AddRoute{inner.at, by_gateway})));
   EXPECT_EQ(fact("eth0", r1).routes.size(), 1U);
   sandbox.ip("-n r1 address flush dev eth0");
   port->drain(observed);

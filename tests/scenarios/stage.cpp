@@ -138,21 +138,21 @@ void set_all(const World& world, LinkFact& fact, const std::vector<std::string>&
 // ---- what the agent does around the planner
 
 // Where an object had links and may have none from now on.
-void claim_places(const DesiredState& before, DesiredState& now) {
+void record_namespaces(const DesiredState& before, DesiredState& now) {
   for (const auto& [id, entry] : before.entries()) {
-    std::set<std::string> claims = now.claims_of(entry->object.uid);
+    std::set<Finalizer> finalizers = now.finalizers_of(entry->object.uid);
     const auto resources = entry->compile();
     for (const LinkSpec& link : resources.links) {
-      for (const std::string* place : {&link.where.netns, &link.delegate_netns}) {
-        if (link.owned && !place->empty()) claims.insert(std::string(desired::kPlaceClaim) + *place);
+      for (const std::string* place : {&link.at.netns, &link.delegate_netns}) {
+        if (!link.borrowed && !place->empty()) finalizers.insert(Finalizer::netns(*place));
       }
     }
-    now.set_claims(entry->object.uid, std::move(claims));
+    now.set_finalizers(entry->object.uid, std::move(finalizers));
   }
 }
 
 // Uplinks that a plan takes, before it does.
-void claim_uplinks(const Plan& plan, DesiredState& desired) {
+void record_uplinks(const Plan& plan, DesiredState& desired) {
   for (const Action& action : plan.actions) {
     const auto* change = std::get_if<ChangeLink>(&action.step);
     const auto* entry = desired.find(action.object);
@@ -160,11 +160,11 @@ void claim_uplinks(const Plan& plan, DesiredState& desired) {
     const auto resources = entry->compile();
     const bool is_uplink =
         std::any_of(resources.links.begin(), resources.links.end(),
-                    [&](const LinkSpec& link) { return !link.owned && link.where == change->where; });
+                    [&](const LinkSpec& link) { return link.borrowed && link.at == change->at; });
     if (!is_uplink) continue;
-    std::set<std::string> claims = desired.claims_of(entry->object.uid);
-    claims.insert(change->where.name);
-    desired.set_claims(entry->object.uid, std::move(claims));
+    std::set<Finalizer> finalizers = desired.finalizers_of(entry->object.uid);
+    finalizers.insert(Finalizer::port(change->at.name));
+    desired.set_finalizers(entry->object.uid, std::move(finalizers));
   }
 }
 
@@ -319,7 +319,7 @@ void Stage::declare_endpoint(const Command& command) {
 
 void Stage::commit(DesiredState candidate) {
   allocate(candidate);
-  claim_places(world_.desired, candidate);
+  record_namespaces(world_.desired, candidate);
   world_.desired = std::move(candidate);
 }
 
@@ -344,7 +344,7 @@ std::string Stage::preview() {
 
 // Says what failed; what is left of the same object is left undone then, as in the agent.
 std::string Stage::carry_out(const Plan& plan) {
-  claim_uplinks(plan, world_.desired);
+  record_uplinks(plan, world_.desired);
   std::string failures;
   std::set<ResourceId> failed;
   for (const Action& action : plan.actions) {
@@ -365,10 +365,10 @@ void Stage::forget_what_is_done() {
     if (std::any_of(left.actions.begin(), left.actions.end(), is_of_it) ||
         std::any_of(left.blocked.begin(), left.blocked.end(), is_of_it))
       continue;
-    std::set<std::string> claims = world_.desired.claims_of(entry->object.uid);
-    for (const std::string& claim : planning::settled_claims(*entry, world_.desired, world_.observed))
-      claims.erase(claim);
-    world_.desired.set_claims(entry->object.uid, std::move(claims));
+    std::set<Finalizer> finalizers = world_.desired.finalizers_of(entry->object.uid);
+    for (const Finalizer& settled : planning::settled_finalizers(*entry, world_.desired, world_.observed))
+      finalizers.erase(settled);
+    world_.desired.set_finalizers(entry->object.uid, std::move(finalizers));
     if (entry->object.deleting) world_.desired.erase(id);
   }
 }

@@ -1,6 +1,6 @@
 // Plays a scenario: what is declared, what others do to the host, and what the planner does about it. What
-// the agent does around the planner (claims, VLAN links on demand, addresses from subnets) is done here in
-// short.
+// the agent does around the planner (finalizers, VLAN links on demand, addresses from subnets) is done here
+// in short.
 #pragma once
 
 #include <string>

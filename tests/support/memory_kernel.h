@@ -168,7 +168,7 @@ class MemoryKernel final : public LinkBackend {
     if (found != paths_.end()) where.netns = found->second;
   }
   void resolve(LinkSpec& link) const {
-    resolve(link.where);
+    resolve(link.at);
     if (link.peer) resolve(*link.peer);
   }
   template <class OneStep>
@@ -177,7 +177,7 @@ class MemoryKernel final : public LinkBackend {
       resolve(step.link);
       if (step.peer) resolve(*step.peer);
     } else {
-      resolve(step.where);
+      resolve(step.at);
     }
     return step;
   }
@@ -235,8 +235,8 @@ class MemoryKernel final : public LinkBackend {
   }
 
   void dress(Messages& messages, const LinkSpec& link, const OwnerTag& mark) {
-    const std::string& netns = link.where.netns;
-    const int ifindex = real().find(link.where)->ifindex;
+    const std::string& netns = link.at.netns;
+    const int ifindex = real().find(link.at)->ifindex;
     const bool wait_for_vlans = link.vlans && !link.vlans->empty();
     const auto up = [&](LinkFact& fact) { return links_.set_up(netns, fact, true); };
     messages.add(message(netns, ifindex, {[&](LinkFact& fact) {
@@ -262,33 +262,33 @@ class MemoryKernel final : public LinkBackend {
   }
 
   Result<void> perform(const CreateLink& step) {
-    const bool across = step.peer && step.peer->where.netns != step.link.where.netns;
-    if (across && !step.link.where.netns.empty() && !step.peer->where.netns.empty())
+    const bool across = step.peer && step.peer->at.netns != step.link.at.netns;
+    if (across && !step.link.at.netns.empty() && !step.peer->at.netns.empty())
       return Error{
-          ErrorKind::invalid, "create", step.link.where.text(), 0, "no end is in the managed namespace", {}};
+          ErrorKind::invalid, "create", step.link.at.text(), 0, "no end is in the managed namespace", {}};
     Messages messages;
     messages.add(links_.missing(step.link));
     if (step.peer) messages.add(links_.missing(*step.peer));
     if (messages.first() == 0) messages.add(links_.create(step.link, step.peer));
-    if (messages.first() != 0) return answer(messages.first(), step.link.where);
-    const bool inner_first = step.peer && step.peer->where.netns.empty() && !step.link.where.netns.empty();
+    if (messages.first() != 0) return answer(messages.first(), step.link.at);
+    const bool inner_first = step.peer && step.peer->at.netns.empty() && !step.link.at.netns.empty();
     const OwnerTag peer_mark = step.peer_mark.value_or(step.mark);
     if (inner_first) dress(messages, *step.peer, peer_mark);
     if (!inner_first || messages.first() == 0) dress(messages, step.link, step.mark);
     if (step.peer && !inner_first && (!across || messages.first() == 0))
       dress(messages, *step.peer, peer_mark);
-    return answer(messages.first(), step.link.where);
+    return answer(messages.first(), step.link.at);
   }
 
   Result<void> perform(const ChangeLink& step) {
     if (is_empty(step)) return {};
-    const std::string& netns = step.where.netns;
+    const std::string& netns = step.at.netns;
     const LinkFact* found = real().find(netns) == nullptr ? nullptr
                             : step.ifindex != 0           ? real().find(netns)->find(step.ifindex)
-                                                          : real().find(step.where);
-    if (found == nullptr) return answer(ENODEV, step.where);
+                                                          : real().find(step.at);
+    if (found == nullptr) return answer(ENODEV, step.at);
     if (step.master && !step.master->empty() && real().find(LinkName{netns, *step.master}) == nullptr)
-      return answer(ENODEV, step.where);
+      return answer(ENODEV, step.at);
     const int ifindex = found->ifindex;
     const bool flaps = step.rename && found->up && !links_.build().renames_while_up;
     Messages messages;
@@ -319,13 +319,13 @@ class MemoryKernel final : public LinkBackend {
     if (flaps)
       message(netns, ifindex,
               {[&](LinkFact& fact) { return links_.set_up(netns, fact, step.up.value_or(true)); }});
-    return answer(messages.first(), step.where);
+    return answer(messages.first(), step.at);
   }
 
   // Nothing is sent then, and nobody looks whether the link is there.
   static bool is_empty(const ChangeLink& step) {
     ChangeLink nothing;
-    nothing.where = step.where;
+    nothing.at = step.at;
     nothing.kind = step.kind;
     nothing.port_kind = step.port_kind;
     nothing.ifindex = step.ifindex;
@@ -333,7 +333,7 @@ class MemoryKernel final : public LinkBackend {
   }
 
   int change(const ChangeLink& step, int ifindex, const Edit& flags) {
-    const std::string& netns = step.where.netns;
+    const std::string& netns = step.at.netns;
     return message(
         netns, ifindex,
         {// Looked at before anything is done (net/core/rtnetlink.c: validate_linkmsg).
@@ -386,52 +386,52 @@ class MemoryKernel final : public LinkBackend {
 
   // As the executor looks at it again: what does not carry the mark is left alone.
   Result<void> perform(const RemoveLink& step) {
-    const NamespaceFacts* place = real().find(step.where.netns);
+    const NamespaceFacts* place = real().find(step.at.netns);
     const LinkFact* found = place != nullptr ? place->find(step.ifindex) : nullptr;
     if (found == nullptr) return {};
     const bool unmarked = found->alias.empty() && is_birth_group(found->group);
     if (found->kind != step.kind || (found->alias != step.mark.text() && !unmarked))
-      return Error{ErrorKind::conflict, "remove", step.where.text(), 0, "it does not carry the mark", {}};
-    links_.erase(step.where.netns, step.ifindex);
+      return Error{ErrorKind::conflict, "remove", step.at.text(), 0, "it does not carry the mark", {}};
+    links_.erase(step.at.netns, step.ifindex);
     return {};
   }
 
   Result<void> perform(const AddAddress& step) {
     if (step.again)
-      return Error{ErrorKind::conflict, "add", step.where.text(), 0, "another host has this address", {}};
-    const int error = links_.add_address(step.where, step.address);
-    const LinkFact* link = real().find(step.where);
+      return Error{ErrorKind::conflict, "add", step.at.text(), 0, "another host has this address", {}};
+    const int error = links_.add_address(step.at, step.address);
+    const LinkFact* link = real().find(step.at);
     const bool there =
         link != nullptr && std::any_of(link->addresses.begin(), link->addresses.end(),
                                        [&](const auto& each) { return each.prefix == step.address; });
-    return answer(error == EEXIST && there ? 0 : error, step.where);
+    return answer(error == EEXIST && there ? 0 : error, step.at);
   }
   Result<void> perform(const RemoveAddress& step) {
-    const int error = links_.remove_address(step.where, step.address);
-    return answer(error == EADDRNOTAVAIL || error == ENODEV ? 0 : error, step.where);
+    const int error = links_.remove_address(step.at, step.address);
+    return answer(error == EADDRNOTAVAIL || error == ENODEV ? 0 : error, step.at);
   }
   // The agent's own route gives way to its successor; a stranger's stays.
   Result<void> perform(const AddRoute& step) {
-    int error = links_.add_route(step.where, step.route, false);
+    int error = links_.add_route(step.at, step.route, false);
     const bool own = error == EEXIST && has_own_route(step);
     if (error == EEXIST && step.yields && !(own && step.route.automatic)) return {};
-    if (own) error = links_.add_route(step.where, step.route, true);
-    return answer(error, step.where);
+    if (own) error = links_.add_route(step.at, step.route, true);
+    return answer(error, step.at);
   }
   bool has_own_route(const AddRoute& step) const {
     const auto is_it = [&](const RouteFact& fact) {
       return fact.protocol == kOwnProtocol && fact.route.to == step.route.to.network() &&
              effective_metric(fact.route) == effective_metric(step.route);
     };
-    const NamespaceFacts& place = *real().find(step.where.netns);  // where a link holds that route
+    const NamespaceFacts& place = *real().find(step.at.netns);  // where a link holds that route
     const auto& links = place.links();
     return std::any_of(links.begin(), links.end(), [&](const auto& each) {
       return std::any_of(each.second.routes.begin(), each.second.routes.end(), is_it);
     });
   }
   Result<void> perform(const RemoveRoute& step) {
-    const int error = links_.remove_route(step.where, step.route);
-    return answer(error == ESRCH || error == ENODEV ? 0 : error, step.where);
+    const int error = links_.remove_route(step.at, step.route);
+    return answer(error == ESRCH || error == ENODEV ? 0 : error, step.at);
   }
 
   int event_fd_;

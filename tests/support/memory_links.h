@@ -76,7 +76,7 @@ class MemoryLinks {
 
   // What a link would be made on and is not there.
   int missing(const LinkSpec& link) const {
-    const NamespaceFacts* place = facts_.find(link.where.netns);
+    const NamespaceFacts* place = facts_.find(link.at.netns);
     if (place == nullptr || !place->present) return ENOENT;
     if (!link.master.empty() && place->find(link.master) == nullptr) return ENODEV;
     return link.parent.empty() || facts_.find(LinkName{"", link.parent}) != nullptr ? 0 : ENODEV;
@@ -400,9 +400,9 @@ inline int MemoryLinks::make(const LinkSpec& link, LinkFact& fact) {
   fact.kind = link.kind;
   if (link.kind == "tun" && link.mtu)
     if (const int error = check_mtu(fact, *link.mtu)) return error;
-  if (facts_.find(link.where) != nullptr) return EEXIST;
+  if (facts_.find(link.at) != nullptr) return EEXIST;
   fact.ifindex = ++next_index_;
-  fact.name = link.where.name;
+  fact.name = link.at.name;
   fact.kind = link.kind;
   fact.group = birth_group(link);
   fact.arp = link.kind != "dummy";
@@ -413,7 +413,7 @@ inline int MemoryLinks::make(const LinkSpec& link, LinkFact& fact) {
   if (!link.parent.empty()) {
     const LinkFact* parent = facts_.find(LinkName{"", link.parent});
     fact.parent = parent->ifindex;
-    if (!link.where.netns.empty()) fact.parent_nsid = 0;
+    if (!link.at.netns.empty()) fact.parent_nsid = 0;
     fact.mtu = parent->mtu;
     if (link.kind != "macvlan") fact.mac = parent->mac;
   }
@@ -436,30 +436,30 @@ inline int MemoryLinks::create(const LinkSpec& link, std::optional<LinkSpec> pee
   if (const int error = make(link, fact)) return error;
   LinkFact other;
   if (peer) {
-    if (peer->where == link.where) return EEXIST;
+    if (peer->at == link.at) return EEXIST;
     if (const int error = make(*peer, other)) return error;
     fact.parent = other.ifindex;
     other.parent = fact.ifindex;
-    if (peer->where.netns != link.where.netns) {
-      fact.parent_nsid = std::max(0, facts_.namespaces.at(peer->where.netns).nsid);
-      other.parent_nsid = std::max(0, facts_.namespaces.at(link.where.netns).nsid);
+    if (peer->at.netns != link.at.netns) {
+      fact.parent_nsid = std::max(0, facts_.namespaces.at(peer->at.netns).nsid);
+      other.parent_nsid = std::max(0, facts_.namespaces.at(link.at.netns).nsid);
     }
   }
   if (!link.master.empty()) {
     LinkFact probe = fact;
-    if (const int error = set_master(link.where.netns, probe, link.master)) return error;
+    if (const int error = set_master(link.at.netns, probe, link.master)) return error;
   }
   const auto put = [&](const LinkSpec& spec, const LinkFact& made) {
     if (spec.mtu) own_mtu_.insert(made.ifindex);
     if (spec.mac) own_mac_.insert(made.ifindex);
-    note(spec.where.netns, made);
-    facts_.namespaces.at(spec.where.netns).put(made);
+    note(spec.at.netns, made);
+    facts_.namespaces.at(spec.at.netns).put(made);
   };
   put(link, fact);
   if (peer) put(*peer, other);
   if (!link.master.empty()) {
-    set_master(link.where.netns, fact, link.master);
-    update(link.where.netns, fact);
+    set_master(link.at.netns, fact, link.master);
+    update(link.at.netns, fact);
   }
   return 0;
 }

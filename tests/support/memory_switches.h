@@ -86,36 +86,35 @@ class MemorySwitches final : public SwitchBackend {
 
   Result<void> perform(const RunSwitch& step, const Observed& /*observed*/) {
     if (failure_) return *std::exchange(failure_, std::nullopt);
-    SwitchFact& fact = facts_[step.where.name];
+    SwitchFact& fact = facts_[step.at.name];
     if (step.anew || fact.uid != step.uid) fact = {};
     fact.uid = step.uid;
     fact.settings = step.spec.settings();
-    if (held_.contains(step.where.name)) {
+    if (held_.contains(step.at.name)) {
       fact.starting = true;
-      return Error{ErrorKind::waiting, "start", step.where.name, 0, "it does not answer yet", {}};
+      return Error{ErrorKind::waiting, "start", step.at.name, 0, "it does not answer yet", {}};
     }
     if (fact.pid == 0) fact.pid = ++last_pid_;
     if (fact.plug_pid == 0) fact.plug_pid = ++last_pid_;
     fact.connected = step.spec.hub;
-    tell(step.where.name);
+    tell(step.at.name);
     return {};
   }
   Result<void> perform(const StopSwitch& step, const Observed& /*observed*/) {
-    facts_.erase(step.where.name);
+    facts_.erase(step.at.name);
     return {};
   }
   Result<void> perform(const PlugIn& step, const Observed& observed) {
     const auto fact = facts_.find(step.spec.network);
     if (fact == facts_.end() || fact->second.plug_pid == 0)
-      return Error{ErrorKind::waiting, "plug in", step.where.text(), 0, "the plug does not run", {}};
-    const LinkFact* link = observed.find(step.where);
-    if (link == nullptr)
-      return Error{ErrorKind::waiting, "plug in", step.where.text(), 0, "no such link", {}};
+      return Error{ErrorKind::waiting, "plug in", step.at.text(), 0, "the plug does not run", {}};
+    const LinkFact* link = observed.find(step.at);
+    if (link == nullptr) return Error{ErrorKind::waiting, "plug in", step.at.text(), 0, "no such link", {}};
     PlugFact plug;
     plug.mark = step.mark;
     plug.tap = step.spec.tap;
     plug.ifindex = link->ifindex;
-    plug.netns = observed.find(step.where.netns)->inode;
+    plug.netns = observed.find(step.at.netns)->inode;
     plug.port = step.own_port ? 1 : 0;
     plug.vlans = step.spec.vlans;
     plug.connected = true;
@@ -123,7 +122,7 @@ class MemorySwitches final : public SwitchBackend {
     return {};
   }
   Result<void> perform(const Unplug& step, const Observed& /*observed*/) {
-    const auto fact = facts_.find(step.where.name);  // gone with its switch, perhaps
+    const auto fact = facts_.find(step.at.name);  // gone with its switch, perhaps
     if (fact != facts_.end()) fact->second.plugs.erase(step.mark);
     return {};
   }

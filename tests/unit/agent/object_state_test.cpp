@@ -28,7 +28,7 @@ struct Moment {
 
 Action change_of(const std::string& attribute) {
   ChangeLink change;
-  change.where = {"", "lw-lan"};
+  change.at = {"", "lw-lan"};
   change.mtu = 1500;
   return {kLan, 0, change, attribute + " differs", {attribute}, Disruption::none};
 }

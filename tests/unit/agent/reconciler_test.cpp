@@ -710,7 +710,7 @@ TEST_F(ParentEngineTest, DescribeShowsTheUplinksOfANetwork) {
   ASSERT_TRUE(eth0.found);
   EXPECT_EQ(eth0.found->name, "eth0");
   EXPECT_EQ(eth0.master, "lw-lan");
-  EXPECT_EQ(told->links[2].wanted.where.name, "absent");
+  EXPECT_EQ(told->links[2].wanted.at.name, "absent");
   EXPECT_FALSE(told->links[2].found);
   EXPECT_EQ(told->ports, std::vector<std::string>{"eth0"});
 }

@@ -20,7 +20,7 @@ class Troubles : public testing::Test {
   void matches() { note(state_.in_sync(kVersion, pass(100ms))); }
   void differs() {
     ChangeLink change;
-    change.where = {"", "lw-lan"};
+    change.at = {"", "lw-lan"};
     change.mtu = 1500;
     const Action action{kLan, 0, change, "mtu differs", {"mtu"}, Disruption::none};
     note(state_.out_of_sync({&action}, kVersion, pass(100ms)));

@@ -312,7 +312,7 @@ class MemoryAgent final : public AgentApi {
 
   static LinkSpec link(const ResourceId& id) {
     LinkSpec link;
-    link.where = {"", "lw-" + id.name};
+    link.at = {"", "lw-" + id.name};
     link.kind = "bridge";
     link.mtu = 9000;
     link.mac = MacAddress::parse("02:00:00:00:00:01");
@@ -361,7 +361,7 @@ class MemoryAgent final : public AgentApi {
     report.wanted = link(object->id);
     LinkFact fact;
     fact.ifindex = 7;
-    fact.name = report.wanted.where.name;
+    fact.name = report.wanted.at.name;
     fact.kind = "bridge";
     fact.mtu = 1500;
     fact.mac = report.wanted.mac;

@@ -287,7 +287,7 @@ TEST(ObservedLookup, GoesThroughTheNamespace) {
 
 TEST(ActionText, IsForPeople) {
   LinkSpec bridge;
-  bridge.where = {"", "br0"};
+  bridge.at = {"", "br0"};
   bridge.kind = "bridge";
   Action action;
   action.step = CreateLink{bridge, {}, {}, {}};
@@ -296,15 +296,15 @@ TEST(ActionText, IsForPeople) {
   EXPECT_EQ(action.target().name, "br0");
 
   LinkSpec port = bridge;
-  port.where = {"", "lw-r1"};
+  port.at = {"", "lw-r1"};
   port.kind = "veth";
   LinkSpec end;
-  end.where = {"/run/netns/r1", "eth0"};
+  end.at = {"/run/netns/r1", "eth0"};
   action.step = CreateLink{port, {}, end, {}};
   EXPECT_EQ(action.text(), "create veth lw-r1 with peer eth0 in /run/netns/r1");
 
   ChangeLink change;
-  change.where = {"", "br0"};
+  change.at = {"", "br0"};
   change.kind = "bridge";
   change.mtu = 1500;
   change.up = true;
@@ -316,10 +316,10 @@ TEST(ActionText, IsForPeople) {
   action.step = RemoveLink{{"", "tap0"}, 4, "tun", {}};
   EXPECT_EQ(action.text(), "remove tap tap0");
 
-  action.step = AddRoute{end.where, {*IpPrefix::parse("0.0.0.0/0"), IpAddress::parse("10.0.0.254"), 5}};
+  action.step = AddRoute{end.at, {*IpPrefix::parse("0.0.0.0/0"), IpAddress::parse("10.0.0.254"), 5}};
   EXPECT_EQ(action.text(), "add route default via 10.0.0.254 metric 5 to eth0 in /run/netns/r1");
   EXPECT_STREQ(action.verb(), "add route");
-  action.step = RemoveAddress{end.where, *IpPrefix::parse("fd00::1/64")};
+  action.step = RemoveAddress{end.at, *IpPrefix::parse("fd00::1/64")};
   EXPECT_EQ(action.text(), "remove address fd00::1/64 from eth0 in /run/netns/r1");
 }
 

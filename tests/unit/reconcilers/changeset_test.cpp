@@ -56,11 +56,11 @@ std::string text_of(const DesiredObject& object) {
        << (object.object.adopt ? " adopt" : "");
   for (const IpPrefix& address : object.object.allocations) text << " " << address.text();
   const drivers::Resources resources = object.compile();
-  for (const LinkSpec& link : resources.links) text << " " << link.where.text() << "@" << link.master;
+  for (const LinkSpec& link : resources.links) text << " " << link.at.text() << "@" << link.master;
   return text.str();
 }
 
-// Everything that can be asked of it: objects, indexes, claims.
+// Everything that can be asked of it: objects, indexes, finalizers.
 std::string text_of(const DesiredState& desired) {
   std::ostringstream text;
   for (const auto& [id, object] : desired.entries()) {
@@ -68,17 +68,16 @@ std::string text_of(const DesiredState& desired) {
     text << "  uid: " << (desired.find_uid(object->object.uid) == object.get()) << "\n";
     const drivers::Resources resources = object->compile();
     for (const LinkSpec& link : resources.links) {
-      const DesiredObject* owner = desired.owner_of(link.where);
-      text << "  owner of " << link.where.text() << ": "
-           << (owner != nullptr ? owner->object.id.text() : "-");
-      for (const DesiredObject* user : desired.users_of(link.where))
+      const DesiredObject* owner = desired.owner_of(link.at);
+      text << "  owner of " << link.at.text() << ": " << (owner != nullptr ? owner->object.id.text() : "-");
+      for (const DesiredObject* user : desired.users_of(link.at))
         text << ", used by " << user->object.id.text();
       text << "\n";
     }
     for (const ResourceId& plugged : desired.attachments_of(id.name))
       text << "  plugged in: " << plugged.text() << "\n";
-    for (const std::string& claim : desired.claims_of(object->object.uid))
-      text << "  claim: " << claim << "\n";
+    for (const Finalizer& finalizer : desired.finalizers_of(object->object.uid))
+      text << "  finalizer: " << finalizer.text() << "\n";
   }
   for (const std::string& path : desired.namespaces()) text << "namespace " << path << "\n";
   for (const auto& [name, vlan] : desired.implicit_vlans()) text << "implicit " << name << "\n";
@@ -93,7 +92,7 @@ class ChangesetTest : public testing::Test {
           attachment("h1", "lan"), attachment("h2", "lan", "r1"), attachment("p1", "pool", "r1")})
       first.push_back(object.id),
           change_and_keep([&](Changeset& changes) { changes.upsert(std::move(object)); });
-    desired.set_claims("uid-network lan", {"eth9", "netns:/run/netns/left"});
+    desired.set_finalizers("uid-network lan", {Finalizer::port("eth9"), Finalizer::netns("/run/netns/left")});
   }
   std::function<ObjectUid()> new_uid() {
     return [this] { return "new-" + std::to_string(++uids); };

@@ -51,7 +51,7 @@ TEST(Kinds, HaveAttributesThatNoOtherHas) {
 TEST(Kinds, AreReadAsTheyAreWritten) {
   for (const kinds::LinkKind* kind : all()) {
     LinkSpec link;
-    link.where.name = "link0";
+    link.at.name = "link0";
     link.kind = kind->name;
     link.mtu = 1500;
     LinkAttributes of_ports;

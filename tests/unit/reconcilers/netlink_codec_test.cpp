@@ -24,7 +24,7 @@ namespace {
 LinkSpec bridge() {
   LinkSpec link;
   link.kind = "bridge";
-  link.where.name = "br0";
+  link.at.name = "br0";
   link.mtu = 9000;
   link.mac = MacAddress::parse("02:00:00:00:01:01");
   link.attributes = {{kinds::bridge::kStpState, 1},
@@ -83,7 +83,7 @@ TEST(NetlinkCodec, ReadsALinkAsItWasWritten) {
 TEST(NetlinkCodec, WritesTheVlanProtocolInNetworkOrder) {
   LinkSpec link;
   link.kind = "vlan";
-  link.where.name = "eth0.50";
+  link.at.name = "eth0.50";
   link.mtu = 1500;
   link.attributes = {{kinds::vlan::kId, 50}, {kinds::vlan::kProtocol, 0x88a8}};
   const netlink::Message message = netlink::create_link(link, {}, nullptr);

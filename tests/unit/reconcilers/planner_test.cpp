@@ -37,8 +37,8 @@ TEST_F(PlannerTest, CreatesInOrderOfDependence) {
   const Plan todo = plan();
   ASSERT_EQ(todo.actions.size(), 3U);
   EXPECT_EQ(todo.actions[0].text(), "create bridge lw-lan");
-  EXPECT_EQ(std::get<CreateLink>(todo.actions[1].step).link.where.name, "lw-h1");
-  EXPECT_EQ(std::get<CreateLink>(todo.actions[1].step).peer->where, (LinkName{"/run/netns/r1", "eth0"}));
+  EXPECT_EQ(std::get<CreateLink>(todo.actions[1].step).link.at.name, "lw-h1");
+  EXPECT_EQ(std::get<CreateLink>(todo.actions[1].step).peer->at, (LinkName{"/run/netns/r1", "eth0"}));
   EXPECT_STREQ(todo.actions[2].verb(), "add address");
   EXPECT_TRUE(todo.blocked.empty());
   EXPECT_EQ(converge(), 1);
@@ -134,12 +134,12 @@ TEST_F(PlannerTest, AnUplinkIsBorrowedAndGivenBack) {
   EXPECT_EQ(converge(), 1);
   EXPECT_EQ(kernel.real().find(LinkName{"", "eth1"})->master,
             kernel.real().find(LinkName{"", "lw-lan"})->ifindex);
-  desired.set_claims(uid_of(kLan), {"eth1"});
+  desired.set_finalizers(uid_of(kLan), {Finalizer::port("eth1")});
   put(kLan, bridge());
   EXPECT_EQ(converge(), 1);
   EXPECT_EQ(kernel.real().find(LinkName{"", "eth1"})->master, 0);
-  EXPECT_EQ(planning::settled_claims(*desired.find(kLan), desired, kernel.real()),
-            std::set<std::string>{"eth1"});
+  EXPECT_EQ(planning::settled_finalizers(*desired.find(kLan), desired, kernel.real()),
+            std::set{Finalizer::port("eth1")});
 }
 
 TEST_F(PlannerTest, AnUplinkInAnotherBridgeIsAConflict) {
@@ -163,7 +163,7 @@ TEST_F(PlannerTest, AnUplinkOfANetworkThatIsLeavingIsFreeEvenIfItsBridgeCannotGo
   kernel.add_link("", foreign_link("eth1"));
   put(kLan, bridge({"eth1"}));
   converge();
-  desired.set_claims(uid_of(kLan), {"eth1"});
+  desired.set_finalizers(uid_of(kLan), {Finalizer::port("eth1")});
   mark_deleting(kLan);
   const ResourceId next{Kind::network, "next"};
   put(next, bridge({"eth1"}));
@@ -565,7 +565,7 @@ std::string leak_of(const desired::DesiredObject& entry, const Observed& observe
     for (const LinkFact* fact : facts.marked(entry.object.uid)) {
       const LinkName where{path, fact->name};
       const bool named = std::any_of(resources.links.begin(), resources.links.end(),
-                                     [&](const LinkSpec& link) { return link.where == where; });
+                                     [&](const LinkSpec& link) { return link.at == where; });
       if (named || is_own_group(fact->group)) return where.text() + " of " + entry.object.id.text();
     }
   }
@@ -675,26 +675,25 @@ TEST_P(PlannerProperties, ConvergesIsIdempotentAndLeavesForeignLinksAlone) {
         wanted.put(leaving);
       }
       for (const auto& [id, spec] : objects) {
-        std::set<std::string> claims = wanted.claims_of(uid_of(id));
+        std::set<Finalizer> finalizers = wanted.finalizers_of(uid_of(id));
         if (const auto* known = wanted.find(id)) {
           const drivers::Resources resources = known->compile();
           for (const LinkSpec& link : resources.links) {
-            if (!link.where.netns.empty())
-              claims.insert(std::string(desired::kPlaceClaim) + link.where.netns);
+            if (!link.at.netns.empty()) finalizers.insert(Finalizer::netns(link.at.netns));
           }
         }
         wanted.put(declaration(id, spec));
         if (const auto* network = std::get_if<NetworkSpec>(&spec)) {
           for (const Uplink& uplink : network->uplinks) {
             uplinks.insert(uplink.interface);
-            claims.insert(uplink.interface);
+            finalizers.insert(Finalizer::port(uplink.interface));
           }
         }
-        wanted.set_claims(uid_of(id), claims);
+        wanted.set_finalizers(uid_of(id), finalizers);
       }
       for (const auto& [id, entry] : wanted.entries()) {
-        const auto& claims = wanted.claims_of(entry->object.uid);
-        uplinks.insert(claims.begin(), claims.end());
+        for (const auto& [kind, name] : wanted.finalizers_of(entry->object.uid))
+          if (kind == Finalizer::Kind::port) uplinks.insert(name);
       }
       if (!wanted.check().ok()) break;  // random names clashed
       for (int meddling = random.upto(8); meddling > 0; --meddling) {

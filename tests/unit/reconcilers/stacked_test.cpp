@@ -209,8 +209,12 @@ TEST(VlanNamed, IsNameDotVid) {
   ASSERT_TRUE(vlan);
   EXPECT_EQ(vlan->parent, "eth0");
   EXPECT_EQ(vlan->id, 50);
-  for (const char* other :
-       {"eth0", "eth0.", ".5", "eth0.0", "eth0.4095", "eth0.x", "eth0.05", "eth0.5.6", "eth0.5x"})
+  const auto inner = vlan_named("eth0.20.200");
+  ASSERT_TRUE(inner);
+  EXPECT_EQ(inner->parent, "eth0.20");
+  EXPECT_EQ(inner->id, 200);
+  for (const char* other : {"eth0", "eth0.", ".5", "eth0.0", "eth0.4095", "eth0.x", "eth0.05", "eth0.x.6",
+                            "eth0.05.6", "eth0.5.", "eth0..5", "eth0.5x"})
     EXPECT_FALSE(vlan_named(other)) << other;
 }
 
@@ -227,6 +231,27 @@ TEST_F(ParentsTest, AVlanLinkIsDemandedUntilItIsDeclaredOrNobodyNamesIt) {
   desired.erase({Kind::network, "a"});
   EXPECT_EQ(desired.implicit_vlans().size(), 1U);
   desired.erase({Kind::network, "b"});
+  EXPECT_TRUE(desired.implicit_vlans().empty());
+}
+
+TEST_F(ParentsTest, AVlanLinkInAVlanIsDemandedWithTheOneBelow) {
+  put_network("a", network("macvlan", "eth0.20.200"));
+  const std::map<std::string, VlanSpec> both{{"eth0.20", *vlan_named("eth0.20")},
+                                             {"eth0.20.200", *vlan_named("eth0.20.200")}};
+  EXPECT_EQ(desired.implicit_vlans(), both);
+  desired.put(declaration({Kind::vlan, "eth0.20"}, *vlan_named("eth0.20")));
+  EXPECT_EQ(desired.implicit_vlans().size(), 1U) << "the one below is declared";
+  desired.put(declaration({Kind::vlan, "eth0.20.200"}, *vlan_named("eth0.20.200")));
+  EXPECT_TRUE(desired.implicit_vlans().empty());
+}
+
+TEST_F(ParentsTest, AVlanLinkIsDemandedAsAnUplink) {
+  NetworkSpec lan = network("bridge", "");
+  lan.uplinks = {{"eth0.50", {}, {}}, {"eth1", {}, {}}};
+  put_network("lan", lan);
+  EXPECT_EQ(desired.implicit_vlans(), (std::map<std::string, VlanSpec>{{"eth0.50", *vlan_named("eth0.50")}}));
+  lan.uplinks.erase(lan.uplinks.begin());
+  put_network("lan", lan);
   EXPECT_TRUE(desired.implicit_vlans().empty());
 }
 
@@ -408,11 +433,11 @@ TEST_F(ParentsTest, WhatAnAttachmentLeavesBehindIsRemovedWhereItWas) {
   converge();
   put_attachment("a", attachment("lan", "r2"));
   const ObjectUid uid = desired.find({Kind::attachment, "a"})->object.uid;
-  desired.set_claims(uid, {std::string(desired::kPlaceClaim) + "/run/netns/r1"});
+  desired.set_finalizers(uid, {Finalizer::netns("/run/netns/r1")});
   converge();
   EXPECT_EQ(kernel.real().find(LinkName{"/run/netns/r1", "eth0"}), nullptr);
   EXPECT_NE(kernel.real().find(LinkName{"/run/netns/r2", "eth0"}), nullptr);
-  const auto settled = planning::settled_claims(*desired.find_uid(uid), desired, look());
+  const auto settled = planning::settled_finalizers(*desired.find_uid(uid), desired, look());
   EXPECT_EQ(settled.size(), 1U);
 }
 

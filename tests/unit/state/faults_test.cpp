@@ -61,16 +61,16 @@ TEST(StateDurability, ACommitIsOnTheDiskAndARecordIsNot) {
   };
   const auto commit = [&] { return store.commit(put({network("lab")})); };
   const auto record = [&] { return store.record({event("DriftSeen")}); };
+  const auto nth = [](int i) {
+    return state::HeldFinalizer{"0123456789abcdef", Finalizer::port("e" + std::to_string(i))};
+  };
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(syncs_of(commit), 1);
     EXPECT_EQ(syncs_of(record), 0);
     EXPECT_EQ(syncs_of(record), 0);
-    EXPECT_EQ(syncs_of([&] { return store.add_claims({{"0123456789abcdef", "e" + std::to_string(i)}}); }), 1);
+    EXPECT_EQ(syncs_of([&] { return store.add_finalizers({nth(i)}); }), 1);
     EXPECT_EQ(syncs_of(record), 0);
-    EXPECT_EQ(syncs_of([&] {
-                return store.drop_claims({{"0123456789abcdef", "e" + std::to_string(i)}});
-              }),
-              1);
+    EXPECT_EQ(syncs_of([&] { return store.drop_finalizers({nth(i)}); }), 1);
   }
   state::StoreChange until_boot = put({network("lab")});
   until_boot.until_boot = true;
@@ -282,7 +282,7 @@ state::StoreChange large_change() {
   auto opened = must_open(state);
   state::Store& store = *opened.store;
   must(store.commit(put({network("lab")})));
-  must(store.add_claims({{"0123456789abcdef", "eth0"}}));
+  must(store.add_finalizers({{"0123456789abcdef", Finalizer::port("eth0")}}));
 
   for (int round = 1; round <= 3; ++round) {
     fill_up(directory / "filler");
@@ -297,7 +297,7 @@ state::StoreChange large_change() {
     require_exhausted(recorded.error(), database);
     REQUIRE(store.generation() == 1, std::to_string(store.generation()));
     REQUIRE(must(store.objects()).size() == 1, "what was there is there");
-    REQUIRE(must(store.claims()).size() == 1, "what was there is there");
+    REQUIRE(must(store.finalizers()).size() == 1, "what was there is there");
     REQUIRE(fs::remove(directory / "filler"), "filler");
   }
   must(store.commit(large_change()));

@@ -55,7 +55,8 @@ TEST_F(StateMigrations, BringVersion1ToTheCurrentOneWithItsContent) {
   ASSERT_EQ(objects.size(), 1U);
   EXPECT_EQ(objects[0].uid, "0123456789abcdef");
   EXPECT_TRUE(objects[0].adopt);
-  EXPECT_EQ(must(store.claims()), (std::vector{state::Claim{"0123456789abcdef", "eth0"}}));
+  EXPECT_EQ(must(store.finalizers()),
+            (std::vector{state::HeldFinalizer{"0123456789abcdef", Finalizer::port("eth0")}}));
   EXPECT_EQ(store.last_event_id(), 41U);
   EXPECT_EQ(must(store.history(objects[0].id, 5)).size(), 1U);
   Shell shell(directory.database());

@@ -1,4 +1,4 @@
-// What the store promises of its content: uids, generations, sets, deletion, claims, history.
+// What the store promises of its content: uids, generations, sets, deletion, finalizers, history.
 #include "state/store.h"
 
 #include <gtest/gtest.h>
@@ -50,7 +50,7 @@ TEST_F(StateStore, BeginsEmpty) {
   EXPECT_EQ(store->last_event_id(), 0U);
   EXPECT_TRUE(store->sets().empty());
   EXPECT_TRUE(must(store->objects()).empty());
-  EXPECT_TRUE(must(store->claims()).empty());
+  EXPECT_TRUE(must(store->finalizers()).empty());
   EXPECT_TRUE(must(store->history(std::nullopt, 10)).empty());
 }
 
@@ -279,26 +279,27 @@ TEST_F(StateStore, KeepsOddTexts) {
   EXPECT_EQ(find("na'me\"; --")->spec, spec);
 }
 
-TEST_F(StateStore, KeepsClaimsWithoutTheirObject) {
-  const state::Claim eth0{"00000000000000aa", "eth0"};
-  const state::Claim eth1{"00000000000000aa", "eth1"};
-  const state::Claim other{"00000000000000bb", "eth0"};
-  must(store->add_claims({eth1, eth0, other}));
-  must(store->add_claims({eth0}));
+TEST_F(StateStore, KeepsFinalizersWithoutTheirObject) {
+  const state::HeldFinalizer eth0{"00000000000000aa", Finalizer::port("eth0")};
+  const state::HeldFinalizer eth1{"00000000000000aa", Finalizer::port("eth1")};
+  const state::HeldFinalizer other{"00000000000000bb", Finalizer::netns("/run/netns/eth0")};
+  must(store->add_finalizers({eth1, eth0, other}));
+  must(store->add_finalizers({eth0}));
   reopen();
-  EXPECT_EQ(must(store->claims()), (std::vector{eth0, eth1, other}));
-  must(store->drop_claims({eth0, {"00000000000000cc", "eth0"}}));
+  EXPECT_EQ(must(store->finalizers()), (std::vector{eth0, eth1, other}));
+  must(store->drop_finalizers({eth0, {"00000000000000cc", Finalizer::port("eth0")}}));
   reopen();
-  EXPECT_EQ(must(store->claims()), (std::vector{eth1, other}));
+  EXPECT_EQ(must(store->finalizers()), (std::vector{eth1, other}));
   EXPECT_EQ(store->generation(), 0U);
 }
 
-TEST_F(StateStore, AClaimIsStoredWholeOrNotAtAll) {
-  const auto refused = store->add_claims({{"00000000000000aa", "eth0"}, {"not a uid", "eth1"}});
+TEST_F(StateStore, FinalizersAreStoredWholeOrNotAtAll) {
+  const auto refused = store->add_finalizers(
+      {{"00000000000000aa", Finalizer::port("eth0")}, {"not a uid", Finalizer::port("eth1")}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::invalid);
   EXPECT_EQ(refused.error().object, directory.database());
-  EXPECT_TRUE(must(store->claims()).empty());
+  EXPECT_TRUE(must(store->finalizers()).empty());
 }
 
 TEST_F(StateStore, KeepsHistoryNewestFirst) {

@@ -1,4 +1,4 @@
-// What an object once took and is still to be cleared of: see settled_claims() in planner.h.
+// What an object once took and is still to be cleared of: see settled_finalizers() in planner.h.
 #include <algorithm>
 
 #include "reconcilers/plan/draft.h"
@@ -12,7 +12,7 @@ namespace {
 bool is_settled_place(const Draft& draft, const DesiredObject& entry, const std::string& place) {
   const auto& links = draft.resources_of(entry).links;
   const bool declared = std::any_of(links.begin(), links.end(), [&](const LinkSpec& link) {
-    return draft.observed().is_same_namespace(link.where.netns, place) ||
+    return draft.observed().is_same_namespace(link.at.netns, place) ||
            draft.observed().is_same_namespace(link.delegate_netns, place);
   });
   const NamespaceFacts* facts = draft.observed().find(place);
@@ -31,15 +31,15 @@ bool is_settled_uplink(const Draft& draft, const DesiredObject& entry, const std
 
 }  // namespace
 
-std::set<std::string> settled_claims(const DesiredObject& entry, const DesiredState& desired,
-                                     const Observed& observed) {
+std::set<Finalizer> settled_finalizers(const DesiredObject& entry, const DesiredState& desired,
+                                       const Observed& observed) {
   const Draft draft(desired, observed);
-  std::set<std::string> settled;
-  for (const std::string& claim : desired.claims_of(entry.object.uid)) {
-    const bool done = claim.starts_with(desired::kPlaceClaim)
-                          ? is_settled_place(draft, entry, claim.substr(desired::kPlaceClaim.size()))
-                          : is_settled_uplink(draft, entry, claim);
-    if (done) settled.insert(claim);
+  std::set<Finalizer> settled;
+  for (const Finalizer& finalizer : desired.finalizers_of(entry.object.uid)) {
+    const bool done = finalizer.kind == Finalizer::Kind::netns
+                          ? is_settled_place(draft, entry, finalizer.name)
+                          : is_settled_uplink(draft, entry, finalizer.name);
+    if (done) settled.insert(finalizer);
   }
   return settled;
 }

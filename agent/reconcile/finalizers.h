@@ -15,16 +15,16 @@ namespace lanwright::reconcile {
 
 using desired::DesiredObject;
 using desired::DesiredState;
-using state::Claim;
+using state::HeldFinalizer;
 using state::Store;
 
-class Claims {
+class Finalizers {
  public:
-  Claims(Store& store, DesiredState& desired) : store_(store), desired_(desired) {}
+  Finalizers(Store& store, DesiredState& desired) : store_(store), desired_(desired) {}
 
   Result<void> load() LANWRIGHT_ON_LOOP;  // once the desired state is there
   // Takes in what was committed already.
-  void add(const std::vector<Claim>& claims) LANWRIGHT_ON_LOOP;
+  void add(const std::vector<HeldFinalizer>& finalizers) LANWRIGHT_ON_LOOP;
   // Before a host's link is made a port by this plan, that it will be is written down: it is given back even
   // if the declaration is gone by then, and repaired if somebody else takes it. On failure, whose actions
   // must not be carried out.
@@ -32,7 +32,7 @@ class Claims {
     Error error;
     std::set<ResourceId> objects;
   };
-  std::optional<Refused> claim_uplinks(const Plan& plan) LANWRIGHT_ON_LOOP;
+  std::optional<Refused> record_uplinks(const Plan& plan) LANWRIGHT_ON_LOOP;
   // Forgets what this object no longer declares and the kernel no longer has.
   void drop_settled(const DesiredObject& object, const Observed& observed) LANWRIGHT_ON_LOOP;
   // What these objects were to take over is theirs: from now on a foreign link is a conflict again.
