@@ -121,7 +121,7 @@ void Kathara::create_device(const std::string& device) const {
   const std::string network = network_name(lab_.device(device).lans.at(0));
   const Json made =
       ask("POST", "/containers/create?name=" + container_name(device),
-          {{"Image", "busybox"},
+          {{"Image", lab_.device(device).image},
            {"Hostname", device},
            {"Tty", true},
            {"OpenStdin", true},

@@ -17,6 +17,7 @@ struct LabDevice {
   std::string name;
   Words lans;           // eth0 is on the first
   std::string startup;  // commands of its .startup file
+  std::string image = "busybox";
 };
 
 struct Lab {
