@@ -77,6 +77,7 @@ void Audit::on_call_failed() {
 }
 
 void Audit::on_deletion_lost() {
+  if (!client_) return tell_of_lost_deletion();
   ++lost_deletions_;
   ask_in(kAfterFailure);
 }
@@ -180,6 +181,19 @@ bool Audit::is_in_use(const std::string& network) const {
     if (!observed.complete || is_in_sandbox(*entry, *endpoint_of(entry), observed)) return true;
   }
   return false;
+}
+
+// That it is one of few is no reason to remove it: the last agent may have removed the one, and not have said
+// so.
+void Audit::tell_of_lost_deletion() {
+  for (const auto& [id, record] : records_.all()) {
+    if (record.view || records_.find_declared(id) == nullptr || is_in_use(id)) continue;
+    reconciler_.record(
+        "Warning", {Kind::network, record.network},
+        "Docker removed a network when the agent ended, and which one it does not say again; if "
+        "`docker network ls` does not list this one: lanwright delete network " +
+            record.network);
+  }
 }
 
 // Where there are more of them, nobody can tell which ones Docker removed and which it lost.

@@ -44,7 +44,8 @@ class Audit {
   void on_dockerd_connected() LANWRIGHT_ON_LOOP;  // a dockerd calls for the first time
   void on_call_failed() LANWRIGHT_ON_LOOP;        // a call of Docker's for a network failed
   // Docker removed a network, and the agent that heard which one ended: with so many, what is in no
-  // container and not known to Docker, is removed.
+  // container and not known to Docker, is removed. Where Docker is never asked, an event of each that it may
+  // have been tells people how to remove it.
   void on_deletion_lost() LANWRIGHT_ON_LOOP;
 
   enum class Question { none, due, open };
@@ -65,6 +66,7 @@ class Audit {
   void apply(const AuditResult& result) LANWRIGHT_ON_LOOP;
   void network_is_forgotten(const std::string& network) LANWRIGHT_ON_LOOP;
   bool is_in_use(const std::string& network) const LANWRIGHT_ON_LOOP;
+  void tell_of_lost_deletion() LANWRIGHT_ON_LOOP;
   bool remove_deleted(const std::vector<std::string>& orphaned) LANWRIGHT_ON_LOOP;
   void forget_view(const std::string& network, const std::string& message) LANWRIGHT_ON_LOOP;
   bool remove_forgotten(const std::vector<AskedEndpoint>& endpoints) LANWRIGHT_ON_LOOP;

@@ -9,6 +9,7 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <sstream>
 
@@ -83,15 +84,49 @@ void run_or_fail(const std::vector<std::string>& arguments) {
   if (!result.ok()) throw HarnessError(arguments.at(0) + ": " + result.text());
 }
 
-// An image as tar: busybox under all of its names.
-void write_image(const fs::path& tar, const fs::path& scratch) {
-  fs::create_directories(scratch / "bin");
-  for (const char* directory : {"dev", "etc", "proc", "sys", "tmp", "run", "root"})
-    fs::create_directories(scratch / directory);
-  fs::copy_file(kBusybox, scratch / "bin" / "busybox");
+// A program or library of this machine's own at its path there, as a file, whatever is a link here.
+void copy_into(const fs::path& root, const fs::path& file) {
+  const fs::path place = root / file.relative_path();
+  fs::create_directories(place.parent_path());
+  if (!fs::exists(place)) fs::copy_file(file, place);
+}
+
+// "NAME => PATH (ADDRESS)", and the loader as "PATH (ADDRESS)".
+std::vector<fs::path> libraries_of(const std::string& program) {
+  const Finished listed = run({"ldd", program});
+  if (!listed.ok() || listed.out.find("not found") != std::string::npos)
+    throw HarnessError("ldd " + program + ": " + listed.text());
+  std::vector<fs::path> paths;
+  std::istringstream words(listed.out);
+  for (std::string word; words >> word;) {
+    if (word.starts_with('/')) paths.emplace_back(word);
+  }
+  return paths;
+}
+
+void add_busybox(const fs::path& root) {
+  fs::create_directories(root / "bin");
+  fs::copy_file(kBusybox, root / "bin" / "busybox");
   std::istringstream names(run({kBusybox, "--list"}).out);
   for (std::string name; std::getline(names, name);) {
-    if (name != "busybox") fs::create_symlink("busybox", scratch / "bin" / name);
+    if (name != "busybox") fs::create_symlink("busybox", root / "bin" / name);
+  }
+}
+
+// An image as tar.
+void write_image(const fs::path& tar, const fs::path& scratch, const Image& image) {
+  for (const char* directory : {"dev", "etc", "proc", "sys", "tmp", "run", "root"})
+    fs::create_directories(scratch / directory);
+  add_busybox(scratch);
+  for (const std::string& program : image.programs) {
+    copy_into(scratch, program);
+    for (const fs::path& library : libraries_of(program)) copy_into(scratch, library);
+  }
+  for (const auto& [path, text] : image.files) {
+    const fs::path place = scratch / fs::path(path).relative_path();
+    fs::create_directories(place.parent_path());
+    std::ofstream file(place);
+    if (!(file << text).flush()) fail_errno("write " + place.string());
   }
   run_or_fail({"tar", "-C", scratch, "-cf", tar, "."});
   fs::remove_all(scratch);
@@ -249,10 +284,14 @@ ApiAnswer Dockerd::api(const std::string& method, const std::string& path, const
   return {answer.status, told.empty() ? Json(nullptr) : Json::parse(told)};
 }
 
+void Dockerd::import_image(const Image& image) const {
+  const fs::path tar = sandbox_.directory() / (image.name + ".tar");
+  if (!fs::exists(tar)) write_image(tar, sandbox_.directory() / image.name, image);
+  ask({"import", "--change", R"(CMD ["sleep", "infinity"])", tar, image.name});
+}
+
 void Dockerd::import_busybox() const {
-  const fs::path tar = sandbox_.directory() / "busybox.tar";
-  if (!fs::exists(tar)) write_image(tar, sandbox_.directory() / "busybox");
-  ask({"import", "--change", R"(CMD ["sleep", "infinity"])", tar, "busybox"});
+  import_image({.name = "busybox"});
 }
 
 void Dockerd::run_container(const std::string& name, const ContainerOptions& options) const {

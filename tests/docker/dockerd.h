@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,13 @@ struct DockerdOptions {
 struct ApiAnswer {
   int status = 0;
   Json body;  // null when there is none
+};
+
+// Debian's static busybox under all of its names, and what else is taken from this machine.
+struct Image {
+  std::string name;
+  std::vector<std::string> programs = {};         // by their paths; with their libraries
+  std::map<std::string, std::string> files = {};  // their text by their paths
 };
 
 // What a container is made of, beside its name.
@@ -73,9 +81,10 @@ class Dockerd {
   // One request to its socket, for what the client cannot say: api("POST", "/networks/create", {...}).
   ApiAnswer api(const std::string& method, const std::string& path, const Json& body = nullptr) const;
 
-  // Makes the image "busybox": nothing but Debian's static busybox. Its containers sleep, unless they are
-  // given a command; one that is made through api() is stopped without delay when its "StopSignal" is "KILL".
-  void import_busybox() const;
+  // Its containers sleep, unless they are given a command; one that is made through api() is stopped without
+  // delay when its "StopSignal" is "KILL".
+  void import_image(const Image& image) const;
+  void import_busybox() const;  // the image "busybox": nothing but that
 
   // Starts a container of "busybox" that `docker stop` kills; throws with Docker's words when it cannot. Its
   // network is there when this returns, its command may be about to begin.

@@ -62,6 +62,12 @@ const LabDevice& Lab::device(const std::string& name) const {
   return *found;
 }
 
+Kathara::Kathara(const Dockerd& docker, std::string driver, Lab lab)
+    : docker_(docker),
+      driver_(std::move(driver)),
+      lab_(std::move(lab)),
+      engine_(std::stoi(ask("GET", "/version").at("Version").get<std::string>())) {}
+
 Json Kathara::ask(const std::string& method, const std::string& path, const Json& body) const {
   ApiAnswer answer = docker_.api(method, path, body);
   constexpr int kNotModified = 304;
@@ -87,9 +93,22 @@ std::string Kathara::mac(const std::string& device, std::size_t interface) const
 }
 
 Json Kathara::driver_options(const std::string& device, std::size_t interface) const {
-  return {{"kathara.iface", std::to_string(interface)},
-          {"kathara.link", lab_.device(device).lans.at(interface)},
-          {"kathara.mac_addr", mac(device, interface)}};
+  Json options{{"kathara.iface", std::to_string(interface)},
+               {"kathara.link", lab_.device(device).lans.at(interface)},
+               {"kathara.mac_addr", mac(device, interface)}};
+  if (engine_ >= 27) options["com.docker.network.endpoint.sysctls"] = "net.ipv6.conf.IFNAME.disable_ipv6=1";
+  return options;
+}
+
+Json Kathara::sysctls() const {
+  Json sysctls{{"net.ipv4.conf.all.rp_filter", "0"},    {"net.ipv4.conf.default.rp_filter", "0"},
+               {"net.ipv4.conf.lo.rp_filter", "0"},     {"net.ipv4.ip_forward", "1"},
+               {"net.ipv4.icmp_ratelimit", "0"},        {"net.ipv6.conf.default.disable_ipv6", "1"},
+               {"net.ipv6.conf.all.disable_ipv6", "1"}, {"net.ipv6.conf.default.forwarding", "0"},
+               {"net.ipv6.conf.all.forwarding", "0"}};
+  // Newer ones refuse those of an interface here.
+  if (engine_ < 26) sysctls["net.ipv4.conf.eth0.rp_filter"] = "0";
+  return sysctls;
 }
 
 void Kathara::create_network(const std::string& lan) const {
@@ -121,7 +140,7 @@ void Kathara::create_device(const std::string& device) const {
   const std::string network = network_name(lab_.device(device).lans.at(0));
   const Json made =
       ask("POST", "/containers/create?name=" + container_name(device),
-          {{"Image", "busybox"},
+          {{"Image", lab_.device(device).image},
            {"Hostname", device},
            {"Tty", true},
            {"OpenStdin", true},
@@ -130,17 +149,7 @@ void Kathara::create_device(const std::string& device) const {
            {"HostConfig",
             {{"NetworkMode", network},
              {"CapAdd", {"NET_ADMIN", "NET_RAW", "NET_BROADCAST", "NET_BIND_SERVICE", "SYS_ADMIN"}},
-             {"Sysctls",
-              {{"net.ipv4.conf.all.rp_filter", "0"},
-               {"net.ipv4.conf.default.rp_filter", "0"},
-               {"net.ipv4.conf.lo.rp_filter", "0"},
-               {"net.ipv4.conf.eth0.rp_filter", "0"},
-               {"net.ipv4.ip_forward", "1"},
-               {"net.ipv4.icmp_ratelimit", "0"},
-               {"net.ipv6.conf.default.disable_ipv6", "1"},
-               {"net.ipv6.conf.all.disable_ipv6", "1"},
-               {"net.ipv6.conf.default.forwarding", "0"},
-               {"net.ipv6.conf.all.forwarding", "0"}}}}},
+             {"Sysctls", sysctls()}}},
            {"NetworkingConfig",
             {{"EndpointsConfig", {{network, {{"DriverOpts", driver_options(device, 0)}}}}}}}});
   ask("GET", "/containers/" + made.at("Id").get<std::string>() + "/json");

@@ -17,6 +17,7 @@ struct LabDevice {
   std::string name;
   Words lans;           // eth0 is on the first
   std::string startup;  // commands of its .startup file
+  std::string image = "busybox";
 };
 
 struct Lab {
@@ -30,8 +31,7 @@ struct Lab {
 class Kathara {
  public:
   // `driver` is what the networks are made with.
-  Kathara(const Dockerd& docker, std::string driver, Lab lab)
-      : docker_(docker), driver_(std::move(driver)), lab_(std::move(lab)) {}
+  Kathara(const Dockerd& docker, std::string driver, Lab lab);
 
   void lstart() const;  // the whole lab, several networks and then several devices at once
   void lclean() const;
@@ -60,10 +60,12 @@ class Kathara {
   Json listed_networks() const;
   Json listed_devices() const;
   Json driver_options(const std::string& device, std::size_t interface) const;
+  Json sysctls() const;
 
   const Dockerd& docker_;
   const std::string driver_;
   const Lab lab_;
+  const int engine_;  // Docker's version, before the first point: what it says differs
 };
 
 // Two devices on two LANs, built and taken apart again in steps of a call or a few each.

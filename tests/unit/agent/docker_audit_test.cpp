@@ -223,6 +223,26 @@ TEST_F(DockerOrphans, OfSeveralThatDockerDoesNotKnowNoneIsTakenForTheOneThatItRe
   EXPECT_TRUE(orphaned(kOther.substr(0, 12)));
 }
 
+TEST_F(DockerOrphans, PeopleAreToldOfThoseThatDockerMayHaveRemovedWhereItIsNotAsked) {
+  start_container("bridge");
+  must(docker_->create_network(network_of("macvlan", kOther), soon()));
+  close();
+  open();
+  on_loop([this] { docker_->audit().open(""); });
+  docker_->on_deletion_lost();
+  const std::string advice = "lanwright delete network " + kOther.substr(0, 12);
+  const auto told = [&] {
+    auto all = warnings();
+    std::erase_if(all,
+                  [](const std::string& words) { return words.find("removed a network") == words.npos; });
+    return all;
+  };
+  ASSERT_TRUE(eventually([&] { return !told().empty(); }));
+  EXPECT_EQ(told().size(), 1U) << "a container is on the other";
+  EXPECT_NE(told().at(0).find(advice), std::string::npos) << told().at(0);
+  EXPECT_TRUE(has_network(kOther.substr(0, 12))) << "it may be another one";
+}
+
 // Docker takes what an agent does not answer, because it ends, for a failure.
 TEST_F(DockerOrphans, ANetworkThatDockerWasNotToldOfIsRemovedByTheNextAgent) {
   must(docker_->create_network(network_of("bridge"), soon()));
