@@ -97,9 +97,10 @@ void protect_settings() {
   set_read_only("/proc/sys", true, 0);
 }
 
-void make_world() {
+void make_world(const fs::path& cgroups) {
   set_read_only("/", true, AT_RECURSIVE);
   set_read_only("/run", false, AT_RECURSIVE);
+  set_read_only(cgroups.c_str(), true, 0);
   mount_or_fail("tmpfs", "/var/lib", "tmpfs", 0, "mode=755");
   mount_or_fail("proc", "/proc", "proc", 0);
   protect_settings();
@@ -112,7 +113,7 @@ void make_world() {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   write(cgroup / "cgroup.procs", "0");  // who writes
   if (unshare(CLONE_NEWCGROUP) != 0) fail_errno("unshare cgroup namespace");
-  make_world();
+  make_world(cgroup.parent_path());
   const std::string units = std::string("SYSTEMD_UNIT_PATH=") + kUnits;
   const std::string generators = std::string("SYSTEMD_GENERATOR_PATH=") + kGenerators;
   const std::array environment{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "container=lanwright-test",
@@ -175,8 +176,8 @@ bool has_ended(pid_t child) {
   return waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
 }
 
-std::string command_of(const std::string& pid) {
-  std::string command = read_file("/proc/" + pid + "/cmdline");
+std::string command_of(pid_t pid) {
+  std::string command = read_file("/proc/" + std::to_string(pid) + "/cmdline");
   std::ranges::replace(command, '\0', ' ');
   while (command.ends_with(' ')) command.pop_back();
   return command;
@@ -280,12 +281,20 @@ std::string Systemd::journal(const std::vector<std::string>& matches) const {
   return run(command).out;
 }
 
-std::vector<std::string> Systemd::processes_of(const std::string& unit) const {
-  std::vector<std::string> commands;
-  std::istringstream pids(read_file(cgroup_ / property(unit, "ControlGroup").substr(1) / "cgroup.procs"));
-  for (std::string pid; pids >> pid;) commands.push_back(command_of(pid));
-  std::ranges::sort(commands);
+fs::path Systemd::members_of(const std::string& unit) const {
+  const std::string path = property(unit, "ControlGroup");
+  return path.empty() ? fs::path() : cgroup_ / path.substr(1) / "cgroup.procs";
+}
+
+std::map<pid_t, std::string> Systemd::processes_of(const std::string& unit) const {
+  std::map<pid_t, std::string> commands;
+  std::istringstream pids(read_file(members_of(unit)));
+  for (pid_t pid = 0; pids >> pid;) commands[pid] = command_of(pid);
   return commands;
+}
+
+void Systemd::move(pid_t pid, const std::string& unit) const {
+  write(members_of(unit), std::to_string(pid));
 }
 
 }  // namespace lanwright::test

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,13 +32,16 @@ class Systemd {
   std::string property(const std::string& unit, const std::string& name) const;
   // What the journal has of it, a line each: of all, or of those that `matches` (journalctl(1)) say.
   std::string journal(const std::vector<std::string>& matches = {}) const;
-  // Command lines, sorted, of the processes in the control group of a unit and below it.
-  std::vector<std::string> processes_of(const std::string& unit) const;
+  // Of the processes in the control group of a unit: command lines by number, which is the test's.
+  std::map<pid_t, std::string> processes_of(const std::string& unit) const;
+  // Moves one into that of a unit, as systemd itself would not.
+  void move(pid_t pid, const std::string& unit) const;
 
  private:
   void start();
   void clean_up() const;
   bool is_running() const;
+  std::filesystem::path members_of(const std::string& unit) const;  // cgroup.procs
 
   std::filesystem::path cgroups_;  // the whole hierarchy
   std::filesystem::path cgroup_;   // its own
