@@ -259,5 +259,29 @@ TEST_F(WithoutABus, AllWorksAndTheJournalSaysWhatDoesNot) {
   traffic.expect_no_loss();
 }
 
+class WatchedClosely : public ProductUnit {
+ protected:
+  void SetUp() override {
+    ProductUnit::SetUp();
+    if (systemd_) systemd_->install("lanwrightd.service.d/watchdog.conf", "[Service]\nWatchdogSec=1s\n");
+  }
+};
+
+TEST_F(WatchedClosely, AnAgentWhoseLoopHangsIsStartedAgain) {
+  systemd_->systemctl({"start", kAgent});
+  apply();
+  ASSERT_TRUE(have_scope());
+  const auto switches = systemd_->processes_of(kSwitches);
+  Traffic traffic;
+  const std::string agent = main_pid();
+  kill_agent("-STOP");
+  EXPECT_TRUE(is_started_again(agent));
+  EXPECT_EQ(systemd_->property(kAgent, "NRestarts"), "1");
+  EXPECT_NE(systemd_->journal({"_PID=1"}).find("Watchdog timeout"), std::string::npos);
+  EXPECT_EQ(systemd_->processes_of(kSwitches), switches);
+  traffic.expect_no_loss();
+  EXPECT_EQ(warnings_of_left_overs(), 0U);
+}
+
 }  // namespace
 }  // namespace lanwright::test
