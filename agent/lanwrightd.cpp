@@ -29,6 +29,7 @@
 #include "agent/host/log.h"
 #include "agent/host/managers.h"
 #include "agent/host/privileges.h"
+#include "agent/host/switch_scope.h"
 #include "agent/host/systemd.h"
 #include "agent/reconcile/forwarding.h"
 #include "agent/service/core.h"
@@ -163,8 +164,10 @@ std::unique_ptr<LinkBackend> open_links(const Options& options) {
   return must(netlink::open_netlink_backend(netlink));
 }
 
-std::unique_ptr<SwitchBackend> open_switches(asio::io_context& io, const Options& options) {
-  return must(vde::open_vde_backend(io, {options.run_dir, vde::find_plug_program()}));
+std::unique_ptr<SwitchBackend> open_switches(asio::io_context& io, const Options& options,
+                                             host::SwitchScope& scope) {
+  return must(vde::open_vde_backend(io, {options.run_dir, vde::find_plug_program(),
+                                         [&scope](pid_t pid) LANWRIGHT_ON_LOOP { scope.take(pid); }}));
 }
 
 std::unique_ptr<FirewallBackend> open_firewall(const Options& options) {
@@ -210,7 +213,8 @@ class Daemon {
       : options_(options),
         reread_configuration_(std::move(reread_configuration)),
         systemd_(io_),
-        core_(io_, std::move(opened.store), open_links(options), open_switches(io_, options),
+        switch_scope_(io_),
+        core_(io_, std::move(opened.store), open_links(options), open_switches(io_, options, switch_scope_),
               service_options(opened)),
         firewall_(open_firewall(options)),
         docker_(start_docker()),
@@ -312,6 +316,7 @@ class Daemon {
   std::function<void()> reread_configuration_;
   asio::io_context io_{1};
   host::Service systemd_;
+  host::SwitchScope switch_scope_;
   service::Core core_;
   std::unique_ptr<FirewallBackend> firewall_;
   std::optional<reconcile::Forwarding> forwarding_;

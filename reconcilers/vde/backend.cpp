@@ -69,7 +69,7 @@ class VdeBackend final : public SwitchBackend {
   VdeBackend(boost::asio::io_context& io, VdeOptions options, os::Descriptor epoll, os::Descriptor changes,
              os::Descriptor wake)
       : run_dir_(std::move(options.run_dir)),
-        shared_{std::move(options.plug_program), std::move(epoll), {}},
+        shared_{std::move(options.plug_program), std::move(epoll), {}, std::move(options.on_process)},
         changes_(std::move(changes)),
         wake_(std::move(wake)),
         probe_timer_(io, [this] { wake_up(); }),

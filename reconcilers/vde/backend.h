@@ -5,8 +5,11 @@
 // that nothing that is there without it is ever taken for ours.
 #pragma once
 
+#include <sys/types.h>
+
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,6 +21,8 @@ namespace lanwright::vde {
 struct VdeOptions {
   std::filesystem::path run_dir;
   std::string plug_program;  // absolute path of lanwright-plug
+  // Told of each process that outlives the agent, when it was started or found again.
+  std::function<void(pid_t)> on_process = [](pid_t) {};
 };
 
 // Nothing is looked at yet: the first call is resync(). The backend must be used from the network namespace

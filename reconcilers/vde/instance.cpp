@@ -180,6 +180,11 @@ void SwitchInstance::listen(int fd) const {
   ::epoll_ctl(shared_.events.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
+void SwitchInstance::attend(const os::Process& process) const {
+  listen(process.handle.get());
+  shared_.on_process(process.pid);
+}
+
 // ---- observation
 
 void SwitchInstance::find_switch() {
@@ -195,7 +200,7 @@ void SwitchInstance::find_switch() {
   switch_ = {State::up, std::move(*process), {}};
   failure_.reset();
   watch_due_ = true;
-  listen(switch_.process.handle.get());
+  attend(switch_.process);
 }
 
 void SwitchInstance::find_plug() {
@@ -210,7 +215,7 @@ void SwitchInstance::find_plug() {
   client_ = std::move(*client);
   failure_.reset();
   watch_due_ = true;
-  listen(plug_.process.handle.get());
+  attend(plug_.process);
   listen(client_.fd());
 }
 
@@ -364,7 +369,7 @@ Result<void> SwitchInstance::start(const RunSwitch& step) {
   if (!process) return process.error();
   switch_ = {State::starting, std::move(*process), Clock::now() + kStartTime};
   probe_.reset();
-  listen(switch_.process.handle.get());
+  attend(switch_.process);
   return {};
 }
 
@@ -384,7 +389,7 @@ Result<void> SwitchInstance::start_plug(const RunSwitch& step) {
   auto process = os::spawn(spawned);
   if (!process) return process.error();
   plug_ = {State::starting, std::move(*process), Clock::now() + kStartTime};
-  listen(plug_.process.handle.get());
+  attend(plug_.process);
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,9 +47,10 @@ class SwitchInstance {
 
   // What all instances share; it outlives them.
   struct Shared {
-    std::string plug_program;  // path of lanwright-plug; empty when it is not installed
-    os::Descriptor events;     // epoll; readable when has_news() may have something to say
-    Patience patience;         // for answers, in whichever call below
+    std::string plug_program;               // path of lanwright-plug; empty when it is not installed
+    os::Descriptor events;                  // epoll; readable when has_news() may have something to say
+    Patience patience;                      // for answers, in whichever call below
+    std::function<void(pid_t)> on_process;  // told of each that was started or found again
   };
   SwitchInstance(std::string network, SwitchPaths paths, Shared& shared)
       : network_(std::move(network)), paths_(std::move(paths)), shared_(shared) {}
@@ -104,6 +106,7 @@ class SwitchInstance {
   Result<std::uint32_t> make_port(const PlugIn& step, const SwitchOwner& owner);
   Result<void> end_processes();
   void listen(int fd) const;
+  void attend(const os::Process& process) const;
 
   std::string network_;
   SwitchPaths paths_;

@@ -685,6 +685,30 @@ TEST_F(NetworkDriver, AnUplinkIsOfOneBridgeWhoeverIsFirst) {
   EXPECT_TRUE(nothing_is_left());
 }
 
+// A host boots: Docker makes no network a second time, and starts containers before the NIC is there.
+TEST_F(NetworkDriver, ContainersOfABridgeDoNotWaitForItsUplink) {
+  done("CreateNetwork", lan());
+  agent_->kill();
+  agent_.reset();
+  sandbox_.ip("link del p0");
+  for (const Json& bridge : sandbox_.ip_json("link show type bridge"))
+    sandbox_.ip("link del " + bridge.at("ifname").get<std::string>());
+  agent_.emplace(sandbox_);
+  EXPECT_TRUE(reaches(*agent_, "networks", short_id(kLan), "Pending"));
+  const std::string status = object_of(*agent_, "networks", short_id(kLan)).at("status").dump();
+  EXPECT_NE(status.find("p0"), std::string::npos) << status;
+  start_container("c1", kFirst, "11");
+  start_container("c2", kSecond, "12");
+  EXPECT_TRUE(reaches(*agent_, "attachments", short_id(kFirst), "Ready"));
+  EXPECT_TRUE(reach_each_other("c1", "11", "c2", "12"));
+  sandbox_.ip("link add p0 type veth peer name eth0 netns router");
+  sandbox_.ip("-n router addr add 10.5.0.1/24 dev eth0");
+  sandbox_.ip("-n router addr add fd05::1/64 dev eth0 nodad");
+  sandbox_.ip("-n router link set eth0 up");
+  EXPECT_TRUE(reaches(*agent_, "networks", short_id(kLan), "Ready"));
+  EXPECT_TRUE(wait_until([&] { return bool(reach_each_other("c1", "11", "router", "1")); }));
+}
+
 // The IPAM may be Docker's, which does not know what a network keeps for others.
 TEST_F(NetworkDriver, AnAddressThatIsKeptIsRefused) {
   Json network = lan();
