@@ -103,6 +103,11 @@ class ProductUnit : public testing::Test {
     return wait_until([this] { return systemd_->processes_of(kSwitches).size() == 2; });
   }
 
+  // With the switch and its plug they are three. For a moment there may be a program that the agent runs.
+  bool has_in_its_unit(std::size_t processes) const {
+    return wait_until([&] { return systemd_->processes_of(kAgent).size() == processes; });
+  }
+
   bool is_started_again(const std::string& before) const {
     return wait_until([&] {
              return systemd_->property(kAgent, "MainPID") != before &&
@@ -150,7 +155,7 @@ TEST_F(ProductUnit, SwitchesAreAUnitOfTheirOwn) {
   systemd_->systemctl({"start", kAgent});
   apply();
   ASSERT_TRUE(have_scope());
-  EXPECT_EQ(systemd_->processes_of(kAgent).size(), 1U) << "the agent alone";
+  EXPECT_TRUE(has_in_its_unit(1)) << "the agent alone";
   EXPECT_EQ(systemd_->property(kSwitches, "Slice"), "system.slice");
   EXPECT_EQ(systemd_->property(kSwitches, "DevicePolicy"), "closed");
   EXPECT_EQ(systemd_->property(kSwitches, "TasksMax"), "infinity");
@@ -192,7 +197,7 @@ TEST_F(ProductUnit, WhateverBecomesOfTheAgentTrafficFlows) {
   systemd_->systemctl({"restart", kAgent});
   EXPECT_TRUE(is_converged());
   EXPECT_EQ(systemd_->processes_of(kSwitches), switches);
-  EXPECT_EQ(systemd_->processes_of(kAgent).size(), 1U);
+  EXPECT_TRUE(has_in_its_unit(1));
   traffic.expect_no_loss();
   EXPECT_EQ(warnings_of_left_overs(), 0U);
 }
@@ -205,7 +210,7 @@ TEST_F(ProductUnit, SwitchesOfAnEarlierAgentAreMoved) {
   const auto switches = systemd_->processes_of(kSwitches);
   for (const auto& [pid, command] : switches) systemd_->move(pid, kAgent);
   ASSERT_TRUE(wait_until([&] { return systemd_->property(kSwitches, "LoadState") == "not-found"; }));
-  ASSERT_EQ(systemd_->processes_of(kAgent).size(), 3U);
+  ASSERT_TRUE(has_in_its_unit(3));
   Traffic traffic;
   systemd_->systemctl({"restart", kAgent});
   EXPECT_GT(warnings_of_left_overs(), 0U) << "this test has not done what it tells";
@@ -223,7 +228,7 @@ TEST_F(ProductUnit, TheAgentDoesNotWaitForTheSystemBus) {
   ASSERT_TRUE(systemd_->run({"kill", "-STOP", bus}).ok());
   apply();
   EXPECT_TRUE(ping("r1", "10.1.0.2"));
-  EXPECT_EQ(systemd_->processes_of(kAgent).size(), 3U);
+  EXPECT_TRUE(has_in_its_unit(3));
   systemd_->systemctl({"restart", kAgent});  // nor for its end
   EXPECT_TRUE(is_converged());
   ASSERT_TRUE(systemd_->run({"kill", "-CONT", bus}).ok());
@@ -244,15 +249,14 @@ TEST_F(WithoutABus, AllWorksAndTheJournalSaysWhatDoesNot) {
   systemd_->systemctl({"start", kAgent});
   apply();
   EXPECT_TRUE(ping("r1", "10.1.0.2"));
-  const auto processes = systemd_->processes_of(kAgent);
-  EXPECT_EQ(processes.size(), 3U);
+  EXPECT_TRUE(has_in_its_unit(3));
   EXPECT_TRUE(wait_until([this] { return says("switches are not in lanwright-switches.scope"); }));
   EXPECT_TRUE(says("connect to the system bus: No such file or directory")) << "and why";
   Traffic traffic;
   systemd_->systemctl({"stop", kAgent});
   systemd_->systemctl({"start", kAgent});
   EXPECT_TRUE(is_converged());
-  EXPECT_EQ(systemd_->processes_of(kAgent).size(), 3U);
+  EXPECT_TRUE(has_in_its_unit(3));
   // One that comes later is found.
   std::filesystem::create_symlink("/run/dbus/system_bus_socket", "/run/test/bus");
   EXPECT_TRUE(have_scope());
