@@ -126,29 +126,33 @@ Result<bool> DockerUser::look_once() {
   return true;
 }
 
+std::vector<Message> DockerUser::changes(const std::set<PassRule>& wanted,
+                                         const std::function<bool(const PassRule&)>& is_idle) const {
+  std::vector<Message> messages;
+  for (const auto& [family, rules] : chains_) {
+    std::set<PassRule> kept;
+    for (const Found& each : rules) {
+      const bool is_good = wanted.contains(each.rule) && kept.insert(each.rule).second;
+      if (!is_good && is_idle(each.rule)) messages.push_back(removal(family, each.handle));
+    }
+    for (const PassRule& rule : wanted) {
+      if (!kept.contains(rule)) messages.push_back(insertion(family, rule));
+    }
+  }
+  return messages;
+}
+
 Result<std::size_t> DockerUser::apply(const std::set<DockerPass>& want, const std::set<ObjectUid>& ours,
                                       const std::function<bool(const std::string&)>& interface_exists) {
-  const std::set<PassRule> wanted = rules_of(want);
+  std::set<ObjectUid> known = ours;
+  for (const DockerPass& pass : want) known.insert(pass.uid);
   const auto is_idle = [&](const PassRule& rule) {
-    const bool is_lost =
-        std::any_of(want.begin(), want.end(), [&](const DockerPass& each) { return each.uid == rule.uid; });
-    const std::string& bridge = rule.in.empty() ? rule.out : rule.in;
-    return is_lost || ours.contains(rule.uid) || !interface_exists(bridge);
+    return known.contains(rule.uid) || !interface_exists(rule.in.empty() ? rule.out : rule.in);
   };
+  const std::set<PassRule> wanted = rules_of(want);
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (auto known = know(); !known) return known.error();
-    std::vector<Message> messages;
-    for (const auto& [family, rules] : chains_) {
-      std::set<PassRule> kept;
-      for (const Found& each : rules) {
-        const bool is_good = wanted.contains(each.rule) && kept.insert(each.rule).second;
-        if (!is_good && (wanted.contains(each.rule) || is_idle(each.rule)))
-          messages.push_back(removal(family, each.handle));
-      }
-      for (const PassRule& rule : wanted) {
-        if (!kept.contains(rule)) messages.push_back(insertion(family, rule));
-      }
-    }
+    if (auto looked = know(); !looked) return looked.error();
+    std::vector<Message> messages = changes(wanted, is_idle);
     if (messages.empty()) return std::size_t{0};
     const std::size_t count = messages.size();
     const auto changed = ruleset_.change(std::move(messages), object_of(NFPROTO_IPV4));

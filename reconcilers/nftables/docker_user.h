@@ -65,6 +65,8 @@ class DockerUser {
 
   Result<void> know();
   Result<bool> look_once();
+  std::vector<Message> changes(const std::set<PassRule>& wanted,
+                               const std::function<bool(const PassRule&)>& is_idle) const;
 
   Ruleset ruleset_;
   std::map<std::uint8_t, std::vector<Found>> chains_;  // by family, of those that are there

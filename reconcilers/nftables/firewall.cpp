@@ -206,13 +206,13 @@ void Compiler::add_subnet(const ObjectUid& uid, const Network& network, const Ip
   if (network.mode == Mode::nat) add_range(uid, subnet);
 }
 
-// The one behind the last address of all is none.
+// The one behind the last address of all is none. The kernel takes no comment at the end of a range.
 void Compiler::add_range(const ObjectUid& uid, const IpPrefix& subnet) {
   const SetId set = is_ipv6(subnet.address) ? SetId::nat6 : SetId::nat4;
   add(set, Fields().address(subnet.address), uid);
   const IpAddress behind = subnet.last().next();
   if (behind < subnet.last()) return;
-  compiled_.elements[{set, Fields().address(behind).take(), {}, false}] = {{}, uid};
+  compiled_.elements[{set, Fields().address(behind).take(), {}, false}] = {};
 }
 
 void Compiler::publish(const ObjectUid& uid, const Network& network, const PublishedPort& port) {

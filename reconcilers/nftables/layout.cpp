@@ -22,7 +22,7 @@ constexpr std::uint32_t kIpv4 = 7;
 constexpr std::uint32_t kIpv6 = 8;
 constexpr std::uint32_t kProtocol = 12;
 constexpr std::uint32_t kPort = 13;
-constexpr std::uint32_t kIfname = 41;
+constexpr std::uint32_t kIfname = kTypeIfname;
 template <class... Types>
 constexpr std::uint32_t joined(Types... types) {
   std::uint32_t all = 0;
@@ -147,14 +147,6 @@ struct Family {
   Expressions own_at(std::uint32_t offset) const {
     return only() + address(offset) + meta(NFT_META_OIFNAME, words()) + in_set(own);
   }
-  Expressions from_loopback() const {
-    if (number == NFPROTO_IPV6) {
-      Bytes loopback(16);
-      loopback.back() = 1;
-      return only() + address(source) + compare(loopback);
-    }
-    return only() + payload(NFT_PAYLOAD_NETWORK_HEADER, source, 1) + compare({127});
-  }
   // To address and port that a map leads to, from protocol and port behind `before` words.
   Expressions dnat_by(const char* map, std::uint32_t before) const {
     const Node flags = Node{NFTA_NAT_FLAGS, be32(NF_NAT_RANGE_MAP_IPS | NF_NAT_RANGE_PROTO_SPECIFIED)};
@@ -178,7 +170,12 @@ void add_guard(std::vector<Rule>& rules) {
                                   payload(NFT_PAYLOAD_NETWORK_HEADER, side, 1) + compare({127}) + drop()});
 }
 
+// What was sent to ::1 has that source, which no interface takes in again: it is for who listens there.
 void add_publishing(std::vector<Rule>& rules) {
+  Bytes loopback(16);
+  loopback.back() = 1;
+  rules.push_back({"output", kFamily6.only() + kFamily6.address(kFamily6.destination) + compare(loopback) +
+                                 verdict(NFT_RETURN)});
   for (const char* chain : {"prerouting", "output"})
     rules.push_back({chain, to_this_host() + verdict(NFT_JUMP, "publish")});
   for (const Family& family : {kFamily4, kFamily6}) {
@@ -196,9 +193,14 @@ void add_masquerading(std::vector<Rule>& rules) {
     rules.push_back({"postrouting", family.own_at(family.source) + verdict(NFT_RETURN)});
     rules.push_back(
         {"postrouting", family.only() + family.address(family.source) + in_set(family.nat) + masquerade()});
-    rules.push_back(
-        {"postrouting", family.from_loopback() + meta(NFT_META_OIFNAME) + in_set("bridges") + masquerade()});
   }
+}
+
+// With a bridge's route_localnet.
+void add_own_way(std::vector<Rule>& rules) {
+  rules.push_back({"postrouting", kFamily4.only() + payload(NFT_PAYLOAD_NETWORK_HEADER, kFamily4.source, 1) +
+                                      compare({127}) + meta(NFT_META_OIFNAME) + in_set("bridges") +
+                                      masquerade()});
 }
 
 void add_forwarding(std::vector<Rule>& rules) {
@@ -259,6 +261,7 @@ Layout make_layout() {
   add_guard(made.rules);
   add_publishing(made.rules);
   add_masquerading(made.rules);
+  add_own_way(made.rules);
   add_forwarding(made.rules);
   // The kernel tells them chain by chain.
   const auto place = [&](const Rule& rule) {

@@ -46,6 +46,8 @@ struct Chain {
   bool operator==(const Chain&) const = default;
 };
 
+inline constexpr std::uint32_t kTypeIfname = 41;  // nft's number of names of interfaces
+
 struct Set {
   SetId id = SetId::bridges;
   std::string name;

@@ -66,6 +66,21 @@ Message chain_message(const Chain& chain) {
   return message;
 }
 
+// In which order the bytes of a key are: nft(8) shows and changes elements by it. Source: libnftnl/udata.h
+// (NFTNL_UDATA_SET_KEYBYTEORDER), nftables' include/datatype.h (enum byteorder).
+Bytes order_data(const Set& set) {
+  constexpr std::uint8_t kKeyOrder = 0;
+  constexpr std::uint32_t kNone = 0;  // of a concatenation
+  constexpr std::uint32_t kHost = 1;
+  constexpr std::uint32_t kNetwork = 2;
+  const bool is_address = set.key_size == 4 || (set.key_size == 16 && set.key_type != kTypeIfname);
+  const std::uint32_t order = is_address ? kNetwork : set.key_type == kTypeIfname ? kHost : kNone;
+  Bytes bytes{kKeyOrder, sizeof order};
+  bytes.resize(2 + sizeof order);
+  std::memcpy(&bytes[2], &order, sizeof order);
+  return bytes;
+}
+
 Message set_message(const Set& set) {
   Message message = of_table(NFT_MSG_NEWSET, NLM_F_CREATE);
   message.put_text(NFTA_SET_TABLE, kTable);
@@ -76,6 +91,7 @@ Message set_message(const Set& set) {
   put_be32(message, NFTA_SET_KEY_LEN, set.key_size);
   if (set.data_type != 0) put_be32(message, NFTA_SET_DATA_TYPE, set.data_type);
   if (set.data_size != 0) put_be32(message, NFTA_SET_DATA_LEN, set.data_size);
+  put_bytes(message, NFTA_SET_USERDATA, order_data(set));
   if (set.fields.empty()) return message;
   message.nest(NFTA_SET_DESC, [&] {
     message.nest(NFTA_SET_DESC_CONCAT, [&] {
@@ -181,9 +197,12 @@ std::optional<std::string> chain_fault(const std::vector<ChainSeen>& seen) {
   return std::nullopt;
 }
 
+// The size of a verdict is the kernel's own affair.
 bool is_set(const Set& set, const SetSeen& seen) {
+  const bool same_data = seen.data_type == set.data_type &&
+                         (set.data_type == NFT_DATA_VERDICT || seen.data_size == set.data_size);
   return seen.name == set.name && seen.flags == set.flags && seen.key_type == set.key_type &&
-         seen.key_size == set.key_size && seen.data_type == set.data_type && seen.data_size == set.data_size;
+         seen.key_size == set.key_size && same_data;
 }
 
 std::optional<std::string> set_fault(const std::vector<SetSeen>& seen) {

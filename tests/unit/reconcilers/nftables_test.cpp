@@ -16,6 +16,7 @@
 #include "reconcilers/nftables/forwarding.h"
 #include "reconcilers/nftables/messages.h"
 #include "reconcilers/nftables/other_firewalls.h"
+#include "tests/unit/reconcilers/nftables_recorded.h"
 
 namespace lanwright::nftables {
 namespace {
@@ -304,6 +305,63 @@ TEST(Nftables, ElementsAreReadAsTheyWereWritten) {
   const auto messages = element_messages(NFT_MSG_NEWSETELEM, list);
   EXPECT_GT(messages.size(), layout().sets.size()) << "an attribute has 64 KiB";
   EXPECT_EQ(decoded(messages), elements);
+}
+
+// A message from its hexadecimal digits.
+struct Recorded {
+  explicit Recorded(const std::string& digits) {
+    for (std::size_t at = 0; at + 1 < digits.size(); at += 2)
+      bytes.push_back(static_cast<std::uint8_t>(std::stoul(digits.substr(at, 2), nullptr, 16)));
+  }
+  const nlmsghdr& header() const { return *reinterpret_cast<const nlmsghdr*>(bytes.data()); }
+  Bytes bytes;
+};
+
+// The kernel's own answers, of a table that nft(8) has made of its text: nothing here has written what is
+// read.
+TEST(Nftables, TheTableIsTheOneThatNftMakesOfItsText) {
+  EXPECT_EQ(decode_generation(Recorded(kGeneration.at(0)).header()), 2U);
+  const auto table = decode_table(Recorded(kTableAnswer.at(0)).header());
+  ASSERT_TRUE(table);
+  EXPECT_EQ(table->name, kTable);
+  EXPECT_EQ(table->comment, kMark);
+  EXPECT_EQ(table->flags, 0U);
+  FixedSeen seen;
+  for (const std::string& digits : kChains)
+    seen.chains.push_back(decode_chain(Recorded(digits).header()).value());
+  for (const std::string& digits : kSets) seen.sets.push_back(decode_set(Recorded(digits).header()).value());
+  for (const std::string& digits : kRules)
+    seen.rules.push_back(decode_rule(Recorded(digits).header()).value());
+  EXPECT_EQ(first_fault(seen), std::nullopt);
+  EXPECT_NE(seen.rules.front().handle, 0U);
+}
+
+TEST(Nftables, ElementsAreThoseThatNftMakesOfTheirText) {
+  Firewall firewall;
+  Network& network = firewall.networks["1111111111111111"] = lan("br1", "10.61.0.0/24");
+  network.subnets.insert(prefix("fd61::/64"));
+  network.ports = {{Protocol::tcp, {}, 8080, address("10.61.0.9"), 80},
+                   {Protocol::udp, {}, 8080, address("fd61::9"), 53},
+                   {Protocol::tcp, address("192.0.2.1"), 443, address("10.61.0.9"), 8443},
+                   {Protocol::sctp, address("2001:db8::1"), 443, address("fd61::9"), 8443}};
+  Elements seen;
+  for (const std::string& digits : kElements) {
+    for (const Set& set : layout().sets) {
+      for (auto& element : decode_elements(Recorded(digits).header(), set.id))
+        seen.insert(std::move(element));
+    }
+  }
+  // Which nft(8) puts before all ranges.
+  EXPECT_EQ(seen.erase({SetId::nat4, Bytes(4), {}, false}), 1U);
+  EXPECT_EQ(seen.erase({SetId::nat6, Bytes(16), {}, false}), 1U);
+  const Elements made = compile(firewall).elements;
+  EXPECT_EQ(firewall_of(seen), firewall);
+  EXPECT_EQ(seen.size(), made.size());
+  const ElementChanges changes = difference(seen, made);
+  for (const auto& each : changes.removed)
+    ADD_FAILURE() << "only nft makes an element of " << set_of(each.first.set).name;
+  for (const auto& each : changes.added)
+    ADD_FAILURE() << "nft does not make one of " << set_of(each.first.set).name;
 }
 
 TEST(Nftables, TheTableCarriesItsMark) {
