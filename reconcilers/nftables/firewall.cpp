@@ -129,7 +129,6 @@ class Compiler {
   const Subnets::value_type* overlapping(const IpPrefix& subnet) const;
   void add_network(const ObjectUid& uid, const Network& network);
   void add_subnet(const ObjectUid& uid, const Network& network, const IpPrefix& subnet);
-  void add_range(const ObjectUid& uid, const IpPrefix& subnet);
   void publish(const ObjectUid& uid, const Network& network, const PublishedPort& port);
   void add(SetId set, Fields& key, const ObjectUid& uid, Bytes data = {}) {
     compiled_.elements[{set, key.take()}] = {std::move(data), uid};
@@ -195,24 +194,20 @@ void Compiler::add_network(const ObjectUid& uid, const Network& network) {
   add(SetId::within, Fields().interface(bridge).interface(bridge), uid);
   add(SetId::inbound, Fields().interface(bridge), uid, verdict_to(chain_of(network.mode)));
   if (network.mode == Mode::internal) add(SetId::internal, Fields().interface(bridge), uid);
+  if (network.mode == Mode::routed) add(SetId::routed, Fields().interface(bridge), uid);
   for (const IpPrefix& subnet : network.subnets) add_subnet(uid, network, subnet);
 }
 
+// The one behind the last address of all is none. The kernel takes no comment at the end of a range.
 void Compiler::add_subnet(const ObjectUid& uid, const Network& network, const IpPrefix& subnet) {
   subnets_.insert({subnet.address, {subnet, network.bridge}});
-  const SetId own = is_ipv6(subnet.address) ? SetId::own6 : SetId::own4;
-  compiled_.elements[{own, Fields().address(subnet.address).interface(network.bridge).take(),
-                      Fields().address(subnet.last()).interface(network.bridge).take()}] = {{}, uid};
-  if (network.mode == Mode::nat) add_range(uid, subnet);
-}
-
-// The one behind the last address of all is none. The kernel takes no comment at the end of a range.
-void Compiler::add_range(const ObjectUid& uid, const IpPrefix& subnet) {
-  const SetId set = is_ipv6(subnet.address) ? SetId::nat6 : SetId::nat4;
+  if (network.mode == Mode::internal) return;
+  const bool ipv6 = is_ipv6(subnet.address);
+  const SetId set = network.mode == Mode::nat ? (ipv6 ? SetId::nat6 : SetId::nat4)
+                                              : (ipv6 ? SetId::routed6 : SetId::routed4);
   add(set, Fields().address(subnet.address), uid);
   const IpAddress behind = subnet.last().next();
-  if (behind < subnet.last()) return;
-  compiled_.elements[{set, Fields().address(behind).take(), {}, false}] = {};
+  if (subnet.last() < behind) compiled_.elements[{set, Fields().address(behind).take(), false}] = {};
 }
 
 void Compiler::publish(const ObjectUid& uid, const Network& network, const PublishedPort& port) {
@@ -244,15 +239,22 @@ std::uint8_t length_of(const IpAddress& first, const IpAddress& last) {
   return prefix.length;
 }
 
+IpAddress before(IpAddress address) {
+  for (std::size_t i = address.size(); i-- > 0;) {
+    if (address.bytes[i]-- != 0) break;
+  }
+  return address;
+}
+
 class Reader {
  public:
   Firewall run(const Elements& elements) {
     for (const auto& [id, value] : elements) {
       if (id.set == SetId::inbound) take_network(id, value);
     }
-    for (const auto& [id, value] : elements) {
-      const auto network = firewall_.networks.find(value.uid);
-      if (network != firewall_.networks.end()) take(id, value, network->second);
+    for (auto each = elements.begin(); each != elements.end(); ++each) {
+      const auto network = firewall_.networks.find(each->second.uid);
+      if (network != firewall_.networks.end()) take(each, elements.end(), network->second);
     }
     return std::move(firewall_);
   }
@@ -265,22 +267,38 @@ class Reader {
         firewall_.networks[value.uid] = {FieldReader(id.key).interface(), mode};
     }
   }
-  static void take(const ElementId& id, const ElementValue& value, Network& network);
+  using At = Elements::const_iterator;
+  static void take(At at, At end, Network& network);
+  static void take_range(At at, At end, int family, Network& network);
   static void take_port(const ElementId& id, const ElementValue& value, int family, bool at,
                         Network& network);
 
   Firewall firewall_;
 };
 
-void Reader::take(const ElementId& id, const ElementValue& value, Network& network) {
+// Up to the next end in the set, which is that of this range; without one up to the last address of all.
+void Reader::take_range(At at, At end, int family, Network& network) {
+  const ElementId& first = at->first;
+  if (!first.is_start) return;
+  const auto is_its_end = [&](const auto& each) {
+    return each.first.set != first.set || !each.first.is_start;
+  };
+  at = std::find_if(std::next(at), end, is_its_end);
+  const IpAddress begin = FieldReader(first.key).address(family);
+  IpAddress last = IpPrefix{begin, 0}.last();
+  if (at != end && at->first.set == first.set) last = before(FieldReader(at->first.key).address(family));
+  network.subnets.insert({begin, length_of(begin, last)});
+}
+
+void Reader::take(At at, At end, Network& network) {
+  const auto& [id, value] = *at;
   switch (id.set) {
-    case SetId::own4:
-    case SetId::own6: {
-      const int family = id.set == SetId::own6 ? AF_INET6 : AF_INET;
-      const IpAddress first = FieldReader(id.key).address(family);
-      network.subnets.insert({first, length_of(first, FieldReader(id.last).address(family))});
-      return;
-    }
+    case SetId::nat4:
+    case SetId::routed4:
+      return take_range(at, end, AF_INET, network);
+    case SetId::nat6:
+    case SetId::routed6:
+      return take_range(at, end, AF_INET6, network);
     case SetId::dnat4:
     case SetId::dnat4_at:
       return take_port(id, value, AF_INET, id.set == SetId::dnat4_at, network);

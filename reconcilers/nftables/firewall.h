@@ -39,7 +39,7 @@ struct PublishedPort {
 struct Network {
   std::string bridge;  // name of the link that is the router's
   Mode mode = Mode::nat;
-  std::set<IpPrefix> subnets = {};  // without host bits
+  std::set<IpPrefix> subnets = {};  // without host bits; those of an internal network make no elements
   std::set<PublishedPort> ports = {};
   bool operator==(const Network&) const = default;
 };
@@ -56,11 +56,12 @@ enum class SetId : std::uint8_t {
   bridges,   // ifname
   within,    // ifname . ifname: what stays in one network
   internal,  // ifname
+  routed,    // ifname
   inbound,   // ifname : verdict, by mode
-  own4,      // subnet . ifname
-  own6,
-  nat4,  // subnet
+  nat4,      // subnets
   nat6,
+  routed4,
+  routed6,
   dnat4,  // protocol . port : address . port
   dnat6,
   dnat4_at,  // address . protocol . port : address . port
@@ -69,8 +70,7 @@ enum class SetId : std::uint8_t {
 
 struct ElementId {
   SetId set = SetId::bridges;
-  Bytes key;        // as in the kernel's registers: fields padded to 4 bytes
-  Bytes last = {};  // of a range of a concatenation; empty otherwise
+  Bytes key;  // as in the kernel's registers: fields padded to 4 bytes
   // Of a set of ranges: otherwise the first key behind a range (NFT_SET_ELEM_INTERVAL_END). That comes before
   // the range that begins there, as the kernel wants it.
   bool is_start = true;

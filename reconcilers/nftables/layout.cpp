@@ -133,8 +133,8 @@ struct Family {
   std::uint32_t source = 0;  // offsets in the header
   std::uint32_t destination = 0;
   std::uint32_t size = 0;
-  const char* own = nullptr;
   const char* nat = nullptr;
+  const char* routed = nullptr;
   const char* dnat = nullptr;
   const char* dnat_at = nullptr;
 
@@ -143,9 +143,8 @@ struct Family {
   Expressions address(std::uint32_t offset) const {
     return payload(NFT_PAYLOAD_NETWORK_HEADER, offset, size);
   }
-  // Subnet and bridge belong together.
-  Expressions own_at(std::uint32_t offset) const {
-    return only() + address(offset) + meta(NFT_META_OIFNAME, words()) + in_set(own);
+  Expressions address_in(std::uint32_t offset, const char* subnets) const {
+    return only() + address(offset) + in_set(subnets);
   }
   // To address and port that a map leads to, from protocol and port behind `before` words.
   Expressions dnat_by(const char* map, std::uint32_t before) const {
@@ -159,8 +158,8 @@ struct Family {
                          Node{NFTA_NAT_REG_PROTO_MAX, be32(reg(words()))}, flags}}};
   }
 };
-constexpr Family kFamily4{NFPROTO_IPV4, 12, 16, 4, "own4", "nat4", "dnat4", "dnat4_at"};
-constexpr Family kFamily6{NFPROTO_IPV6, 8, 24, 16, "own6", "nat6", "dnat6", "dnat6_at"};
+constexpr Family kFamily4{NFPROTO_IPV4, 12, 16, 4, "nat4", "routed4", "dnat4", "dnat4_at"};
+constexpr Family kFamily6{NFPROTO_IPV6, 8, 24, 16, "nat6", "routed6", "dnat6", "dnat6_at"};
 
 // A bridge's route_localnet, which lets the host reach published ports by 127.0.0.1, would let others reach
 // the host by it as well.
@@ -185,22 +184,24 @@ void add_publishing(std::vector<Rule>& rules) {
   }
 }
 
-// By source address, as a bridged frame has no input interface here. What goes back to where it came from
-// must return by this host.
+// By source address, as a bridged frame has no input interface here. What was sent to a published port from
+// one of the networks must return by this host, as its target may be in the same one. Subnet and bridge would
+// decide that together, but the kernel takes 40 ms to remove one of a thousand such pairs.
 void add_masquerading(std::vector<Rule>& rules) {
+  const auto to = [](const char* bridges) { return meta(NFT_META_OIFNAME) + in_set(bridges); };
   for (const Family& family : {kFamily4, kFamily6}) {
-    rules.push_back({"postrouting", family.own_at(family.source) + published() + masquerade()});
-    rules.push_back({"postrouting", family.own_at(family.source) + verdict(NFT_RETURN)});
+    for (const char* subnets : {family.nat, family.routed})
+      rules.push_back({"postrouting", to("bridges") + published() +
+                                          family.address_in(family.source, subnets) + masquerade()});
     rules.push_back(
-        {"postrouting", family.only() + family.address(family.source) + in_set(family.nat) + masquerade()});
+        {"postrouting", to("routed") + family.address_in(family.source, family.nat) + masquerade()});
   }
-}
-
-// With a bridge's route_localnet.
-void add_own_way(std::vector<Rule>& rules) {
-  rules.push_back({"postrouting", kFamily4.only() + payload(NFT_PAYLOAD_NETWORK_HEADER, kFamily4.source, 1) +
-                                      compare({127}) + meta(NFT_META_OIFNAME) + in_set("bridges") +
-                                      masquerade()});
+  rules.push_back({"postrouting", to("bridges") + kFamily4.only() +
+                                      payload(NFT_PAYLOAD_NETWORK_HEADER, kFamily4.source, 1) +
+                                      compare({127}) + masquerade()});  // with a bridge's route_localnet
+  rules.push_back({"postrouting", to("bridges") + verdict(NFT_RETURN)});
+  for (const Family& family : {kFamily4, kFamily6})
+    rules.push_back({"postrouting", family.address_in(family.source, family.nat) + masquerade()});
 }
 
 void add_forwarding(std::vector<Rule>& rules) {
@@ -213,7 +214,7 @@ void add_forwarding(std::vector<Rule>& rules) {
     rules.push_back({chain, published() + accept()});
   }
   for (const Family& family : {kFamily4, kFamily6})
-    rules.push_back({"to_routed", family.own_at(family.destination) + accept()});
+    rules.push_back({"to_routed", family.address_in(family.destination, family.routed) + accept()});
   for (const char* chain : {"to_nat", "to_routed", "to_internal"}) rules.push_back({chain, drop()});
 }
 
@@ -237,16 +238,16 @@ std::vector<Chain> make_chains() {
 
 std::vector<Set> make_sets() {
   constexpr std::uint32_t kRanges = NFT_SET_INTERVAL;
-  constexpr std::uint32_t kPairs = NFT_SET_INTERVAL | NFT_SET_CONCAT;
   return {
       {SetId::bridges, "bridges", 0, kIfname, IFNAMSIZ},
       {SetId::within, "within", 0, joined(kIfname, kIfname), 2 * IFNAMSIZ},
       {SetId::internal, "internal", 0, kIfname, IFNAMSIZ},
+      {SetId::routed, "routed", 0, kIfname, IFNAMSIZ},
       {SetId::inbound, "inbound", NFT_SET_MAP, kIfname, IFNAMSIZ, NFT_DATA_VERDICT},
-      {SetId::own4, "own4", kPairs, joined(kIpv4, kIfname), 4 + IFNAMSIZ, 0, 0, {4, IFNAMSIZ}},
-      {SetId::own6, "own6", kPairs, joined(kIpv6, kIfname), 16 + IFNAMSIZ, 0, 0, {16, IFNAMSIZ}},
       {SetId::nat4, "nat4", kRanges, kIpv4, 4},
       {SetId::nat6, "nat6", kRanges, kIpv6, 16},
+      {SetId::routed4, "routed4", kRanges, kIpv4, 4},
+      {SetId::routed6, "routed6", kRanges, kIpv6, 16},
       {SetId::dnat4, "dnat4", NFT_SET_MAP, joined(kProtocol, kPort), 8, joined(kIpv4, kPort), 8},
       {SetId::dnat6, "dnat6", NFT_SET_MAP, joined(kProtocol, kPort), 8, joined(kIpv6, kPort), 20},
       {SetId::dnat4_at, "dnat4_at", NFT_SET_MAP, joined(kIpv4, kProtocol, kPort), 12, joined(kIpv4, kPort),
@@ -261,7 +262,6 @@ Layout make_layout() {
   add_guard(made.rules);
   add_publishing(made.rules);
   add_masquerading(made.rules);
-  add_own_way(made.rules);
   add_forwarding(made.rules);
   // The kernel tells them chain by chain.
   const auto place = [&](const Rule& rule) {

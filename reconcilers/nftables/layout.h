@@ -55,8 +55,7 @@ struct Set {
   std::uint32_t key_type = 0;  // for nft(8), which shows elements by it
   std::uint32_t key_size = 0;  // bytes
   std::uint32_t data_type = 0;
-  std::uint32_t data_size = 0;             // 0: no map, or one of verdicts
-  std::vector<std::uint32_t> fields = {};  // sizes of what is concatenated, where ranges are
+  std::uint32_t data_size = 0;  // 0: no map, or one of verdicts
 };
 
 struct Layout {

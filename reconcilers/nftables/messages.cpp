@@ -92,13 +92,6 @@ Message set_message(const Set& set) {
   if (set.data_type != 0) put_be32(message, NFTA_SET_DATA_TYPE, set.data_type);
   if (set.data_size != 0) put_be32(message, NFTA_SET_DATA_LEN, set.data_size);
   put_bytes(message, NFTA_SET_USERDATA, order_data(set));
-  if (set.fields.empty()) return message;
-  message.nest(NFTA_SET_DESC, [&] {
-    message.nest(NFTA_SET_DESC_CONCAT, [&] {
-      for (const std::uint32_t size : set.fields)
-        message.nest(NFTA_LIST_ELEM, [&] { put_be32(message, NFTA_SET_FIELD_LEN, size); });
-    });
-  });
   return message;
 }
 
@@ -127,7 +120,6 @@ void put_verdict(Message& message, const Bytes& data) {
 void put_element(Message& message, const ElementId& id, const ElementValue& value) {
   message.nest(NFTA_LIST_ELEM, [&] {
     put_value(message, NFTA_SET_ELEM_KEY, id.key);
-    if (!id.last.empty()) put_value(message, NFTA_SET_ELEM_KEY_END, id.last);
     if (!id.is_start) put_be32(message, NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
     const bool is_verdict = set_of(id.set).data_type == NFT_DATA_VERDICT;
     if (is_verdict && value.data.size() >= 4) put_verdict(message, value.data);
@@ -147,9 +139,8 @@ Bytes data_in(const Attributes& data) {
 }
 
 std::optional<Elements::value_type> decode_element(const Attributes& element, SetId set) {
-  ElementId id{set, data_in(element.nest(NFTA_SET_ELEM_KEY)), {}, true};
+  ElementId id{set, data_in(element.nest(NFTA_SET_ELEM_KEY)), true};
   if (id.key.size() != set_of(set).key_size) return std::nullopt;
-  if (element.has(NFTA_SET_ELEM_KEY_END)) id.last = data_in(element.nest(NFTA_SET_ELEM_KEY_END));
   id.is_start = (be32(element, NFTA_SET_ELEM_FLAGS) & NFT_SET_ELEM_INTERVAL_END) == 0;
   ElementValue value{data_in(element.nest(NFTA_SET_ELEM_DATA)),
                      comment_in(element.bytes(NFTA_SET_ELEM_USERDATA))};

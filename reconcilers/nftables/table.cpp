@@ -143,7 +143,7 @@ Result<void> Table::verify_made() {
                "see `nft list table inet " + std::string(kTable) + "`"};
 }
 
-Result<Applied> Table::apply(const Elements& want) {
+Result<Applied> Table::apply(Elements want) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (auto known = know(); !known) return known.error();
     if (state_.owner == TableState::Owner::somebody_else && !want.empty()) return conflict();
@@ -153,7 +153,7 @@ Result<Applied> Table::apply(const Elements& want) {
     const auto changed = ruleset_.change(std::move(messages), kObject);
     if (!changed) return changed.error();
     if (!*changed) continue;
-    state_ = {want.empty() ? TableState::Owner::nobody : TableState::Owner::us, {}, want};
+    state_ = {want.empty() ? TableState::Owner::nobody : TableState::Owner::us, {}, std::move(want)};
     if (applied.made) {
       if (auto verified = verify_made(); !verified) return verified.error();
     }

@@ -53,7 +53,7 @@ class Table {
   // Makes the elements, and the fixed part around them, what they are to be; with none, there is no table.
   // One transaction: a packet, and whoever comes after a crash, finds either what was before or all of it.
   // `conflict` when the table is somebody else's.
-  Result<Applied> apply(const Elements& want);
+  Result<Applied> apply(Elements want);
 
   std::uint64_t transactions() const { return ruleset_.transactions(); }  // none: nothing was written
 

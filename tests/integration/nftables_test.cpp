@@ -370,7 +370,7 @@ TEST_F(Router, IsRepairedWhateverSomebodyDidToIt) {
       "add table inet lanwright { flags dormant; }",
       "delete element inet lanwright bridges { \"br1\" }",
       "delete element inet lanwright nat4 { 10.61.0.0/24 }",
-      "delete element inet lanwright own6 { fd61::/64 . \"br1\" }",
+      "delete element inet lanwright nat6 { fd61::/64 }",
       "delete element inet lanwright dnat4 { tcp . 8080 }",
       "add element inet lanwright bridges { \"eth9\" }",
       "add element inet lanwright nat6 { fd99::/64 }",

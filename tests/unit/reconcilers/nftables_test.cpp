@@ -44,7 +44,7 @@ Firewall campus() {
                {Protocol::tcp, {}, 8080, address("fd01::9"), 80},
                {Protocol::tcp, address("2001:db8::1"), 443, address("fd01::9"), 8443}};
   firewall.networks["bbbbbbbbbbbbbbbb"] = lan("br-routed", "198.51.100.0/25", Mode::routed);
-  firewall.networks["cccccccccccccccc"] = lan("br-internal", "10.3.0.0/16", Mode::internal);
+  firewall.networks["cccccccccccccccc"] = {"br-internal", Mode::internal, {}, {}};
   firewall.networks["dddddddddddddddd"] = {"br-bare", Mode::nat, {}, {}};
   return firewall;
 }
@@ -74,7 +74,8 @@ TEST(Nftables, EachModeHasItsPlaces) {
   EXPECT_EQ(count(elements, SetId::within), 4U);
   EXPECT_EQ(count(elements, SetId::internal), 1U);
   EXPECT_EQ(count(elements, SetId::inbound), 4U);
-  EXPECT_EQ(count(elements, SetId::own4), 4U);
+  EXPECT_EQ(count(elements, SetId::routed), 1U);
+  EXPECT_EQ(count(elements, SetId::routed4), 2U);
   EXPECT_EQ(count(elements, SetId::nat4), 4U) << "two ranges, each with the key behind it; of nat only";
   EXPECT_EQ(count(elements, SetId::dnat4), 2U);
   EXPECT_EQ(count(elements, SetId::dnat4_at), 1U);
@@ -88,10 +89,8 @@ TEST(Nftables, KeysAreAsInTheKernelsRegisters) {
   ASSERT_TRUE(elements.contains(at));
   EXPECT_EQ(elements.at(at).data, (Bytes{10, 1, 0, 9, 0, 80, 0, 0}));
   EXPECT_EQ(elements.at(at).uid, "aaaaaaaaaaaaaaaa");
-  Bytes first{10, 3, 0, 0, 'b', 'r', '-', 'i', 'n', 't', 'e', 'r', 'n', 'a', 'l', 0, 0, 0, 0, 0};
-  Bytes last = first;
-  last[2] = last[3] = 255;
-  EXPECT_TRUE(elements.contains({SetId::own4, first, last}));
+  EXPECT_TRUE(elements.contains({SetId::routed4, {198, 51, 100, 0}}));
+  EXPECT_TRUE(elements.contains({SetId::routed4, {198, 51, 100, 128}, false}));
 }
 
 // A range that ends where the next one begins is ended before that, and the last range of all has no end.
@@ -163,8 +162,7 @@ TEST(Nftables, TheDifferenceIsWhatChanged) {
   Firewall firewall = campus();
   firewall.networks["bbbbbbbbbbbbbbbb"].mode = Mode::nat;
   const ElementChanges changes = difference(have, compile(firewall).elements);
-  ASSERT_EQ(changes.removed.size(), 1U);
-  EXPECT_EQ(changes.removed[0].first.set, SetId::inbound);
+  EXPECT_EQ(changes.removed.size(), 4U) << "the verdict, the bridge among those that are routed, and a range";
   EXPECT_EQ(changes.added.size(), 3U) << "the verdict, and a range";
   EXPECT_TRUE(difference(have, have).empty());
   EXPECT_EQ(difference({}, have).added.size(), have.size());
@@ -352,8 +350,8 @@ TEST(Nftables, ElementsAreThoseThatNftMakesOfTheirText) {
     }
   }
   // Which nft(8) puts before all ranges.
-  EXPECT_EQ(seen.erase({SetId::nat4, Bytes(4), {}, false}), 1U);
-  EXPECT_EQ(seen.erase({SetId::nat6, Bytes(16), {}, false}), 1U);
+  EXPECT_EQ(seen.erase({SetId::nat4, Bytes(4), false}), 1U);
+  EXPECT_EQ(seen.erase({SetId::nat6, Bytes(16), false}), 1U);
   const Elements made = compile(firewall).elements;
   EXPECT_EQ(firewall_of(seen), firewall);
   EXPECT_EQ(seen.size(), made.size());
