@@ -423,7 +423,7 @@ std::optional<std::string> first_fault(const FixedSeen& seen) {
 
 std::string object_of(const nlmsghdr& message) {
   const Attributes attributes = attributes_of(message);
-  const std::string table = table_text(family_of(message), attributes.text(NFTA_TABLE_NAME));
+  std::string table = table_text(family_of(message), attributes.text(NFTA_TABLE_NAME));
   switch (message.nlmsg_type & 0xffU) {
     case NFT_MSG_NEWCHAIN:
       return "chain " + attributes.text(NFTA_CHAIN_NAME) + " of " + table;

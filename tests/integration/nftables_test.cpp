@@ -356,6 +356,10 @@ TEST_F(Router, IsRepairedWhateverSomebodyDidToIt) {
   publish("1111111111111111", "10.61.0.9", "fd61::9");
   apply();
   const auto whole = words_of_table();
+  const auto remapped = [](const std::string& map, const std::string& key, const std::string& value) {
+    const std::string element = " element inet lanwright " + map + " { " + key;
+    return "delete" + element + " }; add" + element + " : " + value + " }";
+  };
   const std::vector<std::string> deeds{
       "flush ruleset",
       "delete table inet lanwright",
@@ -375,10 +379,8 @@ TEST_F(Router, IsRepairedWhateverSomebodyDidToIt) {
       "add element inet lanwright bridges { \"eth9\" }",
       "add element inet lanwright nat6 { fd99::/64 }",
       "flush map inet lanwright inbound",
-      "delete element inet lanwright dnat4 { tcp . 8080 }; add element inet lanwright dnat4 { tcp . 8080 : "
-      "10.61.0.7 . 80 }",
-      "delete element inet lanwright inbound { \"br1\" }; add element inet lanwright inbound { \"br1\" : "
-      "accept }",
+      remapped("dnat4", "tcp . 8080", "10.61.0.7 . 80"),
+      remapped("inbound", "\"br1\"", "accept"),
   };
   for (const std::string& deed : deeds) {
     SCOPED_TRACE(deed);
