@@ -107,26 +107,35 @@ Result<bool> Table::list_elements() {
   return true;
 }
 
-std::vector<Message> Table::transaction(const Elements& want, Applied& applied) const {
-  std::vector<Message> messages;
+Table::Work Table::work_for(const Elements& want) const {
+  Work work;
   const auto append = [&](std::vector<Message> more) {
-    std::move(more.begin(), more.end(), std::back_inserter(messages));
+    std::move(more.begin(), more.end(), std::back_inserter(work.messages));
   };
   const bool is_there = state_.owner == TableState::Owner::us;
   const bool is_whole = is_there && !state_.fault;
-  applied = {};
-  if (is_there && (want.empty() || !is_whole)) messages.push_back(removal_of_table());
-  applied.removed = is_there && want.empty();
-  if (want.empty()) return messages;
-  applied.made = !is_whole;
-  if (applied.made) append(creation());
-  applied.why = state_.fault.value_or("");
-  const ElementChanges changes = difference(is_whole ? state_.elements : Elements(), want);
-  append(element_messages(NFT_MSG_DELSETELEM, changes.removed));
-  append(element_messages(NFT_MSG_NEWSETELEM, changes.added));
-  applied.taken = changes.removed.size();
-  applied.added = changes.added.size();
-  return messages;
+  if (is_there && (want.empty() || !is_whole)) work.messages.push_back(removal_of_table());
+  work.applied.removed = is_there && want.empty();
+  if (want.empty()) return work;
+  work.applied.made = !is_whole;
+  if (work.applied.made) append(creation());
+  work.applied.why = state_.fault.value_or("");
+  static const Elements kNone;
+  work.changes = difference(is_whole ? state_.elements : kNone, want);
+  append(element_messages(NFT_MSG_DELSETELEM, work.changes.removed));
+  append(element_messages(NFT_MSG_NEWSETELEM, work.changes.added));
+  work.applied.taken = work.changes.removed.size();
+  work.applied.added = work.changes.added.size();
+  return work;
+}
+
+// In place: a thousand networks are many elements.
+void Table::take_in(const Work& work, const Elements& want) {
+  state_.owner = want.empty() ? TableState::Owner::nobody : TableState::Owner::us;
+  state_.fault.reset();
+  if (work.applied.made || work.applied.removed) state_.elements.clear();
+  for (const auto& each : work.changes.removed) state_.elements.erase(each.first);
+  for (const auto& each : work.changes.added) state_.elements.insert(each);
 }
 
 // That the kernel shows what it was given: otherwise each look would find it wrong.
@@ -143,21 +152,20 @@ Result<void> Table::verify_made() {
                "see `nft list table inet " + std::string(kTable) + "`"};
 }
 
-Result<Applied> Table::apply(Elements want) {
+Result<Applied> Table::apply(const Elements& want) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (auto known = know(); !known) return known.error();
     if (state_.owner == TableState::Owner::somebody_else && !want.empty()) return conflict();
-    Applied applied;
-    std::vector<Message> messages = transaction(want, applied);
-    if (messages.empty()) return applied;
-    const auto changed = ruleset_.change(std::move(messages), kObject);
+    Work work = work_for(want);
+    if (work.messages.empty()) return work.applied;
+    const auto changed = ruleset_.change(std::move(work.messages), kObject);
     if (!changed) return changed.error();
     if (!*changed) continue;
-    state_ = {want.empty() ? TableState::Owner::nobody : TableState::Owner::us, {}, std::move(want)};
-    if (applied.made) {
+    take_in(work, want);
+    if (work.applied.made) {
       if (auto verified = verify_made(); !verified) return verified.error();
     }
-    return applied;
+    return work.applied;
   }
   return busy("change", kObject);
 }

@@ -53,7 +53,7 @@ class Table {
   // Makes the elements, and the fixed part around them, what they are to be; with none, there is no table.
   // One transaction: a packet, and whoever comes after a crash, finds either what was before or all of it.
   // `conflict` when the table is somebody else's.
-  Result<Applied> apply(Elements want);
+  Result<Applied> apply(const Elements& want);
 
   std::uint64_t transactions() const { return ruleset_.transactions(); }  // none: nothing was written
 
@@ -65,7 +65,14 @@ class Table {
   Result<void> find();
   Result<bool> list_fixed();
   Result<bool> list_elements();
-  std::vector<Message> transaction(const Elements& want, Applied& applied) const;
+  // What is to be done, and what of the elements that changes.
+  struct Work {
+    std::vector<Message> messages;
+    ElementChanges changes;
+    Applied applied;
+  };
+  Work work_for(const Elements& want) const;
+  void take_in(const Work& work, const Elements& want);
   Result<void> verify_made();
 
   Ruleset ruleset_;

@@ -78,10 +78,10 @@ TEST_F(NftablesTime, OneMoreNetworkTakesAFewMilliseconds) {
   for (int round = 0; round < kRounds; ++round) {
     firewall_.networks[uid_of(kNetworks)] = network(kNetworks);
     auto begin = Clock::now();
-    auto more = compile(firewall_);
+    const auto more = compile(firewall_);
     compiled.push_back(since(begin));
     begin = Clock::now();
-    const auto applied = table_.apply(std::move(more.elements));
+    const auto applied = table_.apply(more.elements);
     ASSERT_TRUE(applied) << applied.error().text();
     EXPECT_GT(applied->added, 8U);
     added.push_back(since(begin));
