@@ -1,8 +1,10 @@
 // The kernel's news of rules that went away (nf_tables). Source: linux/netfilter/nf_tables.h
 #pragma once
 
+#include <utility>
+
 #include "model/base/result.h"
-#include "reconcilers/os/descriptor.h"
+#include "reconcilers/nftables/events.h"
 
 namespace lanwright::netfilter {
 
@@ -11,14 +13,14 @@ class RuleEvents {
  public:
   // Of the calling thread's network namespace. Fails where the kernel has no nf_tables.
   static Result<RuleEvents> open();
-  int fd() const { return socket_.get(); }
+  int fd() const { return events_.fd(); }
   // Takes in what came: whether the chain FORWARD may have lost a rule, or have another policy. True as well
   // when news were lost.
-  bool is_to_be_read() const;
+  bool is_to_be_read();
 
  private:
-  explicit RuleEvents(os::Descriptor socket) : socket_(std::move(socket)) {}
-  os::Descriptor socket_;
+  explicit RuleEvents(nftables::Events events) : events_(std::move(events)) {}
+  nftables::Events events_;
 };
 
 }  // namespace lanwright::netfilter

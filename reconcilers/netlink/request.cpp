@@ -15,17 +15,6 @@ constexpr std::size_t kWindowBytes = 128U << 10U;
 // Only in this process: an ack that never came because the receive buffer was full.
 constexpr int kNoReply = ENOBUFS;
 
-Reply read_reply(const nlmsghdr& message) {
-  const auto* error = fixed_part<nlmsgerr>(message);
-  if (error == nullptr) return {EBADMSG, "the kernel's answer is too short"};
-  Reply reply{-error->error, {}};
-  if ((message.nlmsg_flags & NLM_F_ACK_TLVS) == 0) return reply;
-  std::size_t fixed = sizeof *error;
-  if ((message.nlmsg_flags & NLM_F_CAPPED) == 0) fixed += error->msg.nlmsg_len - sizeof error->msg;
-  reply.words = Attributes(message, fixed).text(NLMSGERR_ATTR_MSG);
-  return reply;
-}
-
 std::size_t window_end(std::span<const Request> requests, std::size_t begin) {
   std::size_t bytes = 0;
   std::size_t end = begin;
@@ -101,6 +90,17 @@ class Window {
 };
 
 }  // namespace
+
+Reply read_reply(const nlmsghdr& message) {
+  const auto* error = fixed_part<nlmsgerr>(message);
+  if (error == nullptr) return {EBADMSG, "the kernel's answer is too short"};
+  Reply reply{-error->error, {}};
+  if ((message.nlmsg_flags & NLM_F_ACK_TLVS) == 0) return reply;
+  std::size_t fixed = sizeof *error;
+  if ((message.nlmsg_flags & NLM_F_CAPPED) == 0) fixed += error->msg.nlmsg_len - sizeof error->msg;
+  reply.words = Attributes(message, fixed).text(NLMSGERR_ATTR_MSG);
+  return reply;
+}
 
 std::vector<Reply> perform(Socket& socket, std::span<Request> requests, const OnAnswer& on_answer) {
   std::vector<Reply> replies(requests.size());

@@ -20,6 +20,9 @@ struct Reply {
   bool ok() const { return error == 0; }
 };
 
+// From a message of type NLMSG_ERROR.
+Reply read_reply(const nlmsghdr& message);
+
 // Neighbours in a list that have the same `owner` belong together: they are never sent by two system calls,
 // unless they alone exceed what one call takes.
 struct Request {

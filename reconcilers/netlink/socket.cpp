@@ -68,9 +68,9 @@ void set_buffer(int fd, int forced, int plain, int size) {
   }
 }
 
-os::Descriptor make_socket(const os::Descriptor& netns, int* error) {
-  const auto make = [error] {
-    os::Descriptor made(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+os::Descriptor make_socket(const os::Descriptor& netns, int protocol, int* error) {
+  const auto make = [&] {
+    os::Descriptor made(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
     *error = made ? 0 : errno;
     return made;
   };
@@ -83,10 +83,10 @@ os::Descriptor make_socket(const os::Descriptor& netns, int* error) {
 
 }  // namespace
 
-Result<Socket> Socket::open(const os::Descriptor& netns, int receive_buffer) {
+Result<Socket> Socket::open(const os::Descriptor& netns, int receive_buffer, int protocol) {
   Socket socket;
   int error = 0;
-  socket.descriptor_ = make_socket(netns, &error);
+  socket.descriptor_ = make_socket(netns, protocol, &error);
   if (error != 0) return error_from_errno(error, "open", "a netlink socket");
   const int fd = socket.fd();
   set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, receive_buffer);
@@ -129,6 +129,10 @@ int Socket::send(std::span<const std::span<const std::byte>> parts) {
     if (errno != EINTR) return errno;
   }
   return 0;
+}
+
+void Socket::make_room(std::size_t bytes) {
+  if (bytes > kSendBuffer) set_buffer(fd(), SO_SNDBUFFORCE, SO_SNDBUF, static_cast<int>(bytes));
 }
 
 int Socket::receive(const std::function<void(const Datagram&)>& visit) {

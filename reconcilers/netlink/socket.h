@@ -1,5 +1,5 @@
-// One NETLINK_ROUTE socket: opened inside a namespace, sending many messages at once, receiving many at once.
-// One thread.
+// One netlink socket, by default of NETLINK_ROUTE: opened inside a namespace, sending many messages at once,
+// receiving many at once. One thread.
 #pragma once
 
 #include <linux/netlink.h>
@@ -20,7 +20,7 @@ class Socket {
  public:
   // Non-blocking, with extended acks (NETLINK_EXT_ACK), short acks (NETLINK_CAP_ACK) and strict checking of
   // dump requests (NETLINK_GET_STRICT_CHK). `netns` empty: the calling thread's namespace.
-  static Result<Socket> open(const os::Descriptor& netns, int receive_buffer);
+  static Result<Socket> open(const os::Descriptor& netns, int receive_buffer, int protocol = NETLINK_ROUTE);
 
   int fd() const { return descriptor_.get(); }
   // SO_NETNS_COOKIE: names the socket's namespace as long as the machine runs, unlike an inode or a nsid,
@@ -33,6 +33,9 @@ class Socket {
   // Hands all parts to the kernel in one sendmsg(2): the kernel has worked through them when this returns,
   // and a signal to this process, SIGKILL too, cannot fall between them. Errno, 0 when taken.
   int send(std::span<const std::span<const std::byte>> parts);
+
+  // Room for one sendmsg(2) of this size, where there is not enough (needs CAP_NET_ADMIN).
+  void make_room(std::size_t bytes);
 
   struct Datagram {
     std::span<const std::byte> bytes;

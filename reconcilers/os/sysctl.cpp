@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "reconcilers/os/descriptor.h"
@@ -45,6 +46,17 @@ int set_sysctl(const std::string& interface, const Sysctl& sysctl) {
   if (error != EROFS) return error;
   const Descriptor fresh = fresh_proc();
   return fresh ? write_at(fresh.get(), path, sysctl.value) : EROFS;
+}
+
+int get_sysctl(const std::string& interface, Sysctl& sysctl) {
+  const Descriptor file(open(("/proc/" + path_of(interface, sysctl)).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return errno;
+  std::array<char, 256> text{};
+  const ssize_t size = read(file.get(), text.data(), text.size());
+  if (size < 0) return errno;
+  sysctl.value.assign(text.data(), static_cast<std::size_t>(size));
+  if (sysctl.value.ends_with('\n')) sysctl.value.pop_back();
+  return 0;
 }
 
 }  // namespace lanwright::os

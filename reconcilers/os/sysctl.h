@@ -13,4 +13,7 @@ namespace lanwright::os {
 // done where /proc/sys is mounted read-only too, as container runtimes have it.
 int set_sysctl(const std::string& interface, const Sysctl& sysctl);
 
+// The same the other way round: its value, without the end of the line. Answers 0, or errno.
+int get_sysctl(const std::string& interface, Sysctl& sysctl);
+
 }  // namespace lanwright::os
