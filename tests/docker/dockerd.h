@@ -1,6 +1,6 @@
 // Debian's dockerd as a process of its own in a sandbox, and what users and machines say to it. With
 // LANWRIGHT_TEST_DOCKER=DIRECTORY in the environment it is another one, whose packages are unpacked there
-// (tests/packages.sh).
+// (tests/docker/engine.sh).
 #pragma once
 
 #include <gtest/gtest.h>

@@ -14,6 +14,7 @@
 
 #include "tests/docker/host.h"
 #include "tests/docker/kathara.h"
+#include "tests/docker/pid_namespace.h"
 #include "tests/integration/product.h"
 #include "tests/integration/traffic.h"
 
@@ -285,11 +286,27 @@ TEST_F(KilledAtEachStep, TheAgent) {
   build_and_take_apart([this] { host_.restart_killed_agent(); });
 }
 
+// Of containers that Docker was about to start. One that begins them before it asks for their links, and was
+// killed meanwhile, takes their end, of which it hears late, for that of the container that it starts in
+// their place.
+void end_what_was_begun() {
+  const auto is_begun = [](const OtherProcess& process) { return process.command.starts_with("runc init"); };
+  EXPECT_TRUE(wait_until([&] {
+    const auto processes = other_processes();
+    for (const OtherProcess& process : processes) {
+      if (is_begun(process)) ::kill(process.pid, SIGKILL);
+    }
+    return std::ranges::none_of(processes, is_begun);
+  }));
+}
+
 // When it is about to be answered.
 TEST_F(KilledAtEachStep, Dockerd) {
-  build_and_take_apart([this] {
+  const bool begins_early = host_.engine().has_sandbox_first;
+  build_and_take_apart([this, begins_early] {
     host_.agent().signal(SIGSTOP);
     host_.docker().kill();
+    if (begins_early) end_what_was_begun();
     host_.agent().signal(SIGCONT);
     host_.docker().start();
   });
