@@ -211,7 +211,8 @@ std::vector<LostNetwork> lost_networks(const std::string& body, const Search& se
     const std::string addresses = ipam != network.end() ? text_in(*ipam, "Driver") : std::string();
     if (search.known.contains(id)) continue;
     const bool own_addresses = search.plugins.contains(addresses);
-    if (search.plugins.contains(plugin) || own_addresses) lost.push_back({id, plugin, {}, {}, own_addresses});
+    const bool own_driver = search.plugins.contains(plugin);
+    if (own_driver || own_addresses) lost.push_back({id, plugin, {}, {}, own_addresses, own_driver});
   }
   return lost;
 }

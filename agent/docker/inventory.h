@@ -66,6 +66,7 @@ struct LostNetwork {
   std::string network;                  // what GET /networks/ID tells
   std::vector<std::string> containers;  // what GET /containers/ID/json tells of those that are on it
   bool own_addresses = false;           // from the agent's pools
+  bool own_driver = true;               // the plugin is the agent
 };
 
 // What Docker has.

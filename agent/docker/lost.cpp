@@ -134,7 +134,9 @@ Result<std::vector<LostPool>> own_pools_from(const LostNetwork& lost) {
       const auto parsed = IpPrefix::parse(within(address, *subnet));
       if (parsed && subnet->contains(parsed->address)) pool.given.insert(parsed->address);
     };
-    if (const auto gateway = gateway_of(config, subnet->network(), !told.contains("EnableIPv4"))) {
+    // Other drivers may have had one set aside by any version, which newer ones do not list.
+    const bool chooses = !told.contains("EnableIPv4") || !lost.own_driver;
+    if (const auto gateway = gateway_of(config, subnet->network(), chooses)) {
       add(*gateway);
       if (text(config, "Gateway").empty()) pool.chosen = IpPrefix::parse(*gateway)->address;
     }

@@ -149,6 +149,13 @@ TEST(LostNetworks, OfAnyDriverHavePoolsOfTheAgent) {
   EXPECT_EQ(pools[1].chosen, prefix("10.1.0.64/32").address);
   EXPECT_EQ(pools[1].given, (std::set{prefix("10.1.0.64/32").address, prefix("10.1.0.70/32").address}));
   EXPECT_EQ(pools[2].given, std::set{prefix("fd00::1/128").address});
+
+  // From version 28 the gateway that was not named is no address of ours; other drivers may have had one.
+  network["EnableIPv4"] = true;
+  EXPECT_EQ(pools_of(true).at(1).given, std::set{prefix("10.1.0.70/32").address});
+  const auto of_another =
+      must(docker_agent::own_pools_from({kNetwork, "bridge", network.dump(), {}, true, false}));
+  EXPECT_EQ(of_another.at(1).given, pools[1].given);
 }
 
 // ---- the whole, with a Docker that tells
