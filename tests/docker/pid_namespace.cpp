@@ -16,6 +16,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "tests/integration/cgroup.h"
 #include "tests/integration/daemon.h"
 
 namespace lanwright::test {
@@ -97,16 +98,6 @@ std::vector<fs::path> hierarchies() {
   return result;
 }
 
-// rmdir(2) is what removes a cgroup; its files are the kernel's.
-bool remove_cgroup(const fs::path& cgroup) {
-  std::error_code gone;
-  bool removed = true;
-  for (const auto& entry : fs::directory_iterator(cgroup, gone)) {
-    if (entry.is_directory() && !entry.is_symlink()) removed = remove_cgroup(entry.path()) && removed;
-  }
-  return (rmdir(cgroup.c_str()) == 0 || errno == ENOENT) && removed;
-}
-
 void write_or_fail(const fs::path& path, const std::string& text) {
   std::ofstream file(path);
   file << text << std::flush;
@@ -122,22 +113,12 @@ void make_cgroup(const fs::path& cgroup) {
   }
 }
 
-bool is_left_by_the_dead(const std::string& name) {
-  if (!name.starts_with(kCgroupName)) return false;
-  const pid_t pid = std::atoi(name.c_str() + kCgroupName.size());
-  return pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
-}
-
 // Of this run, and of runs that were killed before they could.
 bool remove_cgroups() {
   bool removed = true;
-  std::error_code none;
   for (const fs::path& hierarchy : hierarchies()) {
-    for (const auto& entry : fs::directory_iterator(hierarchy, none)) {
-      const std::string name = entry.path().filename();
-      if (name == cgroup_of) removed = remove_cgroup(entry.path()) && removed;
-      if (name != cgroup_of && is_left_by_the_dead(name)) remove_cgroup(entry.path());
-    }
+    removed = remove_cgroup(hierarchy / cgroup_of) && removed;
+    remove_cgroups_of_the_dead(hierarchy, kCgroupName);
   }
   return removed;
 }

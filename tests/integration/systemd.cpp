@@ -18,6 +18,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "tests/integration/cgroup.h"
 #include "tests/integration/daemon.h"
 
 namespace lanwright::test {
@@ -149,28 +150,6 @@ void make_world(const fs::path& cgroups) {
   _exit(exit_status(status));
 }
 
-// --- control groups ---
-
-// rmdir(2) is what removes one; its files are the kernel's.
-bool remove_cgroup(const fs::path& cgroup) {
-  std::error_code gone;
-  bool removed = true;
-  for (const auto& entry : fs::directory_iterator(cgroup, gone)) {
-    if (entry.is_directory()) removed = remove_cgroup(entry.path()) && removed;
-  }
-  return (rmdir(cgroup.c_str()) == 0 || errno == ENOENT) && removed;
-}
-
-// Of tests that were killed before they could.
-void remove_what_the_dead_left(const fs::path& cgroups) {
-  for (const auto& entry : fs::directory_iterator(cgroups)) {
-    const std::string name = entry.path().filename();
-    if (!name.starts_with(kCgroupName)) continue;
-    const pid_t pid = std::atoi(name.c_str() + kCgroupName.size());
-    if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) remove_cgroup(entry.path());
-  }
-}
-
 bool has_ended(pid_t child) {
   siginfo_t info{};
   return waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
@@ -194,7 +173,7 @@ Systemd::Systemd(const Sandbox& sandbox)
       cgroup_(cgroups_ / (std::string(kCgroupName) + std::to_string(getpid()))) {
   fs::create_directory(cgroups_);
   mount_or_fail("cgroup2", cgroups_.c_str(), "cgroup2", 0);
-  remove_what_the_dead_left(cgroups_);
+  remove_cgroups_of_the_dead(cgroups_, kCgroupName);
   fs::create_directory(cgroup_);
   fs::create_directories(kGenerators);
   fs::create_directories(kUnits);
