@@ -136,6 +136,7 @@ struct Statements {
   Statement pool_addresses, give_address, move_last, take_address_back;
 };
 
+// A table of all statements, and a loop over it.
 Result<Statements> prepare(Connection& connection) {
   struct Line {
     Statement* statement;

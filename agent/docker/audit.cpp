@@ -190,8 +190,8 @@ void Audit::tell_of_lost_deletion() {
     if (record.view || records_.find_declared(id) == nullptr || is_in_use(id)) continue;
     reconciler_.record(
         "Warning", {Kind::network, record.network},
-        "Docker removed a network when the agent ended, and which one it does not say again; if "
-        "`docker network ls` does not list this one: lanwright delete network " +
+        "Docker was removing a network when the agent was killed, and does not say which; if "
+        "`docker network ls` does not list this one, remove it: lanwright delete network " +
             record.network);
   }
 }

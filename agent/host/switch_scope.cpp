@@ -156,7 +156,7 @@ void SwitchScope::ask() {
   }
   if (has_asked_)
     return failed({ErrorKind::busy, "move switches to", kScope, 0,
-                   "systemd took the request and has not done it",
+                   "systemd accepted the request and has not carried it out",
                    std::string("see: journalctl -u ") + kScope});
   auto bus = SystemBus::open(io_);
   if (!bus) return failed(bus.error());

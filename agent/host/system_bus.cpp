@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <limits>
 #include <utility>
@@ -21,7 +22,7 @@ Result<std::shared_ptr<SystemBus>> SystemBus::open(boost::asio::io_context& io) 
   sd_bus* bus = nullptr;
   if (const int number = sd_bus_open_system(&bus); number < 0) {
     Error error = error_from_errno(-number, "connect to", "the system bus");
-    error.hint = "install it: apt-get install dbus";
+    if (number == -ENOENT) error.hint = "install it: apt-get install dbus";
     return error;
   }
   return std::make_shared<SystemBus>(io, bus);

@@ -95,7 +95,7 @@ LinkSpec host_bridge(const Named<NetworkSpec>& network) {
   bridge.at = {"", existing_bridge(network.spec)};
   bridge.kind = kinds::kBridge.name;
   bridge.borrowed = true;
-  bridge.mtu = network.spec.mtu;
+  bridge.mtu = network.spec.mtu.value_or(kDefaultMtu);
   return bridge;
 }
 
@@ -114,10 +114,11 @@ void check_existing(const NetworkSpec& spec, const ReportFault& complain) {
   if (const char* fault = interface_name_fault(existing_bridge(spec)))
     complain("bridge.existing", "bridge name `" + existing_bridge(spec) + "` " + fault);
   if (!spec.uplinks.empty())
-    complain("uplinks", "what else is plugged into an existing bridge is its owner's to say");
+    complain("uplinks",
+             "what else is plugged into an existing bridge is up to its owner: leave out `uplinks`");
   for (const auto& [name, value] : spec.settings) {
     if (name != "existing")
-      complain("bridge." + name, "an existing bridge stays as it is: leave `" + name + "` away");
+      complain("bridge." + name, "an existing bridge stays as it is: leave out `" + name + "`");
   }
 }
 
@@ -184,6 +185,9 @@ void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, c
   if (!spec.vlans.empty() && !filters_vlans(network))
     complain(spec.vlans.pvid ? "vlan" : "trunk", "VLANs of a port need `bridge: {vlan_filtering: true}`");
   const std::uint32_t fabric = network.mtu.value_or(kDefaultMtu);
+  if (spec.mtu && *spec.mtu < fabric && !existing_bridge(network).empty())
+    complain("mtu", "a port with mtu " + std::to_string(*spec.mtu) +
+                        " would lower that of the bridge, which is the least of its ports': leave out `mtu`");
   if (spec.mtu && *spec.mtu > fabric)
     complain("mtu", "mtu " + std::to_string(*spec.mtu) + " is above the network's " + std::to_string(fabric) +
                         ": its longest frames would be dropped");

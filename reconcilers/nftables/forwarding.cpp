@@ -33,9 +33,9 @@ Error needs_consent(const InterfaceSetting& setting) {
       setting.interface,
       0,
       "this kernel forwards IPv6 on all interfaces or on none (no force_forwarding, which is of Linux 6.17)",
-      std::string("`sysctl -w ") + kAllForward6 +
-          "=1` makes the host a router on all; interfaces that have their own address by router "
-          "advertisements then need `sysctl -w net.ipv6.conf.IFNAME.accept_ra=2` first"};
+      std::string("for each interface that has its address by router advertisements `sysctl -w "
+                  "net.ipv6.conf.IFNAME.accept_ra=2`, then `sysctl -w ") +
+          kAllForward6 + "=1`, which makes the host a router on all"};
 }
 
 bool all_forward6() {

@@ -7,6 +7,7 @@
 #include "reconcilers/kinds/macvlan.h"
 #include "reconcilers/plan/bridge_vlans.h"
 #include "reconcilers/plan/comparers.h"
+#include "reconcilers/plan/host_bridge.h"
 #include "reconcilers/plan/removals.h"
 #include "reconcilers/plan/uplinks.h"
 

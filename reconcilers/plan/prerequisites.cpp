@@ -7,6 +7,7 @@
 #include "reconcilers/kinds/sharing.h"
 #include "reconcilers/kinds/table.h"
 #include "reconcilers/kinds/vlan.h"
+#include "reconcilers/plan/host_bridge.h"
 #include "reconcilers/plan/ownership.h"
 
 namespace lanwright::planning {
@@ -48,7 +49,20 @@ std::optional<Error> Prerequisites::unmet(const DesiredObject& entry, const Link
     if (auto error = too_small(entry, link.at, parent, link.mtu, with_ipv6)) return error;
     if (auto error = twin_of(entry, link)) return error;
   }
-  if (!link.master.empty()) return unmet(entry, link.at, {link.at.netns, link.master}, false);
+  if (link.master.empty()) return std::nullopt;
+  if (auto error = unmet(entry, link.at, {link.at.netns, link.master}, false)) return error;
+  return unfit_for_port(entry, link);
+}
+
+// A port would change a bridge of the host's that its network cannot have as it is.
+std::optional<Error> Prerequisites::unfit_for_port(const DesiredObject& entry, const LinkSpec& port) const {
+  if (!entry.network) return std::nullopt;
+  for (const LinkSpec& bridge : draft_.resources_of(*entry.network).links) {
+    if (!bridge.is_host_bridge() || bridge.at.name != port.master) continue;
+    const LinkFact* found = draft_.observed().find(bridge.at);
+    const auto why = found != nullptr ? unfit_host_bridge(*entry.network, bridge, *found) : std::nullopt;
+    if (why) return waiting(entry, port.at, "bridge " + port.master + ": " + why->words, why->hint);
+  }
   return std::nullopt;
 }
 

@@ -29,6 +29,7 @@ class Prerequisites {
                              bool as_parent) const;
   std::optional<Error> too_small(const DesiredObject& entry, const LinkName& link, const LinkName& base,
                                  std::optional<std::uint32_t> mtu, bool with_ipv6) const;
+  std::optional<Error> unfit_for_port(const DesiredObject& entry, const LinkSpec& port) const;
   std::optional<Error> twin_of(const DesiredObject& entry, const LinkSpec& link) const;
   std::string cause_of(const DesiredObject& owner) const;
   static std::optional<Error> unfit(const DesiredObject& entry, const LinkName& link, const LinkName& base,

@@ -67,15 +67,6 @@ Error taken(const Draft& draft, const DesiredObject& entry, const LinkSpec& link
                   how_to_take_off(link.at) + "apply with --adopt to move it");
 }
 
-std::optional<Error> mtu_too_low(const DesiredObject& entry, const LinkSpec& link, const LinkFact& fact) {
-  if (!link.mtu || fact.mtu >= *link.mtu) return std::nullopt;
-  const std::string wanted = std::to_string(*link.mtu);
-  return conflict(entry, link.at,
-                  "its mtu " + std::to_string(fact.mtu) + " is below the network's " + wanted +
-                      ": longer frames would be lost",
-                  "raise it (ip link set " + link.at.name + " mtu " + wanted + "), or lower the network's");
-}
-
 // Why no network can have this link as its uplink, whoever has it now.
 std::optional<Error> unfit(const DesiredObject& entry, const LinkSpec& link, const LinkFact& fact) {
   const auto refuse = [&](const std::string& words) {
@@ -123,6 +114,15 @@ void use_as_port(Draft& draft, const Prerequisites& prerequisites, const Cursor&
 
 }  // namespace
 
+std::optional<Error> mtu_too_low(const DesiredObject& entry, const LinkSpec& link, const LinkFact& fact) {
+  if (!link.mtu || fact.mtu >= *link.mtu) return std::nullopt;
+  const std::string wanted = std::to_string(*link.mtu);
+  return conflict(entry, link.at,
+                  "its mtu " + std::to_string(fact.mtu) + " is below the network's " + wanted +
+                      ": longer frames would be lost",
+                  "raise it (ip link set " + link.at.name + " mtu " + wanted + "), or lower the network's");
+}
+
 void compare_uplink(Draft& draft, Prerequisites& prerequisites, const Cursor& at, const LinkSpec& link) {
   const LinkFact* found = draft.observed().find(link.at);
   const bool is_new = draft.creates(link.at);
@@ -142,20 +142,6 @@ void compare_uplink(Draft& draft, Prerequisites& prerequisites, const Cursor& at
                                     "remove that link, or name another uplink"));
   if (link.master.empty()) return use_as_it_is(draft, prerequisites, at, link, fact);
   use_as_port(draft, prerequisites, at, link, fact);
-}
-
-void compare_host_bridge(Draft& draft, const Cursor& at, const LinkSpec& link) {
-  if (draft.creates(link.at)) return;  // one of our own
-  const LinkFact* found = draft.observed().find(link.at);
-  if (found == nullptr)
-    return draft.block(
-        at, waiting(at.entry, link.at, "there is no such bridge", "it is used as soon as it appears"));
-  if (found->kind != kinds::kBridge.name)
-    return draft.block(at, conflict(at.entry, link.at, "it is no bridge (" + kind_or_physical(*found) + ")",
-                                    "name a bridge, or have one made and plug this link in with `uplinks`"));
-  if (auto why = mtu_too_low(at.entry, link, *found)) return draft.block(at, std::move(*why));
-  if (!found->up)
-    draft.block(at, waiting(at.entry, link.at, "the bridge is down", "ip link set " + link.at.name + " up"));
 }
 
 }  // namespace lanwright::planning

@@ -1,6 +1,8 @@
 // Links of the host that an object uses and does not own.
 #pragma once
 
+#include <optional>
+
 #include "reconcilers/plan/draft.h"
 #include "reconcilers/plan/prerequisites.h"
 
@@ -10,7 +12,7 @@ namespace lanwright::planning {
 // listens at it, and only UP is.
 void compare_uplink(Draft& draft, Prerequisites& prerequisites, const Cursor& at, const LinkSpec& link);
 
-// A bridge that ports are plugged into: nothing of it is ours to say.
-void compare_host_bridge(Draft& draft, const Cursor& at, const LinkSpec& link);
+// Whether frames of the network would be lost on this link of the host's.
+std::optional<Error> mtu_too_low(const DesiredObject& entry, const LinkSpec& link, const LinkFact& fact);
 
 }  // namespace lanwright::planning

@@ -41,6 +41,8 @@ struct ManagedProcess {
   bool has_ended() const { return state != State::absent && os::has_ended(process); }
 };
 
+// A private method for each state of the two processes and each step between them: what one sees, the other
+// needs.
 class SwitchInstance {
  public:
   using Clock = std::chrono::steady_clock;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
+#include <iostream>
 #include <optional>
 #include <sstream>
 
@@ -288,6 +290,34 @@ TEST_F(Addresses, OfNobodyLeaveALanOfFrames) {
   host_.remove({"c1", "c2"});
   host_.remove_networks({"wire"});
   EXPECT_TRUE(host_.is_as_before(before));
+}
+
+// Where nobody but the agent has heard of Docker: with dockerd comes a policy that drops what bridges
+// forward.
+TEST(DeclaredBridge, KeepsItsTrafficWhenDockerdStarts) {
+  if (!std::filesystem::exists("/proc/sys/net/bridge")) GTEST_SKIP() << "this kernel has no br_netfilter";
+  Sandbox sandbox;
+  for (const char* netns : {"r1", "r2"}) sandbox.add_netns(netns);
+  const AgentProcess agent(sandbox);
+  agent.apply(R"(
+version: 1
+name: lab
+networks:
+  lab: {driver: bridge}
+attachments:
+  r1: {network: lab, netns: r1, interface: eth0, addresses: [10.5.0.1/24, "fd05::1/64"]}
+  r2: {network: lab, netns: r2, interface: eth0, addresses: [10.5.0.2/24, "fd05::2/64"]}
+)");
+  Stream stream("r1", "r2", "10.5.0.2");
+  const Dockerd docker(sandbox);
+  ASSERT_NE(run({"iptables", "-S", "FORWARD"}).out.find("-P FORWARD DROP"), std::string::npos);
+  EXPECT_TRUE(ping("r1", "10.5.0.2"));
+  EXPECT_TRUE(ping("r1", "fd05::2"));
+  const StreamCount count = stream.stop();
+  std::cout << "  " << count.lost() << " of " << count.sent << " packets lost, longest gap "
+            << count.longest_gap.count() << " ms\n";
+  EXPECT_LT(count.longest_gap, 1s) << "from the policy to the rule";
+  EXPECT_EQ(phase_of(agent, "networks", "lab"), "Ready");
 }
 
 }  // namespace

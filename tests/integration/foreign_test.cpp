@@ -482,6 +482,24 @@ TEST_F(HostBridge, IsUsedAndSurvives) {
   EXPECT_FALSE(sandbox_.link("lw-r1"));
 }
 
+// The kernel gives a bridge the least MTU of its ports, unless somebody set it.
+TEST_F(HostBridge, KeepsItsMtu) {
+  for (const char* command : {"link add br0 up type bridge",
+                              "link add fp0 mtu 9000 master br0 up type veth peer name eth0 netns far"})
+    sandbox_.ip(command);
+  ASSERT_EQ(sandbox_.link("br0")->at("mtu"), 9000);
+  const auto file = sandbox_.write_file("lan.yaml", kLan);
+  ASSERT_TRUE(agent_->cli({"apply", "-f", file}).ok());
+  ASSERT_TRUE(reaches(*agent_, "networks", "lan", "Conflict"));
+  EXPECT_NE(message_of(*agent_, "networks", "lan").find("say `mtu: 9000`"), std::string::npos);
+  EXPECT_EQ(sandbox_.link("br0")->at("mtu"), 9000);
+  std::string jumbo = kLan;
+  jumbo.replace(jumbo.find("{existing: br0}"), 15, "{existing: br0}, mtu: 9000");
+  agent_->apply(jumbo);
+  EXPECT_EQ(sandbox_.link("br0")->at("mtu"), 9000);
+  EXPECT_EQ(sandbox_.link("eth0", "r1")->at("mtu"), 9000);
+}
+
 TEST_F(HostBridge, IsWaitedForWheneverItIsNotThere) {
   const auto file = sandbox_.write_file("lan.yaml", kLan);
   ASSERT_TRUE(agent_->cli({"apply", "-f", file}).ok());

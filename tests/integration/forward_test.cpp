@@ -161,6 +161,24 @@ TEST_F(Forward, ADeclaredBridgeCarriesTrafficWhenTheHostDropsWhatItForwards) {
   EXPECT_TRUE(becomes({})) << "nothing is dropped any more";
 }
 
+// Its other ports belong to somebody who has one bridge for all of them.
+TEST_F(Forward, ABridgeOfTheHostCarriesTrafficWhileANetworkIsOnIt) {
+  filter_bridged(true);
+  for (const char* host : {"h1", "h2"}) sandbox_.add_netns(host);
+  for (const char* command : {"link add br0 up mtu 1500 type bridge",
+                              "link add fp0 master br0 up type veth peer name eth0 netns h2",
+                              "-n h2 addr add 10.9.0.2/24 dev eth0", "-n h2 link set eth0 up"})
+    sandbox_.ip(command);
+  tables({"-P", "FORWARD", "DROP"});
+  agent_->apply(
+      "version: 1\nname: campus\nnetworks: {lab: {driver: bridge, bridge: {existing: br0}}}\nattachments:\n"
+      "  h1: {network: lab, netns: h1, interface: eth0, addresses: [10.9.0.1/24]}\n");
+  EXPECT_TRUE(becomes({"br0"}));
+  EXPECT_TRUE(ping("h1", "10.9.0.2"));
+  EXPECT_TRUE(agent_->cli({"delete", "set", "campus", "--wait=20s"}).ok());
+  EXPECT_TRUE(becomes({}));
+}
+
 // An iptables that inserts nothing while a certain file is there.
 class BrokenTables : public Forward {
  protected:

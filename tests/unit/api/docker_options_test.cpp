@@ -115,6 +115,7 @@ TEST(DockerNetworkOptions, MakeSpecs) {
       {"vde", {{"com.docker.network.driver.mtu", "1400"}, {"mtu", "1400"}}, with_mtu("vde", 1400)},
       {"bridge", {{"com.docker.network.bridge.name", "br0"}}, spec("bridge", {{"name", "br0"}})},
       {"bridge", {{"name", "br0"}}, spec("bridge", {{"name", "br0"}})},
+      {"bridge", {{"existing", "br0"}}, spec("bridge", {{"existing", "br0"}})},
       {"bridge",
        {{"flooding", "hub"}, {"bridge.vlan_filtering", "t"}},
        spec("bridge", {{"flooding", "hub"}, {"vlan_filtering", true}})},
