@@ -188,11 +188,10 @@ bool Audit::is_in_use(const std::string& network) const {
 void Audit::tell_of_lost_deletion() {
   for (const auto& [id, record] : records_.all()) {
     if (record.view || records_.find_declared(id) == nullptr || is_in_use(id)) continue;
-    reconciler_.record(
-        "Warning", {Kind::network, record.network},
-        "Docker was removing a network when the agent was killed, and does not say which; if "
-        "`docker network ls` does not list this one, remove it: lanwright delete network " +
-            record.network);
+    reconciler_.record("Warning", {Kind::network, record.network},
+                       "Docker was removing a network when the agent was killed, and does not say which; if "
+                       "`docker network ls` does not list this one, remove it: lanwright delete network " +
+                           record.network);
   }
 }
 

@@ -37,8 +37,8 @@ struct SessionOptions {
   std::chrono::milliseconds commit_limit{10000};
 };
 
-// Its members are what a connection, the copy of the database and the commits under way need of each other: each
-// is lost or kept with the others when the server goes away.
+// Its members are what a connection, the copy of the database and the commits under way need of each other:
+// each is lost or kept with the others when the server goes away.
 class Session {
  public:
   enum class State : std::uint8_t {
