@@ -87,9 +87,10 @@ summary() {
 
 # --- what the steps do ---
 
-# build PRESET [TARGET]
+# build PRESET [TARGET]: and lists the tests for once, which two that run beside each other would write over.
 build() {
-  cmake --preset "$1" >/dev/null && cmake --build --preset "$1" ${2:+--target "$2"}
+  cmake --preset "$1" >/dev/null && cmake --build --preset "$1" ${2:+--target "$2"} &&
+    { [[ -n ${2:-} ]] || ctest --test-dir "build/$1" --show-only >/dev/null; }
 }
 
 # test_labelled PRESET EXPRESSION [OPTION...]: the tests that carry a label matching the expression; that there are none
