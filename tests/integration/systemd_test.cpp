@@ -1,6 +1,6 @@
-// ctest label: waits
+// ctest label: timed
 // The product's unit under a real systemd: who is started again, moved and left alone, and what the journal
-// says.
+// says. Alone, as a systemd that has no processor for seconds takes its services for hung.
 #include "tests/integration/systemd.h"
 
 #include <gtest/gtest.h>

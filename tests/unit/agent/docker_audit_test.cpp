@@ -234,7 +234,7 @@ TEST_F(DockerOrphans, PeopleAreToldOfThoseThatDockerMayHaveRemovedWhereItIsNotAs
   const auto told = [&] {
     auto all = warnings();
     std::erase_if(all,
-                  [](const std::string& words) { return words.find("removed a network") == words.npos; });
+                  [](const std::string& words) { return words.find("was removing a network") == words.npos; });
     return all;
   };
   ASSERT_TRUE(eventually([&] { return !told().empty(); }));
