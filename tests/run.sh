@@ -109,12 +109,6 @@ test_threads() {
     -j "$(($(nproc) * 2))"
 }
 
-# The builds for the sanitizers, one after the other: each keeps all processors busy.
-build_sanitized() {
-  step build-asan build asan memory_tests || true
-  step build-tsan build tsan thread_tests
-}
-
 need_build() {
   [[ -e $logs/build-$1.result ]] || step "build-$1" build "$1" || true
   passed "build-$1"
@@ -128,7 +122,6 @@ test_part() {
 
 # What holds times against limits has the machine to itself.
 timed_part() {
-  finish build-sanitized || true
   finish guest || true
   need_build release && step timed test_labelled release '[.]timed$'
 }
@@ -147,7 +140,6 @@ nightly_part() {
 }
 
 bench_part() {
-  finish build-sanitized || true
   finish guest || true
   need_build release && step bench build/release/bin/lanwright_bench
 }
@@ -156,11 +148,13 @@ lint_part() {
   cmake --preset release >/dev/null && step lint tests/lint.sh build/release
 }
 
-# A test mostly waits, and nothing runs beside these: one more at a time than there are processors.
+# The builds keep all processors busy: beside tests, userspace switches had none for seconds. A test mostly waits: one
+# more at a time than there are processors.
 sanitizers_part() {
   local more=$(($(nproc) + 1))
   export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
-  finish build-sanitized || true
+  step build-asan build asan memory_tests || true
+  step build-tsan build tsan thread_tests || true
   if passed build-asan; then
     step unit-asan test_labelled asan '^unit' -j "$more" || true
     step integration-asan test_labelled asan '^integration([.]tsan)?$' -j "$more" || true
@@ -192,7 +186,6 @@ main() {
   fi
   # The guests have links, and a lock for them, of their own; nothing of theirs measures time.
   if [[ " $* " =~ \ guest\  ]] && passed build-release; then beside 3 guest test_labelled release '^guest'; fi
-  [[ ! " $* " =~ \ sanitizers\  ]] || beside 19 build-sanitized build_sanitized
   for part in "$@"; do
     case $part in
       guest) steps+=(guest) ;;
