@@ -528,6 +528,7 @@ TEST_F(Router, IsWholeWheneverSomebodyIsKilled) {
       }
       _exit(1);
     }
+    // Anywhere in its work, which no event is to decide.
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 40000));
     ::kill(child, SIGKILL);
     ASSERT_EQ(wait_exit(child, 10s), 128 + SIGKILL) << "it was to be killed, not to fail";
