@@ -2,9 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <sys/stat.h>
-
 #include <unistd.h>
-#include <optional>
 
 #include <atomic>
 #include <csignal>
