@@ -66,6 +66,23 @@ TEST_F(DockerOnParent, AVlanMadeOnDemandGoesWithTheLastOfItsNetworks) {
   EXPECT_TRUE(is_as_before(before));
 }
 
+TEST_F(DockerOnParent, AVlanInAVlanIsMadeOnDemandAndBothGo) {
+  const Json before = inventory();
+  end_vlan(sandbox_, "router", "5", "10.9.0.1/24");
+  sandbox_.ip("-n vlan5 link add link end name inner type vlan id 6");
+  sandbox_.ip("-n vlan5 address add 10.5.0.1/24 dev inner");
+  sandbox_.ip("-n vlan5 link set inner up");
+  for (const std::string& kind : kBothKinds) {
+    SCOPED_TRACE(kind);
+    docker_->create_network(kind, "lan", lan_on("p0.5.6"));
+    run("c1", "lan", "10.5.0.11");
+    EXPECT_TRUE(ping("c1", "10.5.0.1"));
+    EXPECT_TRUE(sandbox_.link("p0.5"));
+    remove({"c1"}, {"lan"});
+    EXPECT_TRUE(is_as_before(before));
+  }
+}
+
 // As tutorials have it, one of which prints the mode's option with dashes.
 TEST_F(DockerOnParent, VlansOfATrunkHaveTheirOwnGatewaysAndSubnets) {
   const Json before = inventory();
@@ -303,7 +320,7 @@ TEST_F(DockerOnParent, MistakesAreToldApart) {
         {{"parent", "p0.0"}, "vlan id must be between 1-4094, received: 0"},
         {{"parent", "p0.4095"}, "vlan id must be between 1-4094, received: 4095"},
         {{"parent", "p0.x"}, "p0.x"},
-        {{"parent", "p0.5.6"}, "p0.5.6"},
+        {{"parent", "p0.5.x"}, "p0.5.x"},
         {{"parent", "nope.5"}, "nope"},
         {{"parent", "nope"}, "nope"},
     };
