@@ -84,10 +84,14 @@ Result<std::unique_ptr<DockerAgent>> DockerAgent::open(boost::asio::io_context& 
     log::warning("what is kept of Docker's networks is not dropped yet", {{"error", dropped.error().text()}});
   agent->networks_.remove_unanswered();
   std::set<ObjectUid> ours;
+  std::set<ResourceId> all;
   for (const auto& [id, entry] : reconciler.desired().entries()) {
     if (id.kind == Kind::network) ours.insert(entry->object.uid);
+    all.insert(id);
   }
   agent->follow_networks(ours);
+  // What the reconciler compared when it began was told to nobody.
+  agent->sandboxes_.look_at(all);
   return agent;
 }
 

@@ -416,6 +416,8 @@ class DockerParentIsLate : public DockerOnParent,
     sandbox_.ip("link del p0");
     docker_->be_killed();
     restart_killed_agent();
+    EXPECT_TRUE(wait_until([this] { return agent_->get_json("/v1/attachments").empty(); }))
+        << "they are gone with their sandboxes";
   }
   void add_parent_that_is_down() const {
     sandbox_.ip("link add p0 type veth peer name eth0 netns router");

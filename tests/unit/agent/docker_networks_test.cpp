@@ -262,6 +262,19 @@ TEST_F(DockerNetworks, AnEndpointWhoseSandboxIsGoneIsCollected) {
   EXPECT_TRUE(has_network());
 }
 
+// A host boots: nothing of it happens that the agent could hear of.
+TEST_F(DockerNetworks, AnEndpointWhoseSandboxWentWhileTheAgentWasAwayIsCollected) {
+  start_container("macvlan");
+  close();
+  kernel_.drop_namespace(kSandbox);
+  kernel_.delete_link({"", "eth0"});  // so that there is nothing to do
+  open();
+  EXPECT_TRUE(eventually([this] {
+    return reconciler().desired().find({Kind::attachment, kEndpoint.substr(0, 12)}) == nullptr;
+  }));
+  EXPECT_TRUE(has_network());
+}
+
 TEST_F(DockerNetworks, AnEndpointThatDockerForgotMakesRoomForTheNextWithItsAddress) {
   start_container("macvlan");
   must(docker_->create_endpoint(endpoint_with("10.0.0.2/24", kNewer), soon()));
