@@ -39,6 +39,7 @@
 #include "reconcilers/netfilter/iptables_backend.h"
 #include "reconcilers/netlink/backend.h"
 #include "reconcilers/os/on_loop.h"
+#include "reconcilers/ovs/backend.h"
 #include "reconcilers/vde/backend.h"
 #include "reconcilers/vde/paths.h"
 #include "state/store.h"
@@ -56,6 +57,7 @@ struct Options {
   std::vector<std::string> docker_aliases;
   std::string docker_api_socket = "/run/docker.sock";  // Docker is never asked when empty
   std::filesystem::path docker_switch_dir;             // none when empty
+  std::filesystem::path ovs_db = "/run/openvswitch/db.sock";
   std::string group = "lanwright";
   std::string netns;
   std::string log_level = "info";
@@ -80,6 +82,7 @@ void declare(CLI::App& app, Options& options) {
   app.add_option(
       "--docker-switch-dir", options.docker_switch_dir,
       "directory in which kt-ID/ctl leads to the switch of Docker's network ID, as Kathara wants it");
+  app.add_option("--ovs-db", options.ovs_db, "socket of Open vSwitch's database")->capture_default_str();
   app.add_option("--group", options.group, "group that may use the REST socket")->capture_default_str();
   app.add_option("--netns", options.netns,
                  "manage this network namespace (a path) instead of the current one");
@@ -154,7 +157,7 @@ void reload(int argc, char** argv, const Options& running) {
       fresh.netns != running.netns || fresh.docker_socket_dir != running.docker_socket_dir ||
       fresh.docker_aliases != running.docker_aliases ||
       fresh.docker_api_socket != running.docker_api_socket ||
-      fresh.docker_switch_dir != running.docker_switch_dir)
+      fresh.docker_switch_dir != running.docker_switch_dir || fresh.ovs_db != running.ovs_db)
     log::warning("directories, sockets, group and namespace change with a restart only");
 }
 
@@ -168,6 +171,12 @@ std::unique_ptr<SwitchBackend> open_switches(asio::io_context& io, const Options
                                              host::SwitchScope& scope) {
   return must(vde::open_vde_backend(io, {options.run_dir, vde::find_plug_program(),
                                          [&scope](pid_t pid) LANWRIGHT_ON_LOOP { scope.take(pid); }}));
+}
+
+std::unique_ptr<Source> open_open_vswitch(asio::io_context& io, const Options& options) {
+  ovsdb::SessionOptions session;
+  session.socket = std::filesystem::absolute(options.ovs_db).string();
+  return must(ovs::Backend::open(io, std::move(session)));
 }
 
 std::unique_ptr<FirewallBackend> open_firewall(const Options& options) {
@@ -215,7 +224,7 @@ class Daemon {
         systemd_(io_),
         switch_scope_(io_),
         core_(io_, std::move(opened.store), open_links(options), open_switches(io_, options, switch_scope_),
-              service_options(opened)),
+              open_open_vswitch(io_, options), service_options(opened)),
         firewall_(open_firewall(options)),
         docker_(start_docker()),
         plugins_(must(serve_docker(*docker_, options))),

@@ -152,11 +152,12 @@ struct AttachmentSpec {
   std::optional<TapEnd> tap;
   std::optional<DelegatedEnd> endpoint;
   std::optional<MacAddress> mac;
-  std::optional<std::uint32_t> mtu;  // the network's when absent
-  bool isolated = false;             // bridge port isolation
-  PortVlans vlans;                   // bridge with vlan_filtering
-  std::vector<IpPrefix> addresses;   // none: they are assigned from the network's subnets, unless
-  bool no_addresses = false;         // it was said that there are none
+  std::optional<std::uint32_t> mtu;     // the network's when absent
+  bool isolated = false;                // bridge port isolation
+  std::optional<std::uint32_t> ofport;  // Open vSwitch only; absent: the lowest that is free, which it keeps
+  PortVlans vlans;                      // bridge with vlan_filtering, Open vSwitch
+  std::vector<IpPrefix> addresses;      // none: they are assigned from the network's subnets, unless
+  bool no_addresses = false;            // it was said that there are none
   std::vector<RouteSpec> routes;
   bool operator==(const AttachmentSpec&) const = default;
 };

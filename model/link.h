@@ -60,6 +60,9 @@ struct LinkSpec {
   std::optional<PortVlans> vlans;
   std::vector<IpPrefix> addresses;
   std::vector<RouteSpec> routes;
+  // What it sends has whole checksums, unless what carries it completes them (OvsFacts::userspace_tso): set
+  // before it goes up.
+  bool whole_checksums = false;
   std::vector<Sysctl> sysctls;  // of a delegated one: set before it goes up when it is made again
   bool operator==(const LinkSpec&) const = default;
 

@@ -1,6 +1,6 @@
 // What is, as the sources of observed state last told it. Kept incrementally; read by the planner as a value.
-// Sources are netlink (links of every namespace that matters) and the switch processes; databases join here
-// as further members, each with its own index.
+// Sources are netlink (links of every namespace that matters), the switch processes, and the database of Open
+// vSwitch.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "model/link.h"
+#include "model/ovs.h"
 #include "model/switches.h"
 
 namespace lanwright {
@@ -72,6 +73,7 @@ struct Observed {
   // here once for each path that leads to it.
   std::map<std::string, NamespaceFacts> namespaces;
   std::map<std::string, SwitchFact> switches;  // by network; what runs, and what holds a place that is wanted
+  OvsFacts ovs;                                // of Open vSwitch, as long as somebody wants a bridge of it
   // False after an overrun or an interrupted dump until a complete re-read: nothing is removed meanwhile.
   bool complete = false;
 
@@ -90,9 +92,12 @@ struct ObservedChange {
   // Appeared, went, or were read anew; and by which other paths these were, or are, the same ones. Others'
   // default routes there changed.
   std::set<std::string> namespaces;
-  std::set<std::string> switches;  // networks in whose place somebody came or went
-  bool full_resync = false;        // a full re-read happened
-  bool overrun = false;            // the socket overran: the source is stale until resync()
+  std::set<std::string> switches;     // networks in whose place somebody came or went
+  std::set<std::string> ovs_bridges;  // of Open vSwitch: came, went, or have another owner or id
+  std::set<std::string> ovs_ports;    // the same of ports and bridges, and what changed otherwise: by name
+  bool ovs_state = false;             // Open vSwitch came, was initialised, or was lost
+  bool full_resync = false;           // a full re-read happened
+  bool overrun = false;               // the socket overran: the source is stale until resync()
   std::size_t messages = 0;
 };
 

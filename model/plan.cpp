@@ -63,7 +63,63 @@ std::string change_text(const ChangeLink& step) {
   if (step.remove_vlans) add("remove VLANs " + vlans_text(*step.remove_vlans));
   if (step.tap_owner) add("owner " + std::to_string(*step.tap_owner));
   if (step.tap_group) add("tap group " + std::to_string(*step.tap_group));
+  if (step.whole_checksums) add("TX checksums by the sender");
   for (const Sysctl& each : step.sysctls) add(each.text());
+  return text;
+}
+
+std::string bridge_text(const OvsBridgeSpec& spec) {
+  std::string text = spec.name + " (" + spec.datapath_type + ", " + spec.fail_mode;
+  if (spec.datapath_id) text += ", datapath id " + *spec.datapath_id;
+  return text + ")";
+}
+
+std::string list_text(const std::set<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
+  return text.empty() ? "none" : text;
+}
+
+std::string switching_text(const OvsSwitching& switching) {
+  const auto word = [](const char* name, bool on) { return std::string(name) + (on ? " on" : " off"); };
+  return word("stp", switching.stp) + ", " + word("rstp", switching.rstp) + ", " +
+         word("mcast_snooping", switching.mcast_snooping);
+}
+
+std::string targets_text(const std::vector<OvsController>& controllers) {
+  std::set<std::string> targets;
+  for (const OvsController& each : controllers) targets.insert(each.target);
+  return list_text(targets);
+}
+
+std::string ovs_change_text(const ChangeOvsBridge& step) {
+  std::string text = "change ovs bridge " + step.at.text();
+  const char* separator = ": ";
+  const auto add = [&](const std::string& what) {
+    text += separator + what;
+    separator = ", ";
+  };
+  if (step.datapath_type) add("datapath " + *step.datapath_type);
+  if (step.datapath_id) add("datapath id " + *step.datapath_id);
+  if (step.fail_mode) add("fail mode " + *step.fail_mode);
+  if (step.protocols) add("protocols " + list_text(*step.protocols));
+  if (step.local_mac) add("mac " + step.local_mac->text());
+  if (step.local_vlans)
+    add("VLANs of the local port " + (step.local_vlans->empty() ? "all" : vlans_text(*step.local_vlans)));
+  if (step.switching) add(switching_text(*step.switching));
+  if (step.out_of_band) add("out of band");
+  return text;
+}
+
+// "eth1 into ovs bridge br0: ofport 3, VLANs 10 (untagged)"
+std::string port_text(const OvsPortSpec& spec, const char* preposition) {
+  std::string text = spec.link + preposition + "ovs bridge " + spec.bridge;
+  const char* separator = ": ";
+  if (spec.ofport) {
+    text += separator + ("ofport " + std::to_string(*spec.ofport));
+    separator = ", ";
+  }
+  if (!spec.vlans.empty()) text += separator + ("VLANs " + vlans_text(spec.vlans));
   return text;
 }
 
@@ -89,7 +145,11 @@ const char* Action::verb() const {
           [](const RemoveAddress&) { return "remove address"; }, [](const AddRoute&) { return "add route"; },
           [](const RemoveRoute&) { return "remove route"; }, [](const RunSwitch&) { return "run switch"; },
           [](const StopSwitch&) { return "stop switch"; }, [](const PlugIn&) { return "plug in"; },
-          [](const Unplug&) { return "unplug"; }},
+          [](const Unplug&) { return "unplug"; }, [](const CreateOvsBridge&) { return "create"; },
+          [](const ChangeOvsBridge&) { return "change"; },
+          [](const SetOvsControllers&) { return "set controllers"; },
+          [](const RemoveOvsBridge&) { return "remove"; }, [](const AddOvsPort&) { return "plug in"; },
+          [](const ChangeOvsPort&) { return "change"; }, [](const RemoveOvsPort&) { return "unplug"; }},
       step);
 }
 
@@ -99,11 +159,19 @@ const LinkName& Action::target() const {
                     step);
 }
 
-bool is_switch_step(const Step& step) {
-  return std::visit(Overloaded{[](const RunSwitch&) { return true; }, [](const StopSwitch&) { return true; },
-                               [](const PlugIn&) { return true; }, [](const Unplug&) { return true; },
-                               [](const auto&) { return false; }},
-                    step);
+Carrier carrier_of(const Step& step) {
+  return std::visit(
+      Overloaded{
+          [](const RunSwitch&) { return Carrier::switches; },
+          [](const StopSwitch&) { return Carrier::switches; },
+          [](const PlugIn&) { return Carrier::switches; }, [](const Unplug&) { return Carrier::switches; },
+          [](const CreateOvsBridge&) { return Carrier::ovs; },
+          [](const ChangeOvsBridge&) { return Carrier::ovs; },
+          [](const SetOvsControllers&) { return Carrier::ovs; },
+          [](const RemoveOvsBridge&) { return Carrier::ovs; }, [](const AddOvsPort&) { return Carrier::ovs; },
+          [](const ChangeOvsPort&) { return Carrier::ovs; },
+          [](const RemoveOvsPort&) { return Carrier::ovs; }, [](const auto&) { return Carrier::links; }},
+      step);
 }
 
 std::string Action::text() const {
@@ -122,7 +190,16 @@ std::string Action::text() const {
           },
           [](const StopSwitch& s) { return "stop switch " + s.at.text(); },
           [](const PlugIn& s) { return "plug " + s.spec.link.text() + " into switch " + s.spec.network; },
-          [](const Unplug& s) { return "unplug " + s.mark.text() + " from switch " + s.at.text(); }},
+          [](const Unplug& s) { return "unplug " + s.mark.text() + " from switch " + s.at.text(); },
+          [](const CreateOvsBridge& s) { return "create ovs bridge " + bridge_text(s.spec); },
+          [](const ChangeOvsBridge& s) { return ovs_change_text(s); },
+          [](const SetOvsControllers& s) {
+            return "set controllers of ovs bridge " + s.at.text() + ": " + targets_text(s.controllers);
+          },
+          [](const RemoveOvsBridge& s) { return "remove ovs bridge " + s.at.text(); },
+          [](const AddOvsPort& s) { return "plug " + port_text(s.spec, " into "); },
+          [](const ChangeOvsPort& s) { return "change port " + port_text(s.spec, " of "); },
+          [](const RemoveOvsPort& s) { return "unplug " + s.at.text() + " from ovs bridge " + s.bridge; }},
       step);
 }
 

@@ -11,6 +11,7 @@
 #include "model/base/ids.h"
 #include "model/base/result.h"
 #include "model/link.h"
+#include "model/ovs.h"
 #include "model/switches.h"
 
 namespace lanwright {
@@ -54,7 +55,8 @@ struct ChangeLink {
   std::optional<PortVlans> remove_vlans;
   std::optional<std::uint32_t> tap_owner;
   std::optional<std::uint32_t> tap_group;
-  std::vector<Sysctl> sysctls;  // before all others, in this order
+  bool whole_checksums = false;  // as of LinkSpec; before it goes up
+  std::vector<Sysctl> sysctls;   // before all others, in this order
   bool operator==(const ChangeLink&) const = default;
 };
 
@@ -123,11 +125,72 @@ struct Unplug {
   bool operator==(const Unplug&) const = default;
 };
 
-using Step = std::variant<CreateLink, ChangeLink, RemoveLink, AddAddress, RemoveAddress, AddRoute,
-                          RemoveRoute, RunSwitch, StopSwitch, PlugIn, Unplug>;
+// Makes a bridge of Open vSwitch with its local port, and without controllers. It must not be there.
+struct CreateOvsBridge {
+  LinkName at;
+  OvsBridgeSpec spec;
+  ObjectUid uid;
+  bool operator==(const CreateOvsBridge&) const = default;
+};
+// Sets what is present. The bridge must be this owner's, as it is for all that follow.
+struct ChangeOvsBridge {
+  LinkName at;
+  ObjectUid uid;
+  std::optional<std::string> datapath_type;
+  std::optional<std::string> datapath_id;
+  std::optional<std::string> fail_mode;
+  std::optional<std::set<std::string>> protocols;
+  std::optional<MacAddress> local_mac;
+  std::optional<PortVlans> local_vlans;
+  std::optional<OvsSwitching> switching;
+  bool out_of_band = false;
+  bool operator==(const ChangeOvsBridge&) const = default;
+};
+// In one piece: what stays connected is left alone, and there is no moment without any.
+struct SetOvsControllers {
+  LinkName at;
+  ObjectUid uid;
+  std::vector<OvsController> controllers;
+  bool operator==(const SetOvsControllers&) const = default;
+};
+struct RemoveOvsBridge {
+  LinkName at;
+  ObjectUid uid;
+  bool operator==(const RemoveOvsBridge&) const = default;
+};
+// Makes a link a port of its bridge.
+struct AddOvsPort {
+  LinkName at;
+  OvsPortSpec spec;
+  OwnerTag mark;
+  ObjectUid bridge_uid;  // whose the bridge is
+  int ifindex = 0;       // of the link; 0: as it is when this is done
+  bool operator==(const AddOvsPort&) const = default;
+};
+// Gives a port with this mark the number and the VLANs that it is to have.
+struct ChangeOvsPort {
+  LinkName at;
+  OvsPortSpec spec;
+  OwnerTag mark;
+  ObjectUid bridge_uid;
+  bool operator==(const ChangeOvsPort&) const = default;
+};
+// Takes a port with this mark off whichever owner's bridge.
+struct RemoveOvsPort {
+  LinkName at;
+  std::string bridge;
+  OwnerTag mark;
+  bool operator==(const RemoveOvsPort&) const = default;
+};
 
-// Whether it is about a switch: those are carried out by a port of their own.
-bool is_switch_step(const Step& step);
+using Step =
+    std::variant<CreateLink, ChangeLink, RemoveLink, AddAddress, RemoveAddress, AddRoute, RemoveRoute,
+                 RunSwitch, StopSwitch, PlugIn, Unplug, CreateOvsBridge, ChangeOvsBridge, SetOvsControllers,
+                 RemoveOvsBridge, AddOvsPort, ChangeOvsPort, RemoveOvsPort>;
+
+// Who carries a step out: each is of exactly one source.
+enum class Carrier : std::uint8_t { links, switches, ovs };
+Carrier carrier_of(const Step& step);
 
 struct Action {
   ResourceId object;

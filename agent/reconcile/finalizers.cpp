@@ -19,6 +19,13 @@ bool takes_uplink(const ChangeLink& change, const DesiredObject& object) {
                      [&](const LinkSpec& link) { return link.borrowed && link.at == change.at; });
 }
 
+std::optional<Finalizer> trace_of(const Step& step, const DesiredObject& object) {
+  if (const auto* bridge = std::get_if<CreateOvsBridge>(&step)) return Finalizer::ovs(bridge->at.name);
+  const auto* change = std::get_if<ChangeLink>(&step);
+  if (change != nullptr && takes_uplink(*change, object)) return Finalizer::port(change->at.name);
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<void> Finalizers::load() {
@@ -42,17 +49,14 @@ void Finalizers::add(const std::vector<HeldFinalizer>& finalizers) {
   }
 }
 
-std::optional<Finalizers::Refused> Finalizers::record_uplinks(const Plan& plan) {
+std::optional<Finalizers::Refused> Finalizers::record_traces(const Plan& plan) {
   std::vector<HeldFinalizer> finalizers;
   std::set<ResourceId> takers;
   for (const Action& action : plan.actions) {
-    const auto* change = std::get_if<ChangeLink>(&action.step);
     const auto* object = desired_.find(action.object);
-    if (change == nullptr || object == nullptr) continue;
-    const ObjectUid& uid = object->object.uid;
-    Finalizer port = Finalizer::port(change->at.name);
-    if (desired_.finalizers_of(uid).contains(port) || !takes_uplink(*change, *object)) continue;
-    finalizers.push_back({uid, std::move(port)});
+    auto trace = object != nullptr ? trace_of(action.step, *object) : std::nullopt;
+    if (!trace || desired_.finalizers_of(object->object.uid).contains(*trace)) continue;
+    finalizers.push_back({object->object.uid, *std::move(trace)});
     takers.insert(action.object);
   }
   if (finalizers.empty()) return std::nullopt;

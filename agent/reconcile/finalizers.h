@@ -32,7 +32,7 @@ class Finalizers {
     Error error;
     std::set<ResourceId> objects;
   };
-  std::optional<Refused> record_uplinks(const Plan& plan) LANWRIGHT_ON_LOOP;
+  std::optional<Refused> record_traces(const Plan& plan) LANWRIGHT_ON_LOOP;
   // Forgets what this object no longer declares and the kernel no longer has.
   void drop_settled(const DesiredObject& object, const Observed& observed) LANWRIGHT_ON_LOOP;
   // What these objects were to take over is theirs: from now on a foreign link is a conflict again.

@@ -15,9 +15,10 @@ bool is_left_undone(const Action& action, const Result<void>& result) {
          result.error().kind == ErrorKind::busy && result.error().number == 0;
 }
 
-// A switch that could not be started holds up what is plugged into it: the next plan says so.
+// A switch that could not be started holds up what is plugged into it, and ovs-vswitchd may take its time:
+// the next plan says so.
 bool is_awaited(const Action& action, const Error& error) {
-  return is_switch_step(action.step) && error.kind == ErrorKind::waiting;
+  return carrier_of(action.step) != Carrier::links && error.kind == ErrorKind::waiting;
 }
 
 }  // namespace

@@ -67,6 +67,7 @@ Result<void> Reconciler::start() {
       !read)
     return read;
   sources_.watch(desired_.namespaces());  // after the first look, which would read them all a second time
+  sources_.serve(desired_.drivers());
   found_.actions = desired_.entries().size();
   journal_.record_own("Started", "lanwrightd " LANWRIGHT_VERSION " keeps " +
                                      std::to_string(desired_.entries().size()) + " objects");
@@ -197,7 +198,7 @@ void Reconciler::begin(Plan next, const std::set<ResourceId>& scope) {
     queue_.add_now(id);
     compared(*desired_.find(id), actions[id], block != blocks.end() ? block->second : nullptr, plan);
   }
-  if (const auto refused = finalizers_.record_uplinks(plan)) {
+  if (const auto refused = finalizers_.record_traces(plan)) {
     for (const ResourceId& id : refused->objects)
       update(id, [&](ObjectState& state) { return state.failed(refused->error, now()); });
   }
@@ -322,6 +323,7 @@ void Reconciler::forget_removed() {
     troubles_.forget(id);
   }
   sources_.watch(desired_.namespaces());
+  sources_.serve(desired_.drivers());
 }
 
 // ---- who asks

@@ -165,6 +165,18 @@ void Sources::watch(std::set<std::string> namespaces) {
   poll_proc_paths();
 }
 
+void Sources::serve(std::set<std::string> drivers) {
+  if (drivers == drivers_) return;
+  drivers_ = std::move(drivers);
+  for (Source* source : all_) {
+    const auto served = source->serve(*drivers_, observed_);
+    if (served) continue;
+    log::warning("a source of observed state cannot be opened; it is tried again with the next change",
+                 {{"error", served.error().text()}});
+    drivers_.reset();
+  }
+}
+
 void Sources::watch_also(std::set<std::string> namespaces) {
   namespaces.insert(watched_.begin(), watched_.end());
   watch(std::move(namespaces));

@@ -45,6 +45,8 @@ class Sources {
   bool is_reread_pending() const LANWRIGHT_ON_LOOP { return reread_timer_.is_set(); }
   // Exactly these network namespaces matter, by path, and the managed one.
   void watch(std::set<std::string> namespaces) LANWRIGHT_ON_LOOP;
+  // Exactly these drivers have networks, or have left something.
+  void serve(std::set<std::string> drivers) LANWRIGHT_ON_LOOP;
   void watch_also(std::set<std::string> namespaces) LANWRIGHT_ON_LOOP;
   // The actions of one batch, which are of one stage: one result each.
   std::vector<Result<void>> execute(const std::vector<const Action*>& batch) LANWRIGHT_ON_LOOP;
@@ -67,6 +69,7 @@ class Sources {
   std::function<void(const ObservedChange&)> on_change_;
   Observed observed_;
   std::set<std::string> watched_;
+  std::optional<std::set<std::string>> drivers_;
   std::deque<Descriptor> events_;  // by the number of the source
   Descriptor mounts_;
   std::optional<os::PathWatch> paths_;

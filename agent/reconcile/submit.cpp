@@ -126,6 +126,7 @@ void Reconciler::take_over(const Changeset& changes, const std::vector<StoredObj
     queue_.add(id);
   }
   if (changes.moves_namespaces()) sources_.watch(desired_.namespaces());
+  sources_.serve(desired_.drivers());
   schedule();
 }
 

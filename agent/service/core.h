@@ -16,7 +16,8 @@ namespace lanwright::service {
 class Core {
  public:
   Core(boost::asio::io_context& io, std::unique_ptr<state::Store> store, std::unique_ptr<LinkBackend> links,
-       std::unique_ptr<SwitchBackend> switches, AgentService::Options options);
+       std::unique_ptr<SwitchBackend> switches, std::unique_ptr<Source> open_vswitch,
+       AgentService::Options options);
 
   state::Store& store() { return *store_; }
   reconcile::Reconciler& reconciler() { return reconciler_; }

@@ -289,13 +289,14 @@ const SettingField* find_setting(const DriverSchema& driver, std::string_view op
 
 // Of a choice, empty is the default, as with Docker's own drivers.
 Fault take_own(const DockerOption& option, const DriverSchema& driver, const std::string& value,
-               Settings& settings) {
+               NetworkSpec& spec) {
+  if (option.take != nullptr) return option.take(value, spec);
   const auto field = std::ranges::find(driver.settings, option.setting, &SettingField::name);
   const bool choice = field != driver.settings.end() && field->type == SettingField::Type::choice;
   if (choice && value.empty()) return std::nullopt;
   if (auto fault = option.fault(value))
     return choice ? *fault + "; it is one of " + joined(field->choices) : fault;
-  settings[option.setting] = value;
+  spec.settings[option.setting] = value;
   return std::nullopt;
 }
 
@@ -372,7 +373,7 @@ class Reader {
     }
     if (const DockerOption* own = find_own(name, driver_)) {
       if (auto clash = claim(own->setting, name, value)) return *std::move(clash);
-      if (auto fault = take_own(*own, driver_, value, network_.spec.settings))
+      if (auto fault = take_own(*own, driver_, value, network_.spec))
         return wrong_option(name, *std::move(fault));
       return {};
     }

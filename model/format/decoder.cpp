@@ -544,6 +544,11 @@ void Decoder::subnets(const TreeNode& list, std::vector<Subnet>& out) {
   });
 }
 
+void Decoder::ofport(const TreeNode& mapping, std::optional<std::uint32_t>& out) {
+  constexpr std::uint32_t kLastOfport = 65279;  // below OFPP_MAX
+  if (const TreeNode* given = mapping.find("ofport")) integer(*given, "ofport", 1, kLastOfport, out);
+}
+
 void Decoder::port_vlans(const TreeNode& mapping, PortVlans& out) {
   if (const TreeNode* pvid = mapping.find("vlan")) {
     std::uint16_t id = 0;
@@ -580,8 +585,7 @@ bool Decoder::uplink(const TreeNode& node, Uplink& out) {
   if (node.is_scalar()) return interface_reference(node, out.interface) && no_loopback(node, kNoUplink);
   if (!is_mapping(node)) return false;
   only_keys(node, keys::kUplink);
-  if (const TreeNode* ofport = node.find("ofport"))
-    integer(*ofport, "ofport", 1, 65279, out.ofport);  // below OFPP_MAX
+  ofport(node, out.ofport);
   port_vlans(node, out.vlans);
   const TreeNode* name = require(node, "interface");
   return name != nullptr && interface_reference(*name, out.interface) && no_loopback(*name, kNoUplink);
@@ -849,6 +853,7 @@ AttachmentSpec Decoder::attachment(const TreeNode& node) {
   if (const TreeNode* value = node.find("mac")) mac(*value, spec.mac);
   if (const TreeNode* value = node.find("mtu")) mtu(*value, spec.mtu);
   if (const TreeNode* isolated = node.find("isolated")) boolean(*isolated, spec.isolated);
+  ofport(node, spec.ofport);
   port_vlans(node, spec.vlans);
   return spec;
 }

@@ -95,6 +95,7 @@ class Decoder {
   void reserved(const TreeNode& node, const IpPrefix* cidr, Subnet& out);
   bool inside(const TreeNode& node, const IpPrefix* cidr, const IpAddress& address);
   bool uplink(const TreeNode& node, Uplink& out);
+  void ofport(const TreeNode& mapping, std::optional<std::uint32_t>& out);
   void port_vlans(const TreeNode& mapping, PortVlans& out);
   void addresses(const TreeNode& list, std::vector<IpPrefix>& out);
   void routes(const TreeNode& list, std::vector<RouteSpec>& out);

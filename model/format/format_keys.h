@@ -16,8 +16,9 @@ inline constexpr std::array<std::string_view, 4> kSubnet = {"cidr", "gateway", "
 inline constexpr std::array<std::string_view, 4> kUplink = {"interface", "ofport", "vlan", "trunk"};
 inline constexpr std::array<std::string_view, 3> kHostInterface = {"name", "addresses", "routes"};
 inline constexpr std::array<std::string_view, 4> kRoute = {"to", "via", "metric", "onlink"};
-inline constexpr std::array<std::string_view, 11> kAttachment = {
-    "network", "netns", "interface", "tap", "mac", "mtu", "isolated", "vlan", "trunk", "addresses", "routes"};
+inline constexpr std::array<std::string_view, 12> kAttachment = {"network", "netns", "interface", "tap",
+                                                                 "mac",     "mtu",   "isolated",  "ofport",
+                                                                 "vlan",    "trunk", "addresses", "routes"};
 // Stored with an endpoint, and not to be declared.
 inline constexpr std::string_view kEndpointKey = "docker";
 inline constexpr std::array<std::string_view, 8> kEndpoint = {"network", "endpoint", "sandbox",   "left",

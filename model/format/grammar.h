@@ -44,10 +44,13 @@ enum class CapturePoint : std::uint8_t {
 
 // Another name of a setting, by which Docker's users know it.
 struct DockerOption {
-  std::string name;     // of `docker network create -o`
-  std::string setting;  // a choice or a text
-  // What is wrong with a value, in the words of Docker's own driver. The choices are told behind it.
-  std::optional<std::string> (*fault)(const std::string& value);
+  using Fault = std::optional<std::string>;  // what is wrong with a value, in the words that its users know
+  std::string name;                          // of `docker network create -o`
+  std::string setting;                       // what it sets: options that set the same must say the same
+  // The setting is a choice or a text, and becomes the value. The choices are told behind a fault.
+  Fault (*fault)(const std::string& value) = nullptr;
+  // Does all that the option means, which `fault` is not asked about then.
+  Fault (*take)(const std::string& value, NetworkSpec& spec) = nullptr;
 };
 
 struct DriverSchema {

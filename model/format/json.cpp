@@ -216,6 +216,7 @@ Json to_json(const AttachmentSpec& spec) {
   put_text(json, "mac", spec.mac);
   put(json, "mtu", spec.mtu);
   if (spec.isolated) json["isolated"] = true;
+  put(json, "ofport", spec.ofport);
   put_vlans(json, spec.vlans);
   put_addresses(json, spec.addresses);
   if (spec.no_addresses && !spec.endpoint) json["addresses"] = Json::array();

@@ -31,7 +31,9 @@ class LinkBackend : public Source {
   // See Source. An overrun or a failed dump makes `observed` incomplete until a whole resync() succeeds. The
   // actions of one batch are pipelined. Removals are looked at again, then done together by link group, in
   // pieces that hold the kernel's link lock for at most ~0.3 s.
-  bool carries_out(const Step& step) const override LANWRIGHT_ON_LOOP { return !is_switch_step(step); }
+  bool carries_out(const Step& step) const override LANWRIGHT_ON_LOOP {
+    return carrier_of(step) == Carrier::links;
+  }
 };
 
 }  // namespace lanwright

@@ -1,8 +1,10 @@
 // Where observed facts come from and actions go to: the kernel's links (LinkBackend), switch processes
-// (SwitchBackend). The reconciler has a list of these and knows none by name. Loop thread only.
+// (SwitchBackend), Open vSwitch. The reconciler has a list of these and knows none by name. Loop thread only.
 #pragma once
 
+#include <set>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "model/base/loop_thread.h"
@@ -24,6 +26,13 @@ class Source {
 
   // Reads everything anew. On failure what was known before stays as it was.
   virtual Result<ObservedChange> resync(Observed& observed) LANWRIGHT_ON_LOOP = 0;
+
+  // Says which drivers have networks, or have left something: a source may rest while none of these is its
+  // own, and what it observed is forgotten then.
+  virtual Result<void> serve(const std::set<std::string>& /*drivers*/, Observed& /*observed*/)
+      LANWRIGHT_ON_LOOP {
+    return {};
+  }
 
   // Whether this step is carried out here; each is by exactly one source.
   virtual bool carries_out(const Step& step) const LANWRIGHT_ON_LOOP = 0;

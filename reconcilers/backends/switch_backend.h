@@ -30,7 +30,9 @@ struct SwitchReport {
 // ErrorKind::waiting, and event_fd() says what becomes of it.
 class SwitchBackend : public Source {
  public:
-  bool carries_out(const Step& step) const override LANWRIGHT_ON_LOOP { return is_switch_step(step); }
+  bool carries_out(const Step& step) const override LANWRIGHT_ON_LOOP {
+    return carrier_of(step) == Carrier::switches;
+  }
 
   // Waits a fraction of a second for all together that do not answer, and not at all for those that did not
   // answer before.

@@ -41,6 +41,36 @@ std::vector<LinkName> names_of(const LinkSpec& link) {
   return names;
 }
 
+// What all that the object makes is called by. The local port of a bridge of Open vSwitch is a link that the
+// agent does not make itself.
+std::vector<LinkName> names_of(const drivers::Resources& resources) {
+  std::vector<LinkName> names;
+  for (const LinkSpec& link : resources.links) {
+    for (LinkName& name : names_of(link)) names.push_back(std::move(name));
+  }
+  if (resources.ovs_bridge) names.push_back({"", resources.ovs_bridge->name});
+  return names;
+}
+
+const std::string kDatapathId = "datapath id ";
+
+// What controllers tell bridges and their ports apart by, where it was chosen.
+std::vector<std::string> openflow_identifiers(const drivers::Resources& resources) {
+  std::vector<std::string> all;
+  if (resources.ovs_bridge && resources.ovs_bridge->datapath_id)
+    all.push_back(kDatapathId + *resources.ovs_bridge->datapath_id);
+  for (const OvsPortSpec& port : resources.ovs_ports) {
+    if (port.ofport)
+      all.push_back("OpenFlow port " + std::to_string(*port.ofport) + " of bridge " + port.bridge);
+  }
+  return all;
+}
+
+const std::string* driver_of(const Declaration& object) {
+  const auto* spec = std::get_if<NetworkSpec>(object.spec.get());
+  return spec != nullptr ? &spec->driver : nullptr;
+}
+
 // The links that these stand on or in: others', or of the same object.
 std::vector<LinkName> used_by(const drivers::Resources& resources) {
   std::vector<LinkName> used;
@@ -225,7 +255,8 @@ drivers::Resources DesiredObject::compile() const {
   return driver->attachment({name, object.uid, leased}, plugged_into);
 }
 
-DesiredState::DesiredState(Parts parts) : finalizers_(std::move(parts.finalizers)) {
+DesiredState::DesiredState(Parts parts) {
+  for (auto& [uid, finalizers] : parts.finalizers) set_finalizers(uid, std::move(finalizers));
   for (auto& object : parts.objects) {
     index(*object);
     const ResourceId& id = object->object.id;
@@ -251,11 +282,17 @@ void DesiredState::erase(const ResourceId& id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;
   unindex(*found->second);
-  finalizers_.erase(found->second->object.uid);
+  set_finalizers(found->second->object.uid, {});
   entries_.erase(found);
 }
 
 void DesiredState::set_finalizers(const ObjectUid& uid, std::set<Finalizer> finalizers) {
+  const bool has_bridge =
+      std::ranges::any_of(finalizers, [](const Finalizer& one) { return one.kind == Finalizer::Kind::ovs; });
+  if (has_bridge)
+    has_left_bridges_.insert(uid);
+  else
+    has_left_bridges_.erase(uid);
   if (finalizers.empty())
     finalizers_.erase(uid);
   else
@@ -280,9 +317,12 @@ void DesiredState::index(const DesiredObject& entry) {
   for (const std::string& vlan : vlans_below(entry.object)) by_vlan_[vlan].insert(&entry);
   if (const auto* network = network_of(entry.object)) by_network_[*network].insert(&entry);
   if (const auto* mac = mac_of(entry)) by_mac_[*mac].insert(&entry);
+  if (const auto* driver = driver_of(entry.object)) by_driver_[*driver].insert(&entry);
   const drivers::Resources resources = entry.compile();
+  for (const std::string& identifier : openflow_identifiers(resources))
+    by_openflow_[identifier].insert(&entry);
+  for (LinkName& name : names_of(resources)) owners_.emplace(std::move(name), &entry);
   for (const LinkSpec& link : resources.links) {
-    for (LinkName& name : names_of(link)) owners_.emplace(std::move(name), &entry);
     for (const std::string* place : {&link.at.netns, &link.delegate_netns}) {
       if (!place->empty()) by_namespace_[*place].insert(&entry);
     }
@@ -299,13 +339,16 @@ void DesiredState::unindex(const DesiredObject& entry) {
   for (const std::string& vlan : vlans_below(entry.object)) drop(by_vlan_, vlan, &entry);
   if (const auto* network = network_of(entry.object)) drop(by_network_, *network, &entry);
   if (const auto* mac = mac_of(entry)) drop(by_mac_, *mac, &entry);
+  if (const auto* driver = driver_of(entry.object)) drop(by_driver_, *driver, &entry);
   const drivers::Resources resources = entry.compile();
+  for (const std::string& identifier : openflow_identifiers(resources))
+    drop(by_openflow_, identifier, &entry);
+  for (const LinkName& name : names_of(resources)) {
+    const auto [begin, end] = owners_.equal_range(name);
+    const auto own = std::find_if(begin, end, [&](const auto& owner) { return owner.second == &entry; });
+    if (own != end) owners_.erase(own);
+  }
   for (const LinkSpec& link : resources.links) {
-    for (const LinkName& name : names_of(link)) {
-      const auto [begin, end] = owners_.equal_range(name);
-      const auto own = std::find_if(begin, end, [&](const auto& owner) { return owner.second == &entry; });
-      if (own != end) owners_.erase(own);
-    }
     drop(by_namespace_, link.at.netns, &entry);
     drop(by_namespace_, link.delegate_netns, &entry);
   }
@@ -355,14 +398,26 @@ Result<void> DesiredState::check(const DesiredObject& entry, Depths& depths, con
   if (auto alone = check_mac(entry, resources, names); !alone) return alone;
   if (auto fits = check_room(entry, resources); !fits) return fits;
   if (auto routes = check_routes(entry, resources); !routes) return routes;
-  for (const LinkSpec& link : resources.links) {
-    for (const LinkName& name : names_of(link)) {
-      for (const DesiredObject* rival : owners_of(name)) {
-        if (rival == &entry || rival->object.deleting) continue;
-        return invalid(who,
-                       "the link " + name.text() + " is wanted by " + rival->object.id.text() + " as well",
-                       "give one of them another name");
-      }
+  if (auto alone = check_openflow(entry, resources); !alone) return alone;
+  for (const LinkName& name : names_of(resources)) {
+    for (const DesiredObject* rival : owners_of(name)) {
+      if (rival == &entry || rival->object.deleting) continue;
+      return invalid(who, "the link " + name.text() + " is wanted by " + rival->object.id.text() + " as well",
+                     "give one of them another name");
+    }
+  }
+  return {};
+}
+
+// By its datapath id a controller knows a bridge, and a port of it by its number.
+Result<void> DesiredState::check_openflow(const DesiredObject& entry,
+                                          const drivers::Resources& resources) const {
+  for (const std::string& identifier : openflow_identifiers(resources)) {
+    for (const DesiredObject* rival : listed(by_openflow_, identifier)) {
+      if (rival == &entry || rival->object.deleting) continue;
+      return invalid(entry.object.id.text(),
+                     "its " + identifier + " is that of " + rival->object.id.text() + " as well",
+                     "give one of them another one");
     }
   }
   return {};
@@ -549,7 +604,37 @@ std::set<ResourceId> DesiredState::concerned_by(const ObservedChange& change) co
     if (find({Kind::network, network}) != nullptr) ids.insert({Kind::network, network});
     for (const ResourceId& attachment : attachments_of(network)) ids.insert(attachment);
   }
+  for (const std::string& port : change.ovs_ports) {
+    if (const auto* owner = owner_of({"", port})) ids.insert(owner->object.id);
+    for (const auto* user : users_of({"", port})) ids.insert(user->object.id);
+  }
+  // Whatever bridge had it, a datapath id may have become free, or taken.
+  if (!change.ovs_bridges.empty()) add_choosers_of_datapath_ids(ids);
+  for (const std::string& bridge : change.ovs_bridges) {
+    const auto* owner = owner_of({"", bridge});
+    if (owner == nullptr) continue;
+    ids.insert(owner->object.id);
+    for (const ResourceId& attachment : attachments_of(owner->object.id.name)) ids.insert(attachment);
+  }
+  if (change.ovs_state) add_users_of_ovs(ids);
   return ids;
+}
+
+void DesiredState::add_choosers_of_datapath_ids(std::set<ResourceId>& ids) const {
+  for (auto each = by_openflow_.lower_bound(kDatapathId);
+       each != by_openflow_.end() && each->first.starts_with(kDatapathId); ++each) {
+    for (const DesiredObject* network : each->second) ids.insert(network->object.id);
+  }
+}
+
+void DesiredState::add_users_of_ovs(std::set<ResourceId>& ids) const {
+  for (const DesiredObject* network : listed(by_driver_, std::string(kOvsDriver))) {
+    ids.insert(network->object.id);
+    for (const ResourceId& attachment : attachments_of(network->object.id.name)) ids.insert(attachment);
+  }
+  for (const ObjectUid& uid : has_left_bridges_) {
+    if (const DesiredObject* entry = find_uid(uid)) ids.insert(entry->object.id);
+  }
 }
 
 const DesiredObject* DesiredState::user_outside(const DesiredObject& object,
@@ -613,6 +698,13 @@ std::set<std::string> DesiredState::namespaces() const {
   return paths;
 }
 
+std::set<std::string> DesiredState::drivers() const {
+  std::set<std::string> drivers;
+  for (const auto& [driver, networks] : by_driver_) drivers.insert(driver);
+  if (!has_left_bridges_.empty()) drivers.insert(kOvsDriver);
+  return drivers;
+}
+
 std::vector<ResourceId> DesiredState::attachments_of(const std::string& network) const {
   std::vector<ResourceId> ids;
   for (const DesiredObject* entry : listed(by_network_, network)) ids.push_back(entry->object.id);
@@ -635,7 +727,8 @@ int Depths::of(const DesiredObject& entry) {
     const bool own = below == &entry && !stands_on_itself(resources, used);
     if (below != nullptr && !own) depth = std::max(depth, 1 + of(*below));
   }
-  if (entry.network && !resources.plugs.empty()) depth = std::max(depth, 1 + of(*entry.network));
+  if (entry.network && (!resources.plugs.empty() || !resources.ovs_ports.empty()))
+    depth = std::max(depth, 1 + of(*entry.network));
   known_[&entry] = depth;
   return depth;
 }

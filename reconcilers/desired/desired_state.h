@@ -100,6 +100,8 @@ class DesiredState {
   // Objects with links in this namespace, by path.
   std::vector<const DesiredObject*> in_namespace(const std::string& netns) const;
   std::set<std::string> namespaces() const;  // all but the managed one
+  // Those of which there are networks, or that have left something of one.
+  std::set<std::string> drivers() const;
   std::vector<ResourceId> attachments_of(const std::string& network) const;
   const std::set<Finalizer>& finalizers_of(const ObjectUid& uid) const;
 
@@ -126,6 +128,9 @@ class DesiredState {
   Result<void> check_sole_use(const DesiredObject& entry, const drivers::Resources& resources) const;
   Result<void> check_routes(const DesiredObject& entry, const drivers::Resources& resources) const;
   Result<void> check_room(const DesiredObject& entry, const drivers::Resources& resources) const;
+  Result<void> check_openflow(const DesiredObject& entry, const drivers::Resources& resources) const;
+  void add_choosers_of_datapath_ids(std::set<ResourceId>& ids) const;
+  void add_users_of_ovs(std::set<ResourceId>& ids) const;
   void place(Declaration object);
   void index(const DesiredObject& entry);
   void unindex(const DesiredObject& entry);
@@ -136,12 +141,15 @@ class DesiredState {
   std::multimap<LinkName, const DesiredObject*> owners_;  // rarely more than one: check() refuses it
   Index<LinkName> users_;
   Index<std::string> by_namespace_;
-  Index<std::string> by_network_;  // attachments
-  Index<std::string> by_vlan_;     // networks with a NAME.VID as their parent or an uplink
-  Index<MacAddress> by_mac_;       // attachments that name their MAC address
-  Index<RoutePlace> routes_;       // who declares this route
-  Index<RoutePlace> connected_;    // whose address brings it
+  Index<std::string> by_network_;   // attachments
+  Index<std::string> by_vlan_;      // networks with a NAME.VID as their parent or an uplink
+  Index<MacAddress> by_mac_;        // attachments that name their MAC address
+  Index<RoutePlace> routes_;        // who declares this route
+  Index<RoutePlace> connected_;     // whose address brings it
+  Index<std::string> by_driver_;    // networks
+  Index<std::string> by_openflow_;  // who chose this datapath id, or this port of a bridge
   std::map<ObjectUid, std::set<Finalizer>> finalizers_;
+  std::set<ObjectUid> has_left_bridges_;  // of Open vSwitch
 };
 
 // The order of creation: 0 for what stands on nothing of ours, otherwise one above what it stands on.

@@ -174,7 +174,7 @@ void check_network(const std::string& /*name*/, const NetworkSpec& spec, const R
     complain("bridge.ageing_time", "a hub learns nothing, so that nothing ages: leave `ageing_time` away");
   for (std::size_t i = 0; i < spec.uplinks.size(); ++i) {
     const std::string path = "uplinks[" + std::to_string(i) + "]";
-    if (spec.uplinks[i].ofport) complain(path + ".ofport", "OpenFlow ports exist with driver ovs only");
+    if (spec.uplinks[i].ofport) complain(path + ".ofport", kNoOpenFlow);
     if (!spec.uplinks[i].vlans.empty() && !filters_vlans(spec))
       complain(path, "VLANs of a port need `bridge: {vlan_filtering: true}`");
   }
@@ -184,6 +184,7 @@ void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, c
                       const ReportFault& complain) {
   if (!spec.vlans.empty() && !filters_vlans(network))
     complain(spec.vlans.pvid ? "vlan" : "trunk", "VLANs of a port need `bridge: {vlan_filtering: true}`");
+  if (spec.ofport) complain("ofport", kNoOpenFlow);
   const std::uint32_t fabric = network.mtu.value_or(kDefaultMtu);
   if (spec.mtu && *spec.mtu < fabric && !existing_bridge(network).empty())
     complain("mtu", "a port with mtu " + std::to_string(*spec.mtu) +

@@ -10,6 +10,7 @@
 #include "model/desired.h"
 #include "model/format/grammar.h"
 #include "model/link.h"
+#include "model/ovs.h"
 #include "model/switches.h"
 
 namespace lanwright::drivers {
@@ -22,13 +23,14 @@ struct Named {
   const Spec& spec;
 };
 
-// What an object wants to exist, in the order of creation. Database rows are a further member, with a source
-// of observed facts and a planner of its own beside those of links and switches.
+// What an object wants to exist, in the order of creation.
 struct Resources {
   std::vector<LinkSpec> links{};
   std::vector<ParentUse> parents{};
-  std::optional<SwitchSpec> vswitch{};  // of a network: the process that carries it
-  std::vector<PlugSpec> plugs{};        // into a network that is carried by one
+  std::optional<SwitchSpec> vswitch{};        // of a network: the process that carries it
+  std::vector<PlugSpec> plugs{};              // into a network that is carried by one
+  std::optional<OvsBridgeSpec> ovs_bridge{};  // of a network; its local port is a link of the bridge's name
+  std::vector<OvsPortSpec> ovs_ports{};       // after the links that they are
   bool operator==(const Resources&) const = default;
 };
 
@@ -52,6 +54,8 @@ std::string link_altname(const std::string& object_name);
 MacAddress stable_mac(const ObjectUid& uid, const std::string& role);
 
 inline constexpr std::uint32_t kDefaultMtu = 1500;
+// Told of an `ofport` where there are none.
+inline constexpr const char* kNoOpenFlow = "OpenFlow ports exist with driver ovs only";
 // Role of an attachment's end inside its namespace.
 inline constexpr const char* kInnerRole = "inner";
 

@@ -7,6 +7,7 @@ namespace lanwright::drivers {
 const Driver& bridge_driver();
 const Driver& ipvlan_driver();
 const Driver& macvlan_driver();
+const Driver& ovs_driver();
 const Driver& vde_driver();
 
 namespace {
@@ -14,10 +15,7 @@ namespace {
 // An explicit table: self-registration from a static library vanishes silently when nothing refers to it.
 const auto& table() {
   static const std::array drivers = {
-      &bridge_driver(),
-      &vde_driver(),
-      &macvlan_driver(),
-      &ipvlan_driver(),
+      &bridge_driver(), &vde_driver(), &macvlan_driver(), &ipvlan_driver(), &ovs_driver(),
   };
   return drivers;
 }

@@ -114,6 +114,7 @@ void check_stacked_attachment(const AttachmentSpec& spec, const NetworkSpec& net
                               const std::string& driver, const ReportFault& complain) {
   if (spec.tap)
     complain("tap", "a network of driver " + driver + " has no ports for a tap; attach a `netns`");
+  if (spec.ofport) complain("ofport", kNoOpenFlow);
   if (spec.isolated)
     complain("isolated",
              "driver " + driver + " has no ports to isolate; `macvlan: {mode: private}` keeps all apart");

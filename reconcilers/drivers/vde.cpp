@@ -133,7 +133,7 @@ void check_network(const std::string& name, const NetworkSpec& spec, const Repor
              "`" + setting(spec.settings, "mode", "") + "` is no mode; write octal digits as \"0660\"");
   for (std::size_t i = 0; i < spec.uplinks.size(); ++i) {
     const std::string path = "uplinks[" + std::to_string(i) + "]";
-    if (spec.uplinks[i].ofport) complain(path + ".ofport", "OpenFlow ports exist with driver ovs only");
+    if (spec.uplinks[i].ofport) complain(path + ".ofport", kNoOpenFlow);
     check_vlans(spec.uplinks[i].vlans, spec, path, complain);
   }
 }
@@ -143,6 +143,7 @@ void check_attachment(const std::string& /*name*/, const AttachmentSpec& spec, c
   check_vlans(spec.vlans, network, spec.vlans.pvid ? "vlan" : "trunk", complain);
   if (spec.tap && spec.tap->multi_queue)
     complain("tap.multi_queue", "the switch's plug is the program at a tap of driver vde, and opens it once");
+  if (spec.ofport) complain("ofport", kNoOpenFlow);
   if (spec.isolated) complain("isolated", "ports of a VDE switch cannot be isolated from each other");
   check_mtu(spec.mtu, mtu_of(network), "the network's", complain);
 }

@@ -25,6 +25,7 @@
 #include "reconcilers/netlink/request.h"
 #include "reconcilers/netlink/route_codec.h"
 #include "reconcilers/os/namespace.h"
+#include "reconcilers/os/offload.h"
 #include "reconcilers/os/sysctl.h"
 #include "reconcilers/os/tap.h"
 #include "reconcilers/os/uevent.h"
@@ -194,7 +195,7 @@ class Stage {
     }
   }
 
-  bool set_sysctls(std::size_t owner, const ChangeLink& step);
+  bool set_beforehand(std::size_t owner, const ChangeLink& step);
   void create_alone(std::size_t owner, const CreateLink& step);
   void create_pair(std::size_t owner, const CreateLink& step);
   void create_across(std::size_t owner, const LinkSpec& inner, const OwnerTag& inner_mark,
@@ -493,7 +494,7 @@ void Stage::prepare(std::size_t owner, const ChangeLink& wanted) {
     }
     observer_.look_again(netns, step.ifindex);
   }
-  if (!set_sysctls(owner, step)) return;
+  if (!set_beforehand(owner, step)) return;
   Batch& batch = first_[netns];
   if (step.remove_vlans && !step.remove_vlans->empty()) {
     batch.add(owner, remove_vlans(step.ifindex, *step.remove_vlans, vlans_of(step)));
@@ -509,9 +510,9 @@ void Stage::prepare(std::size_t owner, const ChangeLink& wanted) {
   if (link != nullptr && step.mac) announcements_.note_all(owner, step, *link);
 }
 
-// False when one was refused: nothing else is done to the link then.
-bool Stage::set_sysctls(std::size_t owner, const ChangeLink& step) {
-  if (step.sysctls.empty()) return true;
+// What rtnetlink cannot set. False when something was refused: nothing else is done to the link then.
+bool Stage::set_beforehand(std::size_t owner, const ChangeLink& step) {
+  if (step.sysctls.empty() && !step.whole_checksums) return true;
   const auto netns = observer_.reopen(step.at.netns);
   if (!netns) return fail(owner, netns.error()), false;
   const os::NamespaceVisit visit(*netns);
@@ -523,7 +524,12 @@ bool Stage::set_sysctls(std::size_t owner, const ChangeLink& step) {
     fail(owner, action_error(*actions_[owner], Reply{error, each.text() + " is not taken"}));
     return false;
   }
-  return true;
+  if (!step.whole_checksums) return true;
+  ++writes_;
+  const int error = os::send_whole_checksums(step.at.name);
+  if (error != 0)
+    fail(owner, action_error(*actions_[owner], Reply{error, "TX checksum offload cannot be switched off"}));
+  return error == 0;
 }
 
 void Stage::send(const std::string& netns, Batch& batch) {

@@ -1,64 +1,80 @@
-// Bridges of Open vSwitch as a source of observed state, and what is done to them, over a session with its
-// database. Loop thread only.
+// Open vSwitch as a source of observed state, over a session with its database. Loop thread only.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "model/base/loop_thread.h"
-#include "reconcilers/ovs/bridges.h"
+#include "reconcilers/backends/source.h"
+#include "reconcilers/os/descriptor.h"
 #include "reconcilers/ovs/steps.h"
 #include "reconcilers/ovsdb/session.h"
 
 namespace lanwright::ovs {
 
-class Backend {
+class Backend final : public Source {
  public:
-  struct Change {
-    std::set<std::string> bridges;  // came, changed or went
-    bool state = false;             // the database came, was initialised, or was lost
-    bool empty() const { return bridges.empty() && !state; }
-  };
-
-  // `io` is the loop, for a timer; it outlives the backend. Nothing is looked at before the first drain().
+  // `io` is the loop, for a timer; it outlives the backend. The database is asked for nothing, and nothing
+  // is looked at, before serve() says that somebody has networks of driver `ovs`.
   static Result<std::unique_ptr<Backend>> open(boost::asio::io_context& io, ovsdb::SessionOptions options);
 
-  int event_fd() const { return session_->event_fd(); }
-  // Does not block.
-  Change drain(Observed& observed) LANWRIGHT_ON_LOOP;
-  // Why the database does not answer, or did not the last time.
-  const std::optional<Error>& trouble() const { return session_->trouble(); }
-
-  // Does actions of one stage, each in a transaction; answers one result each. Waits a fraction of a second
-  // for all together: `waiting` for what takes longer. That goes on, and is not begun twice; event_fd() says
-  // when there is news, and an error that came later is answered to the same action the next time.
-  std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed)
+  int event_fd() const override LANWRIGHT_ON_LOOP { return events_.get(); }
+  ObservedChange drain(Observed& observed) override LANWRIGHT_ON_LOOP;
+  // The session reads everything anew by itself whenever it may have missed something.
+  Result<ObservedChange> resync(Observed& observed) override LANWRIGHT_ON_LOOP { return drain(observed); }
+  Result<void> serve(const std::set<std::string>& drivers, Observed& observed) override LANWRIGHT_ON_LOOP;
+  bool carries_out(const Step& step) const override LANWRIGHT_ON_LOOP {
+    return carrier_of(step) == Carrier::ovs;
+  }
+  // Ports of one bridge go together, a hundred at a time. Waits a fraction of a second for all: `waiting` for
+  // what takes longer. That goes on, and is not begun twice; it stands in OvsFacts::under_way meanwhile, and
+  // an error that came later is answered to the same action the next time.
+  std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) override
       LANWRIGHT_ON_LOOP;
 
  private:
   // A step under way. Shared with the session, which sets the result.
   struct Work {
-    Step step;
+    Step asked;
+    Step step;  // with what was to be found out when it began
     std::optional<Result<void>> result = {};
     std::chrono::steady_clock::time_point ended = {};
-    bool announced = false;  // that there is a late error
+    bool announced = false;              // that it ended
+    std::vector<OwnerTag> leaving = {};  // ports that it takes off
   };
-  explicit Backend(std::unique_ptr<ovsdb::Session> session) : session_(std::move(session)) {}
+  using Group = std::vector<std::shared_ptr<Work>>;  // of one transaction
 
-  std::shared_ptr<Work> begin(const Step& step) LANWRIGHT_ON_LOOP;
+  Backend(boost::asio::io_context& io, ovsdb::SessionOptions options, os::Descriptor events)
+      : io_(io), options_(std::move(options)), events_(std::move(events)) {}
+
+  std::shared_ptr<Work> find_or_add(const Step& step, const Observed& observed,
+                                    std::vector<std::shared_ptr<Work>>& fresh);
+  void queue(std::vector<std::shared_ptr<Work>> fresh);
+  void begin_queued() LANWRIGHT_ON_LOOP;
+  void begin(const Group& group) LANWRIGHT_ON_LOOP;
+  void end(const Group& group, const Result<ovsdb::Outcome>& done);
+  void split(const Group& group);
   void take_in(Observed& observed) LANWRIGHT_ON_LOOP;
   void forget_done();
+  void forget_numbers(Work& work, OvsFacts& facts);
+  void note_numbers(OvsFacts& facts) const;
 
+  boost::asio::io_context& io_;
+  ovsdb::SessionOptions options_;
+  os::Descriptor events_;  // epoll
   std::unique_ptr<ovsdb::Session> session_;
   std::vector<std::shared_ptr<Work>> works_;  // not answered yet
-  Change change_;                             // for the next drain()
+  std::deque<Group> queued_;                  // one after the other: see kMostOvsPortsAtOnce
+  std::set<OwnerTag> leaving_;                // whose numbers are not to be remembered
+  bool busy_ = false;                         // with a transaction of several ports
+  ObservedChange change_;                     // for the next drain()
 };
 
 }  // namespace lanwright::ovs

@@ -1,6 +1,7 @@
 #include "reconcilers/ovs/facts.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 namespace lanwright::ovs {
@@ -22,9 +23,17 @@ std::optional<OwnerTag> mark_in(const StringMap& external_ids) {
   return OwnerTag::parse(text_at(external_ids, kOwnerKey));
 }
 
-PortFact port_fact(const Tables& tables, const PortRow& row) {
-  PortFact fact;
+std::optional<int> number_in(const std::string& text) {
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool good = error == std::errc{} && end == text.data() + text.size() && number > 0;
+  return good ? std::optional(number) : std::nullopt;
+}
+
+OvsPortFact port_fact(const Tables& tables, const PortRow& row) {
+  OvsPortFact fact;
   fact.mark = mark_in(row.external_ids);
+  fact.ifindex = number_in(text_at(row.external_ids, kIfindexKey));
   fact.vlans = vlans_of({row.vlan_mode, row.tag, row.trunks});
   // A bond has several, and no number of its own.
   if (row.interfaces.size() != 1) return fact;
@@ -54,19 +63,38 @@ bool is_touched(const Tables& tables, const BridgeRow& bridge, const ovsdb::RowC
   return false;
 }
 
-bool has_port_without_number(const BridgeFact& fact) {
-  return std::any_of(fact.ports.begin(), fact.ports.end(),
-                     [](const auto& each) { return !each.second.ofport; });
+// Ports of either that differ, by name; the bridge's own name stands for its local port and all else of it.
+void add_differences(const std::string& name, const OvsBridgeFact& was, const OvsBridgeFact& is,
+                     ObservedChange& moved) {
+  const auto add = [&](const std::string& port, const OvsPortFact& fact) {
+    moved.ovs_ports.insert(port);
+    if (fact.mark) moved.uids.insert(fact.mark->uid);
+  };
+  const auto add_missing = [&](const OvsBridgeFact& from, const OvsBridgeFact& other) {
+    for (const auto& [port, fact] : from.ports) {
+      const auto known = other.ports.find(port);
+      if (known == other.ports.end() || known->second != fact) add(port, fact);
+    }
+  };
+  add_missing(was, is);
+  add_missing(is, was);
+  moved.ovs_ports.insert(name);
+  const bool has_another_id = was.datapath_id != is.datapath_id || was.running_id != is.running_id;
+  if (was.mark != is.mark || has_another_id) moved.ovs_bridges.insert(name);
+  for (const auto& mark : {was.mark, is.mark}) {
+    if (mark) moved.uids.insert(mark->uid);
+  }
+}
+
+// What a port is without is a failure from now on.
+void add_ports_without_number(const std::string& name, const OvsBridgeFact& fact, ObservedChange& moved) {
+  if (fact.local && !fact.local->ofport) moved.ovs_ports.insert(name);
+  for (const auto& [port, its] : fact.ports) {
+    if (!its.ofport) moved.ovs_ports.insert(port);
+  }
 }
 
 }  // namespace
-
-const std::string* bridge_of(const Observed& observed, const std::string& port) {
-  for (const auto& [name, bridge] : observed.bridges) {
-    if (bridge.ports.contains(port)) return &name;
-  }
-  return nullptr;
-}
 
 VlanColumns columns_of(const PortVlans& vlans) {
   VlanColumns columns;
@@ -91,20 +119,22 @@ std::optional<PortVlans> vlans_of(const VlanColumns& columns) {
   return is_known ? std::optional(std::move(vlans)) : std::nullopt;
 }
 
-BridgeFact bridge_fact(const Tables& tables, const BridgeRow& row) {
-  BridgeFact fact;
+OvsBridgeFact bridge_fact(const Tables& tables, const BridgeRow& row) {
+  OvsBridgeFact fact;
   fact.mark = mark_in(row.external_ids);
   fact.datapath_type = row.datapath_type.empty() ? "system" : row.datapath_type;
   fact.datapath_id = text_at(row.other_config, "datapath-id");
   fact.running_id = row.datapath_id.value_or("");
   fact.fail_mode = row.fail_mode.value_or("standalone");
   fact.protocols = row.protocols;
+  fact.local_mac = text_at(row.other_config, "hwaddr");
+  fact.switching = {row.stp, row.rstp, row.mcast_snooping};
   fact.in_band = text_at(row.other_config, "disable-in-band") != "true";
   for (const ovsdb::Uuid& uuid : row.ports) {
     const auto* port = tables.of<PortRow>().find(uuid);
     if (port == nullptr) continue;
     if (port->name == row.name)
-      fact.has_local = true;
+      fact.local = port_fact(tables, *port);
     else
       fact.ports.emplace(port->name, port_fact(tables, *port));
   }
@@ -117,33 +147,37 @@ BridgeFact bridge_fact(const Tables& tables, const BridgeRow& row) {
   return fact;
 }
 
-std::set<std::string> take_changes(const Tables& tables, const ovsdb::RowChanges& changes,
-                                   Observed& observed) {
-  std::set<std::string> moved;
-  if (changes.empty()) return moved;
+void take_changes(const Tables& tables, const ovsdb::RowChanges& changes, OvsFacts& facts,
+                  ObservedChange& moved) {
+  if (changes.empty()) return;
   const ovsdb::RootRow* root = tables.root();
-  const bool was_taken_up = observed.taken_up;
-  observed.initialised = root != nullptr;
-  observed.taken_up = root != nullptr && root->cur_cfg >= root->next_cfg;
-  const bool may_be_judged = observed.taken_up && !was_taken_up;
+  const bool was_taken_up = facts.taken_up;
+  facts.initialised = root != nullptr;
+  facts.taken_up = root != nullptr && root->cur_cfg >= root->next_cfg;
+  facts.userspace_tso = root != nullptr && text_at(root->other_config, "userspace-tso-enable") == "true";
+  const bool may_be_judged = facts.taken_up && !was_taken_up;
   const auto& bridges = tables.of<BridgeRow>();
-  for (auto known = observed.bridges.begin(); known != observed.bridges.end();) {
+  const OvsBridgeFact nothing;
+  for (auto known = facts.bridges.begin(); known != facts.bridges.end();) {
     const bool gone = bridges.find(known->first) == nullptr;
-    if (gone) moved.insert(known->first);
-    known = gone ? observed.bridges.erase(known) : std::next(known);
+    if (gone) {
+      moved.ovs_bridges.insert(known->first);
+      add_differences(known->first, known->second, nothing, moved);
+    }
+    known = gone ? facts.bridges.erase(known) : std::next(known);
   }
   for (const auto& [uuid, row] : bridges.rows()) {
-    const auto known = observed.bridges.find(row.name);
-    // What a port is without is a failure from now on.
-    if (may_be_judged && known != observed.bridges.end() && has_port_without_number(known->second))
-      moved.insert(row.name);
+    const auto known = facts.bridges.find(row.name);
+    if (may_be_judged && known != facts.bridges.end())
+      add_ports_without_number(row.name, known->second, moved);
     if (!is_touched(tables, row, changes)) continue;
-    BridgeFact fact = bridge_fact(tables, row);
-    if (known != observed.bridges.end() && known->second == fact) continue;
-    moved.insert(row.name);
-    observed.bridges[row.name] = std::move(fact);
+    OvsBridgeFact fact = bridge_fact(tables, row);
+    const bool is_new = known == facts.bridges.end();
+    if (!is_new && known->second == fact) continue;
+    if (is_new) moved.ovs_bridges.insert(row.name);
+    add_differences(row.name, is_new ? nothing : known->second, fact, moved);
+    facts.bridges[row.name] = std::move(fact);
   }
-  return moved;
 }
 
 }  // namespace lanwright::ovs

@@ -4,16 +4,22 @@
 #include <set>
 #include <string>
 
-#include "reconcilers/ovs/bridges.h"
+#include "model/observed.h"
+#include "model/ovs.h"
 #include "reconcilers/ovsdb/tables.h"
 
 namespace lanwright::ovs {
 
-// Brings `observed` up to date after these rows changed. Answers which bridges came, changed or went.
-std::set<std::string> take_changes(const ovsdb::Tables& tables, const ovsdb::RowChanges& changes,
-                                   Observed& observed);
+// The key of external_ids that holds an owner's mark, in the form that links have in their alias.
+inline constexpr const char* kOwnerKey = "lanwright";
+// And the one of a port that holds the ifindex of the link that was plugged in.
+inline constexpr const char* kIfindexKey = "lanwright-ifindex";
 
-BridgeFact bridge_fact(const ovsdb::Tables& tables, const ovsdb::BridgeRow& row);
+// Brings `facts` up to date after these rows changed, and adds to `moved` what is another now.
+void take_changes(const ovsdb::Tables& tables, const ovsdb::RowChanges& changes, OvsFacts& facts,
+                  ObservedChange& moved);
+
+OvsBridgeFact bridge_fact(const ovsdb::Tables& tables, const ovsdb::BridgeRow& row);
 
 // How a port's VLANs stand in its columns `vlan_mode`, `tag` and `trunks`, and back.
 struct VlanColumns {

@@ -37,6 +37,9 @@ struct BridgeRow {
   std::optional<std::string> datapath_id;
   std::optional<std::string> fail_mode;
   std::set<std::string> protocols;
+  bool stp = false;
+  bool rstp = false;
+  bool mcast_snooping = false;
   std::set<Uuid> ports;
   std::set<Uuid> controllers;
   std::set<Uuid> mirrors;

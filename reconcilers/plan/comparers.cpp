@@ -173,6 +173,8 @@ void compare_sysctls(const Compared& c, ChangeLink& change, Differences& differs
 void compare_state(const Compared& c, ChangeLink& change, Differences& differs) {
   if (c.found.up == c.link.up || (c.link.up && c.held_down)) return;
   change.up = c.link.up;
+  // Whether that was set is not observed: it is before a link goes up for the first time.
+  change.whole_checksums = c.link.up && sends_whole_checksums(c.draft, c.link);
   differs.add("state", c.found.up ? "up" : "down", c.link.up ? "up" : "down");
 }
 

@@ -58,6 +58,10 @@ Plan Draft::take() && {
   return std::move(plan_);
 }
 
+bool sends_whole_checksums(const Draft& draft, const LinkSpec& link) {
+  return link.whole_checksums && !draft.observed().ovs.userspace_tso;
+}
+
 Error waiting(const DesiredObject& entry, const LinkName& link, std::string words, std::string hint) {
   return {ErrorKind::waiting, "make", label(entry, link), 0, std::move(words), std::move(hint)};
 }

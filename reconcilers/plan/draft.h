@@ -91,6 +91,9 @@ class Draft {
   mutable std::optional<std::map<NamespaceId, std::vector<std::string>>> paths_;
 };
 
+// See LinkSpec::whole_checksums.
+bool sends_whole_checksums(const Draft& draft, const LinkSpec& link);
+
 // Why an object cannot be made to match now.
 Error waiting(const DesiredObject& entry, const LinkName& link, std::string words, std::string hint);
 Error conflict(const DesiredObject& entry, const LinkName& link, std::string words, std::string hint);

@@ -29,6 +29,27 @@ bool is_settled_uplink(const Draft& draft, const DesiredObject& entry, const std
   return !mark || mark->uid != entry.object.uid;
 }
 
+// The bridge is wanted otherwise or not at all, and seen not to be there.
+bool is_settled_bridge(const Draft& draft, const DesiredObject& entry, const std::string& name) {
+  const auto& wanted = draft.resources_of(entry).ovs_bridge;
+  const OvsFacts& facts = draft.observed().ovs;
+  if ((wanted && wanted->name == name) || !facts.live) return false;
+  const auto known = facts.bridges.find(name);
+  return known == facts.bridges.end() || !known->second.mark || known->second.mark->uid != entry.object.uid;
+}
+
+bool is_settled(const Draft& draft, const DesiredObject& entry, const Finalizer& finalizer) {
+  switch (finalizer.kind) {
+    case Finalizer::Kind::netns:
+      return is_settled_place(draft, entry, finalizer.name);
+    case Finalizer::Kind::ovs:
+      return is_settled_bridge(draft, entry, finalizer.name);
+    case Finalizer::Kind::port:
+      break;
+  }
+  return is_settled_uplink(draft, entry, finalizer.name);
+}
+
 }  // namespace
 
 std::set<Finalizer> settled_finalizers(const DesiredObject& entry, const DesiredState& desired,
@@ -36,10 +57,7 @@ std::set<Finalizer> settled_finalizers(const DesiredObject& entry, const Desired
   const Draft draft(desired, observed);
   std::set<Finalizer> settled;
   for (const Finalizer& finalizer : desired.finalizers_of(entry.object.uid)) {
-    const bool done = finalizer.kind == Finalizer::Kind::netns
-                          ? is_settled_place(draft, entry, finalizer.name)
-                          : is_settled_uplink(draft, entry, finalizer.name);
-    if (done) settled.insert(finalizer);
+    if (is_settled(draft, entry, finalizer)) settled.insert(finalizer);
   }
   return settled;
 }

@@ -220,12 +220,12 @@ void Links::create(const Cursor& at, const LinkSpec& link, std::string reason, D
     step.link.up = false;
     draft_.note_held_down(link.at);
   }
-  if (!link.sysctls.empty()) step.link.up = false;  // until these are set
+  if (is_prepared_down(link)) step.link.up = false;
   const LinkSpec* inner = inner_end_of(at.entry, link);
   if (inner != nullptr) {
     if (!free_inner_end(at, *inner)) return;
     step.peer = *inner;
-    if (!inner->sysctls.empty()) step.peer->up = false;
+    if (is_prepared_down(*inner)) step.peer->up = false;
     step.peer_mark = tag_of(at.entry, *inner);
     draft_.note_creation(inner->at);
     made_with_peer_.insert(inner);
@@ -234,6 +234,11 @@ void Links::create(const Cursor& at, const LinkSpec& link, std::string reason, D
   draft_.act(at, at.stage + kLinks, std::move(step), std::move(reason), {}, disruption);
   complete_new(at, link);
   if (inner != nullptr) complete_new(at, *inner);
+}
+
+// Something is set before it goes up.
+bool Links::is_prepared_down(const LinkSpec& link) const {
+  return !link.sysctls.empty() || sends_whole_checksums(draft_, link);
 }
 
 const LinkSpec* Links::inner_end_of(const DesiredObject& entry, const LinkSpec& link) const {
@@ -266,20 +271,23 @@ bool Links::free_inner_end(const Cursor& at, const LinkSpec& inner) {
 // What a link that the plan makes is given after that.
 void Links::complete_new(const Cursor& at, const LinkSpec& link) {
   join_vlan_below(draft_, at, link);
-  if (!link.sysctls.empty()) raise_with_sysctls(at, link);
+  if (is_prepared_down(link)) prepare_and_raise(at, link);
   addresses_.compare(at, link, nullptr);
   if (link.delegated && !link.at.netns.empty()) mark_complete(at, link);
 }
 
 // Some of them are of what the kernel does when a link goes up.
-void Links::raise_with_sysctls(const Cursor& at, const LinkSpec& link) {
+void Links::prepare_and_raise(const Cursor& at, const LinkSpec& link) {
   ChangeLink change;
   change.at = link.at;
   change.kind = link.kind;
   change.sysctls = link.sysctls;
+  change.whole_checksums = sends_whole_checksums(draft_, link);
   if (link.up && !prerequisites_.held_down(link)) change.up = true;
-  draft_.act(at, at.stage + kInnerLinks, std::move(change), "sysctls and state as they were",
-             {"sysctls", "state"});
+  const bool again = !link.sysctls.empty();
+  draft_.act(at, at.stage + kInnerLinks, std::move(change),
+             again ? "sysctls and state as they were" : "the userspace datapath completes no checksums",
+             again ? std::vector<std::string>{"sysctls", "state"} : std::vector<std::string>{"checksums"});
 }
 
 // The last that is done to a link that is made again for somebody: skipped when anything before it failed.

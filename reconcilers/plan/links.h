@@ -36,10 +36,11 @@ class Links {
   void recreate(const Cursor& at, const LinkSpec& link, const LinkFact& found, Ownership ownership,
                 const std::string& reason);
   void create(const Cursor& at, const LinkSpec& link, std::string reason, Disruption disruption);
+  bool is_prepared_down(const LinkSpec& link) const;
   const LinkSpec* inner_end_of(const DesiredObject& entry, const LinkSpec& link) const;
   bool free_inner_end(const Cursor& at, const LinkSpec& inner);
   void complete_new(const Cursor& at, const LinkSpec& link);
-  void raise_with_sysctls(const Cursor& at, const LinkSpec& link);
+  void prepare_and_raise(const Cursor& at, const LinkSpec& link);
   void mark_complete(const Cursor& at, const LinkSpec& link);
 
   Draft& draft_;

@@ -8,6 +8,7 @@
 #include "reconcilers/desired/shared_links.h"
 #include "reconcilers/plan/draft.h"
 #include "reconcilers/plan/links.h"
+#include "reconcilers/plan/open_vswitch.h"
 #include "reconcilers/plan/prerequisites.h"
 #include "reconcilers/plan/removals.h"
 #include "reconcilers/plan/rivals.h"
@@ -23,7 +24,8 @@ class Planner {
       : draft_(desired, observed),
         prerequisites_(draft_),
         links_(draft_, prerequisites_),
-        switches_(draft_) {}
+        switches_(draft_),
+        open_vswitch_(draft_) {}
 
   void compare(const DesiredObject& entry, int depth);
   Plan take() && { return std::move(draft_).take(); }
@@ -41,6 +43,7 @@ class Planner {
   Prerequisites prerequisites_;
   Links links_;
   Switches switches_;
+  OpenVswitch open_vswitch_;
 };
 
 void Planner::compare(const DesiredObject& entry, int depth) {
@@ -56,6 +59,7 @@ void Planner::remove(const Cursor& at) {
   release_uplinks(draft_, at);
   remove_all(draft_, at);
   switches_.compare(at, true);
+  open_vswitch_.compare(at, true);
 }
 
 void Planner::compare(const Cursor& at) {
@@ -67,7 +71,9 @@ void Planner::compare(const Cursor& at) {
   if (!has_links_to_itself(at) || !parents_are_fit(at)) return;
   const std::size_t blocked = draft_.blocked();
   links_.compare(at);
-  switches_.compare(at, draft_.blocked() == blocked);  // a switch runs without its uplinks
+  const bool has_links = draft_.blocked() == blocked;
+  switches_.compare(at, has_links);  // a switch runs without its uplinks
+  open_vswitch_.compare(at, has_links);
   if (draft_.blocked() != blocked) return;
   if (auto away = handed_over(at.entry)) return draft_.await(at, std::move(*away));
   if (auto carrier = prerequisites_.awaited(at.entry)) draft_.await(at, std::move(*carrier));
@@ -184,6 +190,9 @@ std::size_t count_orphans(const DesiredState& desired, const Observed& observed)
   }
   for (const auto& [network, fact] : observed.switches) {
     if (!fact.uid.empty() && desired.find_uid(fact.uid) == nullptr) ++count;
+  }
+  for (const auto& [bridge, fact] : observed.ovs.bridges) {
+    if (fact.mark && desired.find_uid(fact.mark->uid) == nullptr) ++count;
   }
   return count;
 }

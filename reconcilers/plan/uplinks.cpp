@@ -16,7 +16,12 @@ std::string how_to_take_off(const LinkName& link) {
 
 void use_as_it_is(Draft& draft, const Prerequisites& prerequisites, const Cursor& at, const LinkSpec& link,
                   const LinkFact& fact) {
-  if (!fact.port_kind.empty())
+  // The kernel's datapath of Open vSwitch is a master: of which bridge it is a port, the database says.
+  const auto& ports = draft.resources_of(at.entry).ovs_ports;
+  const bool is_ovs =
+      fact.port_kind == "openvswitch" &&
+      std::ranges::any_of(ports, [&](const OvsPortSpec& port) { return port.link == link.at.name; });
+  if (!fact.port_kind.empty() && !is_ovs)
     return draft.block(at, conflict(at.entry, link.at,
                                     "it is a port of " + fact.port_kind + " " +
                                         draft.name_of_index("", fact.master) + " already",

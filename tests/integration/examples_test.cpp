@@ -14,6 +14,7 @@
 #include "tests/integration/frames.h"
 #include "tests/integration/harness.h"
 #include "tests/integration/kernel_facts.h"
+#include "tests/integration/open_vswitch.h"
 #include "tests/integration/product.h"
 
 namespace lanwright::test {
@@ -35,6 +36,10 @@ std::string text_of(const fs::path& path) {
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();
+}
+
+bool is_ovs(const NetworkSpec& network) {
+  return network.driver == "ovs";
 }
 
 bool filters_vlans(const NetworkSpec& network) {
@@ -136,6 +141,10 @@ class Example : public testing::TestWithParam<fs::path> {
       sandbox_.ip("link add " + name + " mtu 9100 up type veth peer name " + name + " mtu 9100 netns switch");
       sandbox_.ip("-n switch link set " + name + " up");
     }
+    if (std::ranges::any_of(set_.networks, [](const auto& each) { return is_ovs(each.second); })) {
+      ovs_.emplace(sandbox_);
+      controller_.emplace(sandbox_);
+    }
     namespaces_.assign(namespaces.begin(), namespaces.end());
     namespaces_.emplace_back("");
     foreign_ = sandbox_.links();
@@ -175,7 +184,7 @@ class Example : public testing::TestWithParam<fs::path> {
   }
 
   void expect_traffic_within(const std::string& network) const {
-    const bool filtering = filters_vlans(set_.networks.at(network));
+    const bool filtering = filters_vlans(set_.networks.at(network)) || is_ovs(set_.networks.at(network));
     const auto hosts = hosts_on(network);
     for (const Host& one : hosts) {
       for (const Host& other : hosts) {
@@ -264,6 +273,8 @@ class Example : public testing::TestWithParam<fs::path> {
   }
 
   Sandbox sandbox_;
+  std::optional<OpenVswitch> ovs_;
+  std::optional<LearningController> controller_;
   SetSpec set_;
   std::map<std::string, VlanSpec> vlans_;  // with those that are made on demand
   std::vector<std::string> namespaces_;
@@ -273,7 +284,9 @@ class Example : public testing::TestWithParam<fs::path> {
 };
 
 TEST_P(Example, Works) {
-  const AgentProcess agent(sandbox_);
+  AgentOptions options;
+  if (ovs_) options.more = {"--ovs-db", ovs_->socket().string()};
+  const AgentProcess agent(sandbox_, options);
   const std::string file = GetParam();
   const Finished applied = agent.cli({"apply", "-f", file, "--wait=30s"}, {.limit = 60s});
   ASSERT_TRUE(applied.ok()) << applied.text();

@@ -109,4 +109,13 @@ std::string OpenVswitch::vswitchd_log() const {
   return read_file(directory_ / "vswitchd.log");
 }
 
+LearningController::LearningController(const Sandbox& sandbox) {
+  const std::string control = "--unixctl=" + (sandbox.directory() / "controller.ctl").string();
+  pid_ = spawn({{"ovs-testcontroller", "ptcp:6653:127.0.0.1", control, "-vconsole:off"}, "", {}});
+}
+
+LearningController::~LearningController() {
+  end_process(pid_);
+}
+
 }  // namespace lanwright::test

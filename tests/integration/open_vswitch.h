@@ -48,4 +48,16 @@ class OpenVswitch {
   pid_t vswitchd_ = -1;
 };
 
+// A controller of OpenFlow that makes switches learn addresses, at 127.0.0.1:6653: ovs-testcontroller(8).
+class LearningController {
+ public:
+  explicit LearningController(const Sandbox& sandbox);
+  ~LearningController();
+  LearningController(const LearningController&) = delete;
+  LearningController& operator=(const LearningController&) = delete;
+
+ private:
+  pid_t pid_ = -1;
+};
+
 }  // namespace lanwright::test

@@ -1,289 +1,604 @@
-// Bridges of Open vSwitch, planned and made on a real one. Witness: ovs-vsctl(8).
+// Networks of driver ovs on an Open vSwitch of the test's own, with the datapath in ovs-vswitchd. Witnesses:
+// ovs-vsctl(8), and traffic.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <chrono>
 #include <csignal>
-#include <memory>
-#include <string>
-#include <vector>
 
-#include "reconcilers/ovs/backend.h"
-#include "reconcilers/ovs/planner.h"
+#include "tests/integration/cable.h"
+#include "tests/integration/event_stream.h"
+#include "tests/integration/frames.h"
+#include "tests/integration/harness.h"
+#include "tests/integration/libnetwork.h"
 #include "tests/integration/open_vswitch.h"
+#include "tests/integration/product.h"
 
-namespace lanwright::ovs {
+namespace lanwright::test {
 namespace {
 
-using namespace std::chrono_literals;
+constexpr const char* kLab = R"(
+version: 1
+name: lab
+networks:
+  lab: {driver: ovs, ovs: {datapath: netdev, name: br-lab}}
+attachments:
+  h1-lab: {network: lab, netns: h1, interface: eth0, addresses: [10.1.0.1/24, "fd01::1/64"]}
+  h2-lab: {network: lab, netns: h2, interface: eth0, addresses: [10.1.0.2/24, "fd01::2/64"], ofport: 7}
+)";
 
-constexpr const char* kUid = "0123456789abcdef";
-constexpr const char* kOther = "fedcba9876543210";
-
-class OvsBridges : public ::testing::Test {
-  boost::asio::io_context io_;  // outlives the backend
-
- public:
-  ~OvsBridges() override { events_.release(); }
-
+class Ovs : public testing::Test {
  protected:
-  OvsBridges() : events_(io_) {
-    os::claim_loop_thread();
-    ovsdb::SessionOptions options;
-    options.socket = ovs.socket();
-    auto opened = Backend::open(io_, options);
-    if (!opened) throw test::HarnessError(opened.error().text());
-    backend = std::move(*opened);
-    events_.assign(backend->event_fd());
-    listen();
-    if (!until([&] { return observed.live && observed.initialised; })) throw test::HarnessError("not live");
-  }
-  template <class Condition>
-  bool until(const Condition& condition, std::chrono::milliseconds limit = 10s) {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
-    while (!condition()) {
-      if (io_.run_one_until(deadline) == 0) return condition();
-    }
-    return true;
+  Ovs() {
+    for (const char* netns : {"h1", "h2", "h3"}) sandbox_.add_netns(netns);
   }
 
-  // One plan, stage by stage; the errors that there were.
-  std::vector<Error> carry_out(const Plan& plan) {
-    os::claim_loop_thread();
-    std::vector<Error> errors;
-    for (std::size_t at = 0; at < plan.actions.size();) {
-      std::vector<const Action*> stage;
-      for (const int number = plan.actions[at].stage;
-           at < plan.actions.size() && plan.actions[at].stage == number; ++at)
-        stage.push_back(&plan.actions[at]);
-      for (const auto& result : backend->execute(stage, observed)) {
-        if (!result) errors.push_back(result.error());
-      }
-      moved.merge(backend->drain(observed).bridges);
-    }
-    return errors;
+  AgentOptions options(const std::string& name = "agent") const {
+    AgentOptions options;
+    options.name = name;
+    options.more = {"--ovs-db", (sandbox_.directory() / "ovs" / "db.sock").string()};
+    return options;
   }
-  // The same, until nothing is under way any more.
-  std::vector<Error> carry_out_to_the_end(const Plan& plan) {
-    for (;;) {
-      std::vector<Error> errors = carry_out(plan);
-      if (std::none_of(errors.begin(), errors.end(), [](const Error& error) {
-            return error.words.find("not taken it up yet") != std::string::npos;
-          }))
-        return errors;
-    }
+  void start() {
+    ovs_.emplace(sandbox_);
+    agent_.emplace(sandbox_, options());
   }
-  // Plans and acts until nothing is left to do.
-  ::testing::AssertionResult converge(const Wanted& wanted) {
-    std::string log;
-    for (int round = 0; round < 5; ++round) {
-      const Plan made = plan(wanted, observed);
-      if (made.actions.empty() && made.blocked.empty()) return ::testing::AssertionSuccess();
-      for (const Action& action : made.actions) log += bridge_of(action.step) + ": " + action.reason + "\n";
-      for (const Blocked& each : made.blocked) log += each.why.text() + "\n";
-      for (const Error& error : carry_out(made)) log += error.text() + "\n";
-      until([&] {
-        const Plan next = plan(wanted, observed);
-        return next == Plan() || (!next.actions.empty() && next.actions != made.actions);
-      });
-    }
-    return ::testing::AssertionFailure() << log << ovs.vswitchd_log();
+  void start_with_lab() {
+    start();
+    agent_->apply(kLab);
   }
-  void add_veth(const std::string& name) const {
-    sandbox.ip("link add " + name + " up type veth peer name x" + name);
-  }
-  // With a veth for each port.
-  BridgeSpec bridge(const std::vector<std::string>& ports) const {
-    BridgeSpec spec;
-    spec.uid = kUid;
-    spec.datapath_type = "netdev";
-    for (const std::string& port : ports) spec.ports[port] = {{kUid, port}, std::nullopt, {}};
-    return spec;
-  }
-  std::int64_t configurations() const {
-    return std::stoll(ovs.vsctl({"get", "Open_vSwitch", ".", "next_cfg"}));
+  void restart_agent() {
+    agent_->kill();
+    agent_.reset();
+    agent_.emplace(sandbox_, options());
   }
 
-  test::Sandbox sandbox;
-  test::OpenVswitch ovs{sandbox};
-  Observed observed;
-  std::set<std::string> moved;
-  std::unique_ptr<Backend> backend;
+  std::string get(const std::string& table, const std::string& record, const std::string& column) const {
+    return ovs_->vsctl({"get", table, record, column});
+  }
+  // What there is, row by row: other rows of the same names are others.
+  std::string rows() const {
+    std::string all;
+    for (const char* table : {"Bridge", "Port", "Interface", "Controller", "Mirror"})
+      all += ovs_->vsctl({"--format=csv", "--columns=_uuid", "list", table}) + "\n";
+    return all;
+  }
+  // Changes that ovs-vswitchd was told of. ovs-vsctl tells it of none here.
+  std::string configurations() const { return get("Open_vSwitch", ".", "next_cfg"); }
 
- private:
-  void listen() {
-    events_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                       [this](const boost::system::error_code& error) {
-                         if (error) return;
-                         os::assert_on_loop(io_);
-                         moved.merge(backend->drain(observed).bridges);
-                         listen();
-                       });
+  testing::AssertionResult traffic(const std::string& v4 = "10.1.0.2",
+                                   const std::string& v6 = "fd01::2") const {
+    if (auto answered = ping("h1", v4, 30s); !answered) return answered;
+    return ping("h1", v6, 30s);
   }
 
-  boost::asio::posix::stream_descriptor events_;
+  Sandbox sandbox_;
+  std::optional<OpenVswitch> ovs_;
+  std::optional<AgentProcess> agent_;
 };
 
-TEST_F(OvsBridges, AreMadeAsWantedAndThenLeftAlone) {
-  for (const char* name : {"v1", "v2", "v3"}) add_veth(name);
-  BridgeSpec spec = bridge({"v1", "v2", "v3"});
-  spec.datapath_id = "000000000000002a";
-  spec.ports["v1"].ofport = 11;
-  spec.ports["v2"].vlans = {10, {}};
-  spec.ports["v3"].vlans = {10, {20, 30}};
-  spec.controllers = std::vector<ControllerSpec>{ControllerSpec{"tcp:127.0.0.1:16653", 1000}};
-  const Wanted wanted{{{"br0", spec}}, {}};
-  ASSERT_TRUE(converge(wanted));
-  EXPECT_EQ(configurations(), 2) << "the bridge with its ports, then its controller";
+TEST_F(Ovs, NetworksCarryTrafficAndLeaveNothing) {
+  start();
+  ovs_->vsctl({"add-br", "theirs", "--", "set", "Bridge", "theirs", "datapath_type=netdev"});
+  ASSERT_TRUE(wait_until([&] { return sandbox_.link("theirs").has_value(); }));
+  const Json before = inventory_of(sandbox_, *agent_);
+  const std::string rows_before = rows();
+  agent_->apply(kLab);
+  EXPECT_TRUE(traffic());
+  EXPECT_TRUE(tcp("h1", "h2", "10.1.0.2", 4U << 20U));
+  EXPECT_TRUE(tcp("h2", "h1", "fd01::1", 4U << 20U));
+  EXPECT_EQ(ovs_->vsctl({"list-ports", "br-lab"}), "lw-h1-lab\nlw-h2-lab");
+  EXPECT_EQ(get("Interface", "lw-h1-lab", "ofport"), "1");
+  EXPECT_EQ(get("Interface", "lw-h1-lab", "ofport_request"), "1") << "it is to keep it";
+  EXPECT_EQ(get("Interface", "lw-h2-lab", "ofport"), "7");
+  EXPECT_EQ(get("Bridge", "br-lab", "other_config:disable-in-band"), "\"true\"");
+  EXPECT_EQ(get("Bridge", "br-lab", "fail_mode"), "standalone");
+  EXPECT_EQ(sandbox_.link("br-lab")->at("flags").dump().find("\"UP\"") == std::string::npos, false);
 
-  const BridgeFact& is = observed.bridges.at("br0");
-  EXPECT_EQ(is.mark, (OwnerTag{kUid, {}}));
-  EXPECT_EQ(is.running_id, "000000000000002a");
-  EXPECT_TRUE(is.has_local);
-  EXPECT_EQ(is.ports.at("v1").ofport, 11);
-  EXPECT_EQ(is.ports.at("v3").vlans, (PortVlans{10, {20, 30}}));
-  EXPECT_EQ(ovs.vsctl({"get-controller", "br0"}), "tcp:127.0.0.1:16653");
-  EXPECT_EQ(ovs.vsctl({"get-fail-mode", "br0"}), "secure");
-  EXPECT_EQ(ovs.vsctl({"get", "Interface", "v1", "ofport"}), "11");
-  EXPECT_EQ(ovs.vsctl({"get", "Port", "v2", "tag"}), "10");
-  EXPECT_EQ(ovs.vsctl({"get", "Bridge", "br0", "other_config:disable-in-band"}), "\"true\"");
+  ASSERT_TRUE(agent_->cli({"delete", "set", "lab", "--wait"}).ok());
+  EXPECT_EQ(ovs_->vsctl({"list-br"}), "theirs");
+  EXPECT_EQ(rows(), rows_before);
+  EXPECT_TRUE(wait_until([&] { return inventory_of(sandbox_, *agent_) == before; }));
 }
 
-TEST_F(OvsBridges, DriftIsRepairedAndOthersKeysAreKept) {
-  for (const char* name : {"v1", "v2", "theirs"}) add_veth(name);
-  BridgeSpec spec = bridge({"v1", "v2"});
-  spec.datapath_id = "000000000000002a";
-  spec.controllers = std::vector<ControllerSpec>{ControllerSpec{"tcp:127.0.0.1:16653", {}}};
-  const Wanted wanted{{{"br0", spec}}, {}};
-  ASSERT_TRUE(converge(wanted));
-  moved.clear();
-  ovs.vsctl({"set-fail-mode",
-             "br0",
-             "standalone",
-             "--",
-             "set",
-             "Bridge",
-             "br0",
-             "other_config:datapath-id=0000000000000007",
-             "other_config:theirs=1",
-             "external_ids:theirs=2",
-             "--",
-             "remove",
-             "Bridge",
-             "br0",
-             "other_config",
-             "disable-in-band",
-             "--",
-             "set-controller",
-             "br0",
-             "tcp:127.0.0.1:1",
-             "--",
-             "del-port",
-             "v1",
-             "--",
-             "add-port",
-             "br0",
-             "theirs",
-             "--",
-             "set",
-             "Port",
-             "v2",
-             "tag=7"});
-  ASSERT_TRUE(until([&] { return !plan(wanted, observed).actions.empty(); }));
-  EXPECT_TRUE(moved.contains("br0"));
-  ASSERT_TRUE(converge(wanted));
-  EXPECT_EQ(ovs.vsctl({"get", "Bridge", "br0", "other_config:theirs"}), "\"1\"");
-  EXPECT_EQ(ovs.vsctl({"get", "Bridge", "br0", "external_ids:theirs"}), "\"2\"");
-  EXPECT_EQ(ovs.vsctl({"get-controller", "br0"}), "tcp:127.0.0.1:16653");
-  EXPECT_EQ(ovs.vsctl({"list-ports", "br0"}), "theirs\nv1\nv2");
-  EXPECT_EQ(ovs.vsctl({"get", "Port", "v2", "tag"}), "[]");
+TEST_F(Ovs, EveryDriftIsRepaired) {
+  start();
+  sandbox_.ip("link add other up type veth peer name other-end");
+  agent_->apply(std::string(kLab) + "  vm: {network: lab, tap: {name: tap0}, vlan: 30}\n");
+  ASSERT_TRUE(traffic());
+  EventStream events(*agent_);
+  const auto expect_repaired = [&](const std::string& object, std::vector<std::string> words) {
+    SCOPED_TRACE(testing::PrintToString(words));
+    events.pass_over();
+    ovs_->vsctl(std::move(words));
+    try {
+      events.expect("Repaired", object, "", events.expect("DriftSeen", object).at("id"));
+    } catch (const HarnessError& error) {
+      ADD_FAILURE() << error.what();
+    }
+    EXPECT_TRUE(converges(*agent_));
+    EXPECT_TRUE(traffic());
+  };
+  expect_repaired("network lab", {"set", "Bridge", "br-lab", "other_config:hwaddr=02:00:00:00:99:99"});
+  expect_repaired("network lab", {"set-fail-mode", "br-lab", "secure"});
+  expect_repaired("network lab", {"set", "Bridge", "br-lab", "stp_enable=true"});
+  expect_repaired("network lab", {"remove", "Bridge", "br-lab", "other_config", "disable-in-band"});
+  expect_repaired("network lab", {"set-controller", "br-lab", "tcp:127.0.0.1:1"});
+  expect_repaired("network lab", {"set", "Port", "br-lab", "tag=9"});
+  expect_repaired("attachment h2-lab", {"del-port", "lw-h2-lab"});
+  expect_repaired("attachment h1-lab", {"del-port", "lw-h1-lab"});
+  expect_repaired("attachment h2-lab", {"set", "Interface", "lw-h2-lab", "ofport_request=9"});
+  expect_repaired("attachment h1-lab", {"set", "Port", "lw-h1-lab", "tag=9"});
+  expect_repaired("attachment vm", {"clear", "Port", "tap0", "tag"});
+  EXPECT_EQ(get("Interface", "lw-h1-lab", "ofport"), "1");
+  EXPECT_EQ(get("Interface", "lw-h2-lab", "ofport"), "7");
+
+  events.pass_over();
+  ovs_->vsctl({"del-br", "br-lab"});
+  events.expect("Repaired", "network lab");
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(traffic());
+  EXPECT_EQ(get("Interface", "lw-h1-lab", "ofport"), "1");
+
+  events.pass_over();
+  sandbox_.ip("link set br-lab down");
+  events.expect("Repaired", "network lab");
+  sandbox_.ip("-n h1 link del eth0");
+  events.expect("Repaired", "attachment h1-lab");
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(traffic());
+  EXPECT_EQ(get("Interface", "lw-h1-lab", "ofport"), "1");
+
+  // The name alone says nothing.
+  events.pass_over();
+  const std::string had = get("Interface", "lw-h2-lab", "_uuid");
+  ovs_->vsctl({"set", "Port", "lw-h2-lab", "external_ids:lanwright-ifindex=1"});
+  events.expect("Repaired", "attachment h2-lab");
+  EXPECT_NE(get("Interface", "lw-h2-lab", "_uuid"), had);
+  EXPECT_TRUE(traffic());
 }
 
-TEST_F(OvsBridges, PortsAndBridgesGoWhenTheyAreNotWanted) {
-  for (const char* name : {"v1", "v2"}) add_veth(name);
-  ASSERT_TRUE(converge({{{"br0", bridge({"v1", "v2"})}}, {}}));
-  ASSERT_TRUE(converge({{{"br0", bridge({"v2"})}}, {}}));
-  EXPECT_EQ(ovs.vsctl({"list-ports", "br0"}), "v2");
-  // Under another name: its ports go with it.
-  ASSERT_TRUE(converge({{{"br1", bridge({"v1", "v2"})}}, {}}));
-  EXPECT_EQ(ovs.vsctl({"list-br"}), "br1");
-  EXPECT_EQ(ovs.vsctl({"list-ports", "br1"}), "v1\nv2");
-  ovs.vsctl({"add-br", "theirs"});
-  ASSERT_TRUE(converge({{}, {kUid}}));
-  EXPECT_EQ(ovs.vsctl({"list-br"}), "theirs");
-  EXPECT_TRUE(until([&] { return observed.bridges.size() == 1; }));
-}
-
-TEST_F(OvsBridges, SomebodyElsesAreLeftAlone) {
-  ovs.vsctl({"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=netdev"});
-  ASSERT_TRUE(until([&] { return observed.bridges.contains("br0"); }));
-  const Plan made = plan({{{"br0", bridge({})}}, {}}, observed);
-  EXPECT_TRUE(made.actions.empty());
-  ASSERT_EQ(made.blocked.size(), 1U);
-  EXPECT_EQ(made.blocked[0].why.kind, ErrorKind::conflict);
-}
-
-// What was planned is not done when the mark has changed meanwhile, seen or not.
-TEST_F(OvsBridges, AMarkThatChangedStopsWhatWasPlanned) {
-  ASSERT_TRUE(converge({{{"br0", bridge({})}}, {}}));
-  const Plan removal = plan({{}, {kUid}}, observed);
-  ASSERT_EQ(removal.actions.size(), 1U);
-  ovs.vsctl({"set", "Bridge", "br0", std::string("external_ids:lanwright=\"lanwright:") + kOther + "\""});
-  const std::vector<Error> errors = carry_out_to_the_end(removal);
-  ASSERT_EQ(errors.size(), 1U);
-  EXPECT_EQ(errors[0].kind, ErrorKind::conflict) << errors[0].text();
-  EXPECT_EQ(ovs.vsctl({"list-br"}), "br0");
-}
-
-TEST_F(OvsBridges, AMissingDeviceIsAnErrorUntilItComes) {
-  add_veth("v1");
-  const Wanted wanted{{{"br0", bridge({"v1", "v2"})}}, {}};
-  const std::vector<Error> errors = carry_out_to_the_end(plan(wanted, observed));
-  ASSERT_EQ(errors.size(), 1U);
-  EXPECT_NE(errors[0].words.find("could not open network device v2"), std::string::npos) << errors[0].text();
-  const Plan next = plan(wanted, observed);
-  EXPECT_TRUE(next.actions.empty()) << "nothing helps but the device";
-  ASSERT_EQ(next.blocked.size(), 1U);
-  EXPECT_EQ(next.blocked[0].port, "v2");
-  EXPECT_EQ(next.blocked[0].why.kind, ErrorKind::waiting);
-  add_veth("v2");
-  EXPECT_TRUE(until([&] { return plan(wanted, observed) == Plan(); }));
-}
-
-TEST_F(OvsBridges, AVswitchdThatHangsIsNotWaitedForNorAskedTwice) {
-  const Wanted wanted{{{"br0", bridge({})}}, {}};
-  const Plan made = plan(wanted, observed);
-  const std::int64_t before = configurations();
-  ovs.signal_vswitchd(SIGSTOP);
-  for (int i = 0; i < 3; ++i) {
-    const std::vector<Error> errors = carry_out(made);
-    ASSERT_EQ(errors.size(), 1U);
-    EXPECT_EQ(errors[0].kind, ErrorKind::waiting) << errors[0].text();
+// A NIC that goes and returns, however quickly.
+TEST_F(Ovs, AnUplinkThatReturnsCarriesTrafficAgain) {
+  start();
+  const auto plug_up0_in = [&] {
+    lay_cable(sandbox_, "up0", "far", {"10.1.0.9/24"});
+    sandbox_.ip("-n far link set eth0 address 02:00:00:00:02:09");  // so that nobody remembers another one
+  };
+  plug_up0_in();
+  agent_->apply(R"(
+version: 1
+networks: {lab: {driver: ovs, ovs: {datapath: netdev}, uplinks: [{interface: up0, ofport: 9}]}}
+attachments: {h1-lab: {network: lab, netns: h1, interface: eth0, addresses: [10.1.0.1/24]}}
+)");
+  EXPECT_TRUE(ping("h1", "10.1.0.9"));
+  sandbox_.ip("link del up0");
+  EXPECT_TRUE(reaches(*agent_, "networks", "lab", "Pending"));
+  for (int i = 0; i < 2; ++i) {
+    plug_up0_in();
+    EXPECT_TRUE(converges(*agent_));
+    EXPECT_TRUE(ping("h1", "10.1.0.9"));
+    EXPECT_EQ(get("Interface", "up0", "ofport"), "9");
+    if (i == 0) sandbox_.ip("link del up0");  // and quickly
   }
-  EXPECT_EQ(configurations(), before + 1);
-  ovs.signal_vswitchd(SIGCONT);
-  EXPECT_TRUE(until(
-      [&] { return plan(wanted, observed) == Plan() && !observed.bridges.at("br0").running_id.empty(); }));
 }
 
-TEST_F(OvsBridges, AreWaitedForWithoutTheDatabaseAndMadeAgainInAnEmptyOne) {
-  add_veth("v1");
-  const Wanted wanted{{{"br0", bridge({"v1"})}}, {}};
-  ASSERT_TRUE(converge(wanted));
-  ovs.kill_server();
-  ASSERT_TRUE(until([&] { return !observed.live; }));
-  ASSERT_EQ(plan(wanted, observed).blocked.size(), 1U);
-  EXPECT_TRUE(plan(wanted, observed).actions.empty());
-  ovs.empty_database();
-  ovs.start_server();
-  ASSERT_TRUE(until([&] { return observed.live && !observed.initialised; }));
-  ovs.vsctl({"init"});
-  ASSERT_TRUE(until([&] { return observed.initialised; }));
-  ASSERT_TRUE(converge(wanted));
-  EXPECT_EQ(ovs.vsctl({"list-ports", "br0"}), "v1");
+// What is somebody else's in a bridge of ours, and beside it, stays as it is.
+TEST_F(Ovs, WhatIsSomebodyElsesIsLeftAlone) {
+  start_with_lab();
+  lay_cable(sandbox_, "theirs", "h3", {"10.1.0.3/24"});
+  ovs_->vsctl({"add-port", "br-lab", "theirs", "--", "set", "Bridge", "br-lab",
+               "other_config:mac-aging-time=60", "external_ids:who=them", "--", "set", "Port", "lw-h1-lab",
+               "external_ids:who=them"});
+  EXPECT_TRUE(ping("h3", "10.1.0.1"));
+  agent_->apply(std::string(kLab) + "  vm: {network: lab, tap: {name: tap0}}\n");
+  restart_agent();
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(ping("h3", "10.1.0.1"));
+  EXPECT_EQ(get("Bridge", "br-lab", "other_config:mac-aging-time"), "\"60\"");
+  EXPECT_EQ(get("Bridge", "br-lab", "external_ids:who"), "them");
+  EXPECT_EQ(get("Port", "lw-h1-lab", "external_ids:who"), "them");
+  EXPECT_EQ(get("Interface", "tap0", "ofport"), "3") << "the lowest that was free";
 }
+
+TEST_F(Ovs, ABridgeOrPortThatSomebodyElseHasIsAConflict) {
+  start();
+  sandbox_.ip("link add up0 up type veth peer name up0-end");
+  ovs_->vsctl({"add-br", "br-lab", "--", "add-port", "br-lab", "up0"});
+  ovs_->vsctl(
+      {"set", "Bridge", "br-lab", "datapath_type=netdev", "other_config:datapath-id=000000000000002a"});
+  const std::string before = rows();
+  ASSERT_FALSE(agent_
+                   ->cli({"apply", "-f",
+                          sandbox_
+                              .write_file("lab.yaml", std::string(kLab) + R"(
+  vm: {network: other, tap: {name: tap0}}
+)")
+                              .string()})
+                   .ok())
+      << "network other is not declared";
+  const std::string other = R"(
+version: 1
+name: other
+networks:
+  other: {driver: ovs, ovs: {datapath: netdev}, uplinks: [up0]}
+  same: {driver: ovs, ovs: {datapath: netdev, datapath_id: "0x2a"}}
+)";
+  for (const std::string& text : {std::string(kLab), other})
+    ASSERT_TRUE(agent_->cli({"apply", "-f", sandbox_.write_file("set.yaml", text).string()}).ok());
+  EXPECT_TRUE(reaches(*agent_, "networks", "lab", "Conflict"));
+  EXPECT_TRUE(reaches(*agent_, "networks", "other", "Conflict"));
+  EXPECT_TRUE(reaches(*agent_, "networks", "same", "Conflict"));
+  EXPECT_NE(message_of(*agent_, "networks", "lab").find("ovs-vsctl del-br br-lab"), std::string::npos);
+  EXPECT_NE(message_of(*agent_, "networks", "other").find("ovs-vsctl del-port br-lab up0"),
+            std::string::npos);
+  EXPECT_NE(message_of(*agent_, "networks", "same").find("bridge br-lab"), std::string::npos);
+  ovs_->vsctl({"del-br", "br-lab"});
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(traffic());
+  EXPECT_NE(rows(), before);
+}
+
+// Both have a network of the same name; the second is told, and harms nothing.
+TEST_F(Ovs, TwoAgentsDoNotTakeEachOthersBridges) {
+  start_with_lab();
+  const std::string before = rows();
+  AgentProcess second(sandbox_, options("second"));
+  ASSERT_TRUE(second
+                  .cli({"apply", "-f",
+                        sandbox_
+                            .write_file("set.yaml", R"(
+version: 1
+networks: {lab: {driver: ovs, ovs: {datapath: netdev, name: br-lab}}}
+)")
+                            .string()})
+                  .ok());
+  EXPECT_TRUE(reaches(second, "networks", "lab", "Conflict"));
+  EXPECT_NE(message_of(second, "networks", "lab").find("another store"), std::string::npos);
+  ASSERT_TRUE(second.cli({"delete", "set", "default", "--wait"}).ok());
+  EXPECT_EQ(rows(), before);
+  EXPECT_TRUE(traffic());
+}
+
+// ---- VLANs, uplinks
+
+TEST_F(Ovs, VlansOfPortsAndUplinksKeepTrafficApart) {
+  start();
+  lay_cable(sandbox_, "up0", "router");
+  lay_cable(sandbox_, "up1", "host10", {"10.1.0.110/24"});
+  agent_->apply(R"(
+version: 1
+networks:
+  lab:
+    driver: ovs
+    ovs: {datapath: netdev}
+    uplinks: [{interface: up0, ofport: 100, trunk: [10, 20]}, {interface: up1, vlan: 10}]
+attachments:
+  a: {network: lab, netns: h1, interface: eth0, addresses: [10.1.0.1/24], vlan: 10}
+  b: {network: lab, netns: h2, interface: eth0, addresses: [10.1.0.2/24], vlan: 20}
+  c: {network: lab, netns: h3, interface: eth0, addresses: [10.1.0.3/24], vlan: 10}
+)");
+  EXPECT_EQ(get("Interface", "up0", "ofport"), "100");
+  EXPECT_TRUE(ping("h1", "10.1.0.3"));
+  EXPECT_TRUE(ping("h1", "10.1.0.110"));
+  EXPECT_TRUE(no_ping("h1", "10.1.0.2"));
+  // The trunk has tags, whichever way; and no other VLANs than its own.
+  InterfacePort router("router", "eth0");
+  InterfacePort ten("h1", "eth0");
+  InterfacePort twenty("h2", "eth0");
+  const auto arrives = [&](FramePort& from, FramePort& to, const std::string& frame, const std::string& as) {
+    return wait_until([&] {
+      from.send(frame);
+      for (auto got = to.receive(50ms); got; got = to.receive(0ms)) {
+        if (summary(*got) == summary(as)) return true;
+      }
+      return false;
+    });
+  };
+  EXPECT_TRUE(arrives(ten, router, frame_saying("ten"), frame_saying("ten", kEverybody, VlanTag{10})));
+  EXPECT_TRUE(
+      arrives(twenty, router, frame_saying("twenty"), frame_saying("twenty", kEverybody, VlanTag{20})));
+  EXPECT_TRUE(arrives(router, ten, frame_saying("in", kEverybody, VlanTag{10}), frame_saying("in")));
+  router.send(frame_saying("untagged"));
+  router.send(frame_saying("thirty", kEverybody, VlanTag{30}));
+  router.send(frame_saying("twenty", kEverybody, VlanTag{20}));
+  router.send(frame_saying("last", kEverybody, VlanTag{10}));
+  const auto heard = received_before(ten, frame_saying("last"));
+  for (const char* words : {"untagged", "thirty", "twenty"})
+    EXPECT_EQ(std::ranges::count(heard, summary(frame_saying(words))), 0) << words;
+  ASSERT_TRUE(agent_->cli({"delete", "set", "default", "--wait"}).ok());
+  EXPECT_TRUE(sandbox_.link("up0")) << "it is the host's";
+  EXPECT_EQ(ovs_->vsctl({"list-br"}), "");
+}
+
+TEST_F(Ovs, AnOfportThatIsTakenIsToldAndGivenWhenItIsFree) {
+  start_with_lab();
+  lay_cable(sandbox_, "theirs", "h3");
+  ovs_->vsctl({"add-port", "br-lab", "theirs", "--", "set", "Interface", "theirs", "ofport_request=5"});
+  ASSERT_TRUE(wait_until([&] { return get("Interface", "theirs", "ofport") == "5"; }));
+  const std::string more = std::string(kLab) + "  vm: {network: lab, tap: {name: tap0}, ofport: 5}\n";
+  ASSERT_TRUE(agent_->cli({"apply", "-f", sandbox_.write_file("set.yaml", more).string()}).ok());
+  EXPECT_TRUE(reaches(*agent_, "attachments", "vm", "Conflict"));
+  EXPECT_NE(message_of(*agent_, "attachments", "vm").find("OpenFlow port 5 is that of theirs"),
+            std::string::npos)
+      << message_of(*agent_, "attachments", "vm");
+  ovs_->vsctl({"del-port", "theirs"});
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_EQ(get("Interface", "tap0", "ofport"), "5");
+}
+
+// ---- failures
+
+TEST_F(Ovs, AnAgentThatIsKilledLosesNoPacketAndWritesNothing) {
+  start_with_lab();
+  ASSERT_TRUE(traffic());
+  const std::string before = rows();
+  const std::string written = configurations();
+  Stream stream("h1", "h2", "10.1.0.2");
+  restart_agent();
+  EXPECT_TRUE(converges(*agent_));
+  const StreamCount count = stream.stop();
+  EXPECT_EQ(count.lost(), 0U) << count.sent;
+  EXPECT_EQ(rows(), before);
+  EXPECT_EQ(configurations(), written);
+  EXPECT_EQ(agent_->metric("netlink_writes_total"), 0U);
+}
+
+TEST_F(Ovs, WhatIsLeftOfAKilledAgentGoesWithItsSet) {
+  start_with_lab();
+  agent_->kill();
+  ovs_->vsctl({"del-port", "lw-h1-lab"});
+  agent_.reset();
+  agent_.emplace(sandbox_, options());
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(traffic());
+  ASSERT_TRUE(agent_->cli({"delete", "set", "lab", "--wait"}).ok());
+  EXPECT_EQ(ovs_->vsctl({"list-br"}), "");
+  EXPECT_EQ(sandbox_.links(), std::vector<std::string>());
+}
+
+TEST_F(Ovs, ASwitchDaemonThatIsKilledIsBackWithNothingMadeAnew) {
+  start_with_lab();
+  ASSERT_TRUE(traffic());
+  const std::string before = rows();
+  for (int i = 0; i < 3; ++i) {
+    ovs_->kill_vswitchd();
+    ovs_->start_vswitchd();
+    EXPECT_TRUE(traffic());
+  }
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_EQ(rows(), before);
+  EXPECT_EQ(get("Interface", "lw-h2-lab", "ofport"), "7");
+}
+
+TEST_F(Ovs, ADatabaseThatIsKilledIsWaitedFor) {
+  start_with_lab();
+  const std::string before = rows();
+  ovs_->kill_server();
+  EXPECT_TRUE(reaches(*agent_, "networks", "lab", "Pending"));
+  EXPECT_NE(message_of(*agent_, "networks", "lab").find("systemctl"), std::string::npos)
+      << message_of(*agent_, "networks", "lab");
+  agent_->apply("version: 1\nname: wire\nnetworks: {wire: {driver: bridge}}\n");  // others do not suffer
+  ovs_->start_server();
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_EQ(rows(), before);
+  EXPECT_TRUE(traffic());
+}
+
+TEST_F(Ovs, ADatabaseThatIsReplacedByAnEmptyOneIsFilledAgain) {
+  start_with_lab();
+  ovs_->kill_vswitchd();
+  ovs_->kill_server();
+  ovs_->empty_database();
+  ovs_->start_server();
+  EXPECT_TRUE(reaches(*agent_, "networks", "lab", "Pending"));
+  ovs_->vsctl({"init"});
+  ovs_->start_vswitchd();
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(traffic());
+  EXPECT_EQ(get("Interface", "lw-h1-lab", "ofport"), "1");
+  EXPECT_EQ(get("Interface", "lw-h2-lab", "ofport"), "7");
+}
+
+TEST_F(Ovs, WithoutOpenVswitchTheNetworkWaits) {
+  agent_.emplace(sandbox_, options());
+  ASSERT_TRUE(agent_->cli({"apply", "-f", sandbox_.write_file("set.yaml", kLab).string()}).ok());
+  EXPECT_TRUE(reaches(*agent_, "networks", "lab", "Pending"));
+  EXPECT_NE(message_of(*agent_, "networks", "lab").find("openvswitch"), std::string::npos)
+      << message_of(*agent_, "networks", "lab");
+  agent_->apply("version: 1\nname: wire\nnetworks: {wire: {driver: bridge}}\n");
+  ovs_.emplace(sandbox_);
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(traffic());
+}
+
+// It is not asked twice for the same, and nobody waits for it.
+TEST_F(Ovs, ASwitchDaemonThatHangsHoldsUpNobodyElse) {
+  start_with_lab();
+  ovs_->signal_vswitchd(SIGSTOP);
+  ASSERT_TRUE(agent_
+                  ->cli({"apply", "-f",
+                         sandbox_
+                             .write_file("set.yaml", R"(
+version: 1
+name: more
+networks: {more: {driver: ovs, ovs: {datapath: netdev}}}
+)")
+                             .string()})
+                  .ok());
+  EXPECT_TRUE(wait_until([&] { return ovs_->vsctl({"list-br"}).find("lw-more") != std::string::npos; }));
+  const std::string written = configurations();
+  agent_->apply("version: 1\nname: wire\nnetworks: {wire: {driver: bridge}}\n");
+  EXPECT_EQ(configurations(), written);
+  ovs_->signal_vswitchd(SIGCONT);
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_EQ(phase_of(*agent_, "networks", "more"), "Ready");
+}
+
+// ---- controllers
+
+std::string controlled(const std::string& more) {
+  return R"(
+version: 1
+networks:
+  lab: {driver: ovs, ovs: {datapath: netdev, datapath_id: "0x1", controllers: ["tcp:127.0.0.1:6653"])" +
+         more + R"(}}
+attachments:
+  h1-lab: {network: lab, netns: h1, interface: eth0, addresses: [10.1.0.1/24]}
+  h2-lab: {network: lab, netns: h2, interface: eth0, addresses: [10.1.0.2/24]}
+)";
+}
+
+TEST_F(Ovs, OnlyAControllersFlowsForward) {
+  start();
+  agent_->apply(controlled(""));
+  EXPECT_EQ(get("Bridge", "lw-lab", "fail_mode"), "secure");
+  EXPECT_EQ(get("Bridge", "lw-lab", "datapath_id"), "\"0000000000000001\"");
+  EXPECT_TRUE(no_ping("h1", "10.1.0.2"));
+  std::optional<LearningController> controller(std::in_place, sandbox_);
+  EXPECT_TRUE(ping("h1", "10.1.0.2"));
+  controller.reset();
+  EXPECT_TRUE(ping("h1", "10.1.0.2")) << "known flows go on";
+  restart_agent();
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(ping("h1", "10.1.0.2"));
+  controller.emplace(sandbox_);
+  EXPECT_TRUE(ping("h2", "10.1.0.1"));
+}
+
+TEST_F(Ovs, InFailModeStandaloneTheBridgeSwitchesByItself) {
+  start();
+  agent_->apply(controlled(", fail_mode: standalone"));
+  // It does so after three of these, which are 5 s by default.
+  ovs_->vsctl({"set", "Controller", ovs_->vsctl({"--bare", "--columns=_uuid", "list", "Controller"}),
+               "inactivity_probe=500"});
+  EXPECT_TRUE(ping("h1", "10.1.0.2", 40s));
+}
+
+// ---- Docker
+
+class OvsDocker : public Ovs, public testing::WithParamInterface<Engine> {
+ protected:
+  void start_docker() {
+    docker_.emplace(sandbox_, agent_->docker_socket("lanwright-ovs").parent_path(), GetParam());
+  }
+  static NetworkRequest lan_with(Texts options) {
+    options.emplace("ovs.bridge.userspace", "true");
+    return {.pools = {{"10.5.0.0/24", "10.5.0.1"}}, .options = std::move(options)};
+  }
+  testing::AssertionResult reach() const {
+    if (auto answered = ping("c1", "10.5.0.12"); !answered) return answered;
+    return ping("c2", "10.5.0.9");
+  }
+
+  std::optional<Libnetwork> docker_;
+};
+
+// With the options that dovesnap's users have.
+TEST_P(OvsDocker, ContainersTalkThroughEverythingAndLeaveNothing) {
+  start();
+  lay_cable(sandbox_, "up0", "far", {"10.5.0.9/24"});
+  start_docker();
+  const Json before = inventory_of(sandbox_, *agent_);
+  const std::string rows_before = rows();
+  docker_->create_network("ovs", "lan",
+                          lan_with({{"ovs.bridge.name", "ovsbr-lan"},
+                                    {"ovs.bridge.dpid", "0x5"},
+                                    {"ovs.bridge.mtu", "1400"},
+                                    {"ovs.bridge.mode", "flat"},
+                                    {"ovs.bridge.ovs_local_mac", "0e:01:00:00:00:23"},
+                                    {"ovs.bridge.add_ports", "up0/888"}}));
+  EXPECT_EQ(get("Bridge", "ovsbr-lan", "datapath_id"), "\"0000000000000005\"");
+  EXPECT_EQ(get("Interface", "up0", "ofport"), "888");
+  EXPECT_EQ(sandbox_.link("ovsbr-lan")->at("address"), "0e:01:00:00:00:23");
+  docker_->run("c1", "lan", {.addresses = {"10.5.0.11/24"}});
+  docker_->run("c2", "lan", {.addresses = {"10.5.0.12/24"}});
+  EXPECT_TRUE(reach());
+  EXPECT_TRUE(tcp("c1", "c2", "10.5.0.12", 4U << 20U));
+  EXPECT_EQ(sandbox_.link("eth0", "c1")->at("mtu"), 1400);
+  const std::string link = "lw-" + short_id(docker_->endpoint_id("c1", "lan"));
+  EXPECT_EQ(get("Interface", link, "ofport"), "1");
+
+  restart_agent();
+  EXPECT_TRUE(reach());
+  sandbox_.ip("-n c1 link del eth0");
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(reach()) << "its link is made again in the container, and plugged in";
+  EXPECT_TRUE(tcp("c1", "c2", "10.5.0.12", 4U << 20U)) << "with its checksums";
+  EXPECT_EQ(get("Interface", link, "ofport"), "1");
+  ovs_->vsctl({"del-br", "ovsbr-lan"});
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(reach());
+
+  docker_->stop("c2");
+  docker_->start("c2");
+  EXPECT_TRUE(reach());
+  for (const char* container : {"c1", "c2"}) docker_->remove(container);
+  docker_->remove_network("lan");
+  EXPECT_EQ(rows(), rows_before);
+  EXPECT_TRUE(wait_until([&] { return inventory_of(sandbox_, *agent_) == before; }));
+}
+
+TEST_P(OvsDocker, VlansKeepContainersApart) {
+  start();
+  lay_cable(sandbox_, "up0", "h20", {"10.5.0.9/24"});
+  lay_cable(sandbox_, "up1", "h30", {"10.5.0.10/24"});
+  start_docker();
+  docker_->create_network(
+      "ovs", "lan", lan_with({{"ovs.bridge.vlan", "20"}, {"ovs.bridge.add_ports", "up0///20,up1///30"}}));
+  docker_->run("c1", "lan", {.addresses = {"10.5.0.11/24"}});
+  docker_->run("c2", "lan", {.addresses = {"10.5.0.12/24"}});
+  EXPECT_TRUE(reach());
+  EXPECT_TRUE(no_ping("c1", "10.5.0.10"));
+}
+
+TEST_P(OvsDocker, WhatCannotBeIsToldAndLeavesNothing) {
+  agent_.emplace(sandbox_, options());
+  start_docker();
+  const auto refused = [&](const NetworkRequest& request) -> std::string {
+    try {
+      docker_->create_network("ovs", "lan", request);
+      docker_->remove_network("lan");
+    } catch (const DriverRefuses& error) {
+      return error.what();
+    }
+    return "it was made";
+  };
+  EXPECT_NE(refused(lan_with({})).find("systemctl"), std::string::npos) << refused(lan_with({}));
+  ovs_.emplace(sandbox_);
+  ASSERT_TRUE(wait_until([&] { return refused(lan_with({})) == "it was made"; }));
+  const std::string rows_before = rows();
+  ovs_->vsctl({"add-br", "theirs", "--", "set", "Bridge", "theirs", "datapath_type=netdev",
+               "other_config:datapath-id=0000000000000001"});
+  const std::vector<std::pair<Texts, std::string>> mistakes{
+      {{{"ovs.bridge.dpid", "0x1"}}, "theirs"},
+      {{{"ovs.bridge.name", "theirs"}}, "not ours"},
+      {{{"ovs.bridge.dpid", "no"}}, "hex digits"},
+      {{{"ovs.bridge.controller", "nowhere"}}, "tcp:ADDRESS"},
+      {{{"ovs.bridge.mode", "bridged"}}, "flat, nat, routed"},
+      {{{"ovs.bridge.vlan", "4095"}}, "4094"},
+      {{{"ovs.bridge.mtu", "big"}}, "number of bytes"},
+      {{{"ovs.bridge.add_ports", "nope/1"}}, "nope"},
+      {{{"ovs.bridge.add_ports", "up0/1/allowall"}}, "faucet.yaml"},
+      {{{"ovs.bridge.nat_acl", "x"}}, "faucet.yaml"},
+      {{{"ovs.bridge.preallocate_ports", "10"}}, "faucet.yaml"},
+      {{{"ovs.bridge.dhcp", "true"}}, "DHCP"},
+      {{{"ovs.bridge.contoller", "tcp:127.0.0.1"}}, "ovs.bridge.controller"},
+      {{{"ovs.bridge.name", "a"}, {"ovs.name", "b"}}, "same option"},
+  };
+  for (const auto& [options, words] : mistakes) {
+    const std::string error = refused(lan_with(options));
+    EXPECT_NE(error.find(words), std::string::npos) << options.begin()->first << ": " << error;
+  }
+  ovs_->vsctl({"del-br", "theirs"});
+  EXPECT_EQ(rows(), rows_before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Docker, OvsDocker, testing::Values(kDocker20, kDocker26, kDocker28),
+                         [](const auto& each) {
+                           std::string name = each.param.version;
+                           std::ranges::replace(name, '.', '_');
+                           return name;
+                         });
 
 }  // namespace
-}  // namespace lanwright::ovs
+}  // namespace lanwright::test

@@ -151,11 +151,16 @@ void record_namespaces(const DesiredState& before, DesiredState& now) {
   }
 }
 
-// Uplinks that a plan takes, before it does.
-void record_uplinks(const Plan& plan, DesiredState& desired) {
+// Uplinks that a plan takes, and bridges of Open vSwitch that it makes, before it does.
+void record_traces(const Plan& plan, DesiredState& desired) {
   for (const Action& action : plan.actions) {
     const auto* change = std::get_if<ChangeLink>(&action.step);
     const auto* entry = desired.find(action.object);
+    if (const auto* bridge = std::get_if<CreateOvsBridge>(&action.step)) {
+      std::set<Finalizer> finalizers = desired.finalizers_of(entry->object.uid);
+      finalizers.insert(Finalizer::ovs(bridge->at.name));
+      desired.set_finalizers(entry->object.uid, std::move(finalizers));
+    }
     if (change == nullptr || change->master.value_or("").empty() || entry == nullptr) continue;
     const auto resources = entry->compile();
     const bool is_uplink =
@@ -251,6 +256,8 @@ std::string Stage::play(const Command& command) {
     world_.switches.give_to(words.at(1), words.at(2));
   } else if (verb == "occupy") {
     world_.switches.occupy(words.at(1), command.body.substr(0, command.body.find('\n')));
+  } else if (verb == "ovs") {
+    change_ovs(words);
   } else if (verb == "apply") {
     refusal_ = apply(command);
   } else if (verb == "endpoint") {
@@ -263,6 +270,51 @@ std::string Stage::play(const Command& command) {
     throw std::invalid_argument("no command: " + verb);
   }
   return command.body;
+}
+
+void Stage::change_ovs(const std::vector<std::string>& words) {
+  const std::string& what = words.at(1);
+  const std::string name = words.size() > 2 ? words[2] : std::string();
+  if (what == "del-br") return world_.ovs.delete_bridge(name);
+  world_.ovs.change([&](OvsFacts& facts) {
+    if (what == "stop") {
+      facts.live = false;
+      facts.trouble =
+          Error{ErrorKind::not_found, "connect to", "db.sock", 0, "No such file or directory", {}};
+    } else if (what == "start") {
+      facts.live = true;
+    } else if (what == "empty") {
+      facts.bridges.clear();
+    } else if (what == "tso") {
+      facts.userspace_tso = true;
+    } else if (what == "add-br") {
+      facts.bridges[name] = {};
+      facts.bridges[name].running_id = words.size() > 3 ? words[3] : "00000000000000ff";
+    } else if (what == "add-port") {
+      facts.bridges.at(name).ports[words.at(3)] = {};
+    } else if (what == "del-port") {
+      facts.bridges.at(name).ports.erase(words.at(3));
+    } else if (what == "set-port") {
+      OvsPortFact& port = facts.bridges.at(name).ports.at(words.at(3));
+      for (std::size_t i = 4; i < words.size(); ++i) {
+        const auto [key, value] = setting(words[i]);
+        if (key == "ofport") port.ofport = std::stoll(value);
+        if (key == "no-ofport") port.ofport.reset();
+        if (key == "tag") port.vlans = PortVlans{static_cast<std::uint16_t>(number(value)), {}};
+      }
+    } else if (what == "set-br") {
+      OvsBridgeFact& bridge = facts.bridges.at(name);
+      for (std::size_t i = 3; i < words.size(); ++i) {
+        const auto [key, value] = setting(words[i]);
+        if (key == "fail_mode") bridge.fail_mode = value;
+        if (key == "controller") bridge.controllers = {{value, std::nullopt, false}};
+        if (key == "no-ofport") bridge.local->ofport.reset();
+        if (key == "in-band") bridge.in_band = true;
+      }
+    } else {
+      throw std::invalid_argument("no command of ovs: " + what);
+    }
+  });
 }
 
 // Empty, or why not.
@@ -344,7 +396,7 @@ std::string Stage::preview() {
 
 // Says what failed; what is left of the same object is left undone then, as in the agent.
 std::string Stage::carry_out(const Plan& plan) {
-  record_uplinks(plan, world_.desired);
+  record_traces(plan, world_.desired);
   std::string failures;
   std::set<ResourceId> failed;
   for (const Action& action : plan.actions) {

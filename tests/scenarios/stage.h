@@ -23,6 +23,10 @@ class Stage {
   //   kill switch NETWORK | kill plug NETWORK
   //   give NETWORK UID                   its switch carries the mark of another agent
   //   occupy NETWORK                     the body says who has its place
+  //   ovs stop|start|empty|tso           of Open vSwitch: away, back, without rows, userspace-tso-enable
+  //   ovs add-br|del-br BRIDGE [DPID] | ovs add-port|del-port BRIDGE PORT
+  //   ovs set-br BRIDGE SETTING…         fail_mode=, controller=, in-band, no-ofport
+  //   ovs set-port BRIDGE PORT SETTING…  ofport=, no-ofport, tag=
   //   apply [SET] [adopt]                the body is a set as YAML, which replaces that of this name
   //   endpoint NAME SETTING…             an attachment whose link another manager (Docker) has its hands on:
   //                                      network=, address=, sandbox=, interface=, left=yes,
@@ -41,6 +45,7 @@ class Stage {
 
  private:
   std::string apply(const Command& command);
+  void change_ovs(const std::vector<std::string>& words);
   void declare_endpoint(const Command& command);
   void commit(desired::DesiredState candidate);
   std::string act();

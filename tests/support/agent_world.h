@@ -16,6 +16,7 @@
 
 #include "agent/service/core.h"
 #include "tests/support/memory_kernel.h"
+#include "tests/support/memory_ovs.h"
 #include "tests/support/memory_switches.h"
 
 namespace lanwright::test {
@@ -32,7 +33,7 @@ class AgentWorld {
     switches_ = switches.get();
     core_ = std::make_unique<service::Core>(io_, std::move(opened->store),
                                             std::make_unique<BorrowedKernel>(kernel), std::move(switches),
-                                            std::move(options));
+                                            std::make_unique<MemoryOvs>(kernel), std::move(options));
   }
   ~AgentWorld() {
     if (thread_.joinable()) {

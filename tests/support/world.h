@@ -14,6 +14,7 @@
 #include "reconcilers/plan/planner.h"
 #include "tests/support/builders.h"
 #include "tests/support/memory_kernel.h"
+#include "tests/support/memory_ovs.h"
 #include "tests/support/memory_switches.h"
 
 namespace lanwright::test {
@@ -28,6 +29,7 @@ struct World {
   Observed observed;  // as of the last look
   MemoryKernel kernel;
   MemorySwitches switches;
+  MemoryOvs ovs{kernel};
 
   // What was allocated to it stays, as in the agent.
   void put(const ResourceId& id, ObjectSpec spec, std::string set = "default") {
@@ -52,6 +54,7 @@ struct World {
     kernel.watch(desired.namespaces(), observed);
     EXPECT_TRUE(kernel.resync(observed).ok());
     EXPECT_TRUE(switches.resync(observed).ok());
+    EXPECT_TRUE(ovs.resync(observed).ok());
     return observed;
   }
   Plan plan() { return planning::plan(desired, look()); }
@@ -61,8 +64,10 @@ struct World {
   Result<void> run(const Action& action) {
     const Action* one = &action;
     look();
-    return is_switch_step(action.step) ? switches.execute({&one, 1}, observed).front()
-                                       : kernel.execute({&one, 1}, observed).front();
+    Source* carrier = &kernel;
+    if (carrier_of(action.step) == Carrier::switches) carrier = &switches;
+    if (carrier_of(action.step) == Carrier::ovs) carrier = &ovs;
+    return carrier->execute({&one, 1}, observed).front();
   }
   void run(const Plan& plan) {
     for (const Action& action : plan.actions) {

@@ -233,8 +233,8 @@ TEST_F(DockerOrphans, PeopleAreToldOfThoseThatDockerMayHaveRemovedWhereItIsNotAs
   const std::string advice = "lanwright delete network " + kOther.substr(0, 12);
   const auto told = [&] {
     auto all = warnings();
-    std::erase_if(all,
-                  [](const std::string& words) { return words.find("was removing a network") == words.npos; });
+    std::erase_if(
+        all, [](const std::string& words) { return words.find("was removing a network") == words.npos; });
     return all;
   };
   ASSERT_TRUE(eventually([&] { return !told().empty(); }));

@@ -412,7 +412,8 @@ TEST(DockerNetworkOptions, AreRefusedWithWordsThatHelp) {
        "read the option `bridge.vde.hub`: driver vde has no such option; "},
       {"macvlan",
        {{"uplinks", "eth0"}},
-       "read the option `uplinks`: driver macvlan has no such option, driver bridge, vde has it; Options of "
+       "read the option `uplinks`: driver macvlan has no such option, driver bridge, vde, ovs has it; "
+       "Options of "
        "driver macvlan: driver, network, parent, host_iface, mtu, com.docker.network.driver.mtu, "
        "macvlan_mode, com.docker.network.container_iface_prefix, "
        "com.docker.network.container_interface_prefix, com.docker.network.advertise_addr_nmsgs, "
@@ -424,7 +425,7 @@ TEST(DockerNetworkOptions, AreRefusedWithWordsThatHelp) {
       {"",
        {{"driver", "brigde"}},
        "read the option `driver`: there is no driver `brigde`; did you mean `bridge`? Drivers are: bridge, "
-       "vde, macvlan, ipvlan"},
+       "vde, macvlan, ipvlan, ovs"},
       {"", {{"driver", ""}}, "read the option `driver`: there is no driver ``; Drivers are: "},
       {"vde",
        {{"driver", "macvlan"}},

@@ -116,7 +116,8 @@ TEST_F(SwitchPlanTest, SomebodyElsesPlaceIsAConflict) {
   declare_lan();
   declare_host("a");
   const Plan seen = plan();
-  for (const Action& action : seen.actions) EXPECT_FALSE(is_switch_step(action.step)) << action.text();
+  for (const Action& action : seen.actions)
+    EXPECT_NE(carrier_of(action.step), Carrier::switches) << action.text();
   ASSERT_EQ(seen.blocked.size(), 2U);
   EXPECT_EQ(seen.blocked[0].why.kind, ErrorKind::conflict);
   EXPECT_NE(seen.blocked[0].why.text().find("process 4711"), std::string::npos);
