@@ -6,6 +6,7 @@
 #include "agent/service/core.h"
 #include "tests/bench/figures.h"
 #include "tests/support/memory_kernel.h"
+#include "tests/support/memory_ovs.h"
 #include "tests/support/memory_switches.h"
 
 namespace lanwright::bench {
@@ -41,8 +42,10 @@ Series measure_change(std::size_t attachments) {
   auto opened = state::Store::open(directory);
   if (!opened) throw std::runtime_error(opened.error().text());
   boost::asio::io_context io(1);  // does not turn: what is measured is what runs before the answer
-  service::Core core(io, std::move(opened->store), std::make_unique<test::MemoryKernel>(),
-                     std::make_unique<test::MemorySwitches>(), {});
+  auto kernel = std::make_unique<test::MemoryKernel>();
+  auto open_vswitch = std::make_unique<test::MemoryOvs>(*kernel);
+  service::Core core(io, std::move(opened->store), std::move(kernel),
+                     std::make_unique<test::MemorySwitches>(), std::move(open_vswitch), {});
   reconcile::ChangeRequest all;
   for (std::size_t i = 0; i < attachments / kPerNetwork; ++i) {
     NetworkSpec network;

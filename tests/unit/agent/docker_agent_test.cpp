@@ -14,6 +14,7 @@
 #include "agent/service/core.h"
 #include "tests/support/memory_firewall.h"
 #include "tests/support/memory_kernel.h"
+#include "tests/support/memory_ovs.h"
 #include "tests/support/memory_switches.h"
 #include "tests/unit/state/fixture.h"
 
@@ -114,9 +115,11 @@ class AgentDocker : public testing::Test {
 
   void open() {
     loop.emplace();
-    core = std::make_unique<service::Core>(
-        loop->io, must_open(directory.path()).store, std::make_unique<test::MemoryKernel>(),
-        std::make_unique<test::MemorySwitches>(), service::AgentService::Options{});
+    auto kernel = std::make_unique<test::MemoryKernel>();
+    auto open_vswitch = std::make_unique<test::MemoryOvs>(*kernel);
+    core = std::make_unique<service::Core>(loop->io, must_open(directory.path()).store, std::move(kernel),
+                                           std::make_unique<test::MemorySwitches>(), std::move(open_vswitch),
+                                           service::AgentService::Options{});
     docker = must(docker_agent::DockerAgent::open(loop->io, core->reconciler(), core->store(), forwards));
   }
   void close() {
