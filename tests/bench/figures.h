@@ -94,13 +94,18 @@ struct Figures {
   Pair remove_by_docker;
   std::map<std::string, Carried> lans;        // F9
   std::map<std::string, Series> lan_repairs;  // F9
+  Pair ovs_create;                            // F11: the floor is ip and ovs-vsctl
+  Series ovs_start;                           // until converged
+  Pair ovs_repair;                            // of a port; the floor is ovs-vsctl add-port
+  Pair ovs_carried;                           // bits per second; the floor is a bridge made by hand
   std::vector<std::string> errors;            // what is functionally wrong, though it could be measured
 };
 
-void measure_lifecycle(const Options& options, Figures& figures);  // F1 to F4
-void measure_macvlans(const Options& options, Figures& figures);   // F1 and F3 with macvlan links
-void measure_service(const Options& options, Figures& figures);    // F5 to F7
-void measure_vde(const Options& options, Figures& figures);        // F9
+void measure_lifecycle(const Options& options, Figures& figures);     // F1 to F4
+void measure_macvlans(const Options& options, Figures& figures);      // F1 and F3 with macvlan links
+void measure_service(const Options& options, Figures& figures);       // F5 to F7
+void measure_vde(const Options& options, Figures& figures);           // F9
+void measure_open_vswitch(const Options& options, Figures& figures);  // F11
 
 // F8: in the work of test::in_pid_namespace(), and where docker_is_there().
 void measure_docker(const Options& options, Figures& figures);

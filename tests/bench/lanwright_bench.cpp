@@ -196,6 +196,23 @@ void add_lan_repairs(const Options& options, const Figures& figures, std::vector
   }
 }
 
+void add_open_vswitch(const Options& options, const Figures& figures, std::vector<Row>& rows) {
+  if (figures.ovs_create.ours.empty()) return;
+  const std::string n = std::to_string(options.size);
+  rows.push_back(with_ratio(row("F11", "ovs: create " + n + " ports, client included; floor ip, ovs-vsctl",
+                                figures.ovs_create.floor, figures.ovs_create.ours),
+                            1.2));
+  rows.push_back(
+      with_limit(row("F11", "ovs: start with those, until converged", std::nullopt, figures.ovs_start), 1));
+  if (figures.ovs_carried.ours.empty()) return;
+  rows.push_back(with_ratio(row("F11", "ovs: repair of a port; floor ovs-vsctl add-port",
+                                figures.ovs_repair.floor, figures.ovs_repair.ours),
+                            2));
+  rows.push_back(with_at_least(row("F11", "ovs: TCP; floor a bridge made by hand", figures.ovs_carried.floor,
+                                   figures.ovs_carried.ours, Unit::bits_per_second),
+                               0.97));
+}
+
 // Cost against size: time grows with size to the power that is shown; 1 is linear.
 void add_growth(const Options& options, const char* figure, const std::string& what, const BySize& by_size,
                 bool per_object, std::vector<Row>& rows) {
@@ -235,6 +252,7 @@ std::vector<Row> rows_of(const Options& options, const Figures& figures) {
   add_docker(figures, rows);
   add_lans(figures, rows);
   add_lan_repairs(options, figures, rows);
+  add_open_vswitch(options, figures, rows);
   if (options.wants("F10")) {
     constexpr double kAtMost = 1e-3;
     for (const auto& [attachments, times] : figures.change)
@@ -302,6 +320,7 @@ int measure(const Options& options) {
                    }) &&
            good;
   if (options.wants("F8")) good = attempt_docker(options, figures) && good;
+  if (options.wants("F11")) good = attempt("F11", [&] { measure_open_vswitch(options, figures); }) && good;
   if (options.wants("F9")) good = attempt("F9", [&] { measure_vde(options, figures); }) && good;
   std::cout << machine() << "; " << options.runs
             << " runs; the floor is `ip -batch`, `ip link delete group` (F3, F4) "
@@ -328,9 +347,9 @@ int main(int argc, char** argv) {
   Options options;
   std::vector<std::string> only;
   bool quick = false;
-  app.add_option("--only", only, "Figures to measure, as F1,F5 (F1 to F10)")
+  app.add_option("--only", only, "Figures to measure, as F1,F5 (F1 to F11)")
       ->delimiter(',')
-      ->check(CLI::IsMember({"F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10"}));
+      ->check(CLI::IsMember({"F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10", "F11"}));
   auto* runs =
       app.add_option("--runs", options.runs, "Repetitions")->capture_default_str()->check(CLI::Range(1, 100));
   auto* size = app.add_option("--size", options.size, "Networks, and attachments of F1 to F3")

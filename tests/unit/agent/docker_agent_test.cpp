@@ -229,6 +229,7 @@ TEST(DockerSockets, AreOneForEachDriverAndTheAliases) {
                                                           {"lanwright-bridge", "bridge"},
                                                           {"lanwright-ipvlan", "ipvlan"},
                                                           {"lanwright-macvlan", "macvlan"},
+                                                          {"lanwright-ovs", "ovs"},
                                                           {"lanwright-vde", "vde"},
                                                           {"ovs", "bridge"},
                                                           {"dovesnap", "vde"}}));
