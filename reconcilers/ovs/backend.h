@@ -33,8 +33,8 @@ class Backend final : public Source {
   bool carries_out(const Step& step) const override LANWRIGHT_ON_LOOP {
     return carrier_of(step) == Carrier::ovs;
   }
-  // Ports of one bridge go together, a hundred at a time. Waits a fraction of a second for all: `waiting` for
-  // what takes longer. That goes on, and is not begun twice; it stands in OvsFacts::under_way meanwhile, and
+  // Ports of one bridge go together, a hundred at a time. Waits a moment for all: `waiting` for what takes
+  // longer. That goes on, and is not begun twice; it stands in OvsFacts::under_way meanwhile, and
   // an error that came later is answered to the same action the next time.
   std::vector<Result<void>> execute(std::span<const Action* const> actions, Observed& observed) override
       LANWRIGHT_ON_LOOP;
