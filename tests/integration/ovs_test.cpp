@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 
 #include "tests/integration/cable.h"
 #include "tests/integration/event_stream.h"
@@ -26,6 +27,12 @@ attachments:
   h2-lab: {network: lab, netns: h2, interface: eth0, addresses: [10.1.0.2/24, "fd01::2/64"], ofport: 7}
 )";
 
+// In a guest it is the kernel's own, which this machine's may lack.
+const char* datapath() {
+  const char* guest = std::getenv("LANWRIGHT_GUEST");
+  return guest != nullptr && *guest != '\0' ? "system" : "netdev";
+}
+
 class Ovs : public testing::Test {
  protected:
   Ovs() {
@@ -44,7 +51,19 @@ class Ovs : public testing::Test {
   }
   void start_with_lab() {
     start();
-    agent_->apply(kLab);
+    apply(kLab);
+  }
+  // With the datapath that this kernel has.
+  static std::string here(std::string text) {
+    const std::string other = "datapath: netdev";
+    for (std::size_t at = text.find(other); at != std::string::npos; at = text.find(other, at + 1))
+      text.replace(at, other.size(), std::string("datapath: ") + datapath());
+    return text;
+  }
+  void apply(const std::string& text) const { agent_->apply(here(text)); }
+  // Without waiting.
+  Finished submit(const std::string& text) const {
+    return agent_->cli({"apply", "-f", sandbox_.write_file("set.yaml", here(text)).string()});
   }
   void restart_agent() {
     agent_->kill();
@@ -78,11 +97,12 @@ class Ovs : public testing::Test {
 
 TEST_F(Ovs, NetworksCarryTrafficAndLeaveNothing) {
   start();
-  ovs_->vsctl({"add-br", "theirs", "--", "set", "Bridge", "theirs", "datapath_type=netdev"});
+  ovs_->vsctl(
+      {"add-br", "theirs", "--", "set", "Bridge", "theirs", std::string("datapath_type=") + datapath()});
   ASSERT_TRUE(wait_until([&] { return sandbox_.link("theirs").has_value(); }));
   const Json before = inventory_of(sandbox_, *agent_);
   const std::string rows_before = rows();
-  agent_->apply(kLab);
+  apply(kLab);
   EXPECT_TRUE(traffic());
   EXPECT_TRUE(tcp("h1", "h2", "10.1.0.2", 4U << 20U));
   EXPECT_TRUE(tcp("h2", "h1", "fd01::1", 4U << 20U));
@@ -103,7 +123,7 @@ TEST_F(Ovs, NetworksCarryTrafficAndLeaveNothing) {
 TEST_F(Ovs, EveryDriftIsRepaired) {
   start();
   sandbox_.ip("link add other up type veth peer name other-end");
-  agent_->apply(std::string(kLab) + "  vm: {network: lab, tap: {name: tap0}, vlan: 30}\n");
+  apply(std::string(kLab) + "  vm: {network: lab, tap: {name: tap0}, vlan: 30}\n");
   ASSERT_TRUE(traffic());
   EventStream events(*agent_);
   const auto expect_repaired = [&](const std::string& object, std::vector<std::string> words) {
@@ -165,7 +185,7 @@ TEST_F(Ovs, AnUplinkThatReturnsCarriesTrafficAgain) {
     sandbox_.ip("-n far link set eth0 address 02:00:00:00:02:09");  // so that nobody remembers another one
   };
   plug_up0_in();
-  agent_->apply(R"(
+  apply(R"(
 version: 1
 networks: {lab: {driver: ovs, ovs: {datapath: netdev}, uplinks: [{interface: up0, ofport: 9}]}}
 attachments: {h1-lab: {network: lab, netns: h1, interface: eth0, addresses: [10.1.0.1/24]}}
@@ -190,7 +210,7 @@ TEST_F(Ovs, WhatIsSomebodyElsesIsLeftAlone) {
                "other_config:mac-aging-time=60", "external_ids:who=them", "--", "set", "Port", "lw-h1-lab",
                "external_ids:who=them"});
   EXPECT_TRUE(ping("h3", "10.1.0.1"));
-  agent_->apply(std::string(kLab) + "  vm: {network: lab, tap: {name: tap0}}\n");
+  apply(std::string(kLab) + "  vm: {network: lab, tap: {name: tap0}}\n");
   restart_agent();
   EXPECT_TRUE(converges(*agent_));
   EXPECT_TRUE(ping("h3", "10.1.0.1"));
@@ -204,8 +224,8 @@ TEST_F(Ovs, ABridgeOrPortThatSomebodyElseHasIsAConflict) {
   start();
   sandbox_.ip("link add up0 up type veth peer name up0-end");
   ovs_->vsctl({"add-br", "br-lab", "--", "add-port", "br-lab", "up0"});
-  ovs_->vsctl(
-      {"set", "Bridge", "br-lab", "datapath_type=netdev", "other_config:datapath-id=000000000000002a"});
+  ovs_->vsctl({"set", "Bridge", "br-lab", std::string("datapath_type=") + datapath(),
+               "other_config:datapath-id=000000000000002a"});
   const std::string before = rows();
   ASSERT_FALSE(agent_
                    ->cli({"apply", "-f",
@@ -223,8 +243,7 @@ networks:
   other: {driver: ovs, ovs: {datapath: netdev}, uplinks: [up0]}
   same: {driver: ovs, ovs: {datapath: netdev, datapath_id: "0x2a"}}
 )";
-  for (const std::string& text : {std::string(kLab), other})
-    ASSERT_TRUE(agent_->cli({"apply", "-f", sandbox_.write_file("set.yaml", text).string()}).ok());
+  for (const std::string& text : {std::string(kLab), other}) ASSERT_TRUE(submit(text).ok());
   EXPECT_TRUE(reaches(*agent_, "networks", "lab", "Conflict"));
   EXPECT_TRUE(reaches(*agent_, "networks", "other", "Conflict"));
   EXPECT_TRUE(reaches(*agent_, "networks", "same", "Conflict"));
@@ -265,7 +284,7 @@ TEST_F(Ovs, VlansOfPortsAndUplinksKeepTrafficApart) {
   start();
   lay_cable(sandbox_, "up0", "router");
   lay_cable(sandbox_, "up1", "host10", {"10.1.0.110/24"});
-  agent_->apply(R"(
+  apply(R"(
 version: 1
 networks:
   lab:
@@ -316,7 +335,7 @@ TEST_F(Ovs, AnOfportThatIsTakenIsToldAndGivenWhenItIsFree) {
   ovs_->vsctl({"add-port", "br-lab", "theirs", "--", "set", "Interface", "theirs", "ofport_request=5"});
   ASSERT_TRUE(wait_until([&] { return get("Interface", "theirs", "ofport") == "5"; }));
   const std::string more = std::string(kLab) + "  vm: {network: lab, tap: {name: tap0}, ofport: 5}\n";
-  ASSERT_TRUE(agent_->cli({"apply", "-f", sandbox_.write_file("set.yaml", more).string()}).ok());
+  ASSERT_TRUE(submit(more).ok());
   EXPECT_TRUE(reaches(*agent_, "attachments", "vm", "Conflict"));
   EXPECT_NE(message_of(*agent_, "attachments", "vm").find("OpenFlow port 5 is that of theirs"),
             std::string::npos)
@@ -377,7 +396,7 @@ TEST_F(Ovs, ADatabaseThatIsKilledIsWaitedFor) {
   EXPECT_TRUE(reaches(*agent_, "networks", "lab", "Pending"));
   EXPECT_NE(message_of(*agent_, "networks", "lab").find("systemctl"), std::string::npos)
       << message_of(*agent_, "networks", "lab");
-  agent_->apply("version: 1\nname: wire\nnetworks: {wire: {driver: bridge}}\n");  // others do not suffer
+  apply("version: 1\nname: wire\nnetworks: {wire: {driver: bridge}}\n");  // others do not suffer
   ovs_->start_server();
   EXPECT_TRUE(converges(*agent_));
   EXPECT_EQ(rows(), before);
@@ -401,11 +420,11 @@ TEST_F(Ovs, ADatabaseThatIsReplacedByAnEmptyOneIsFilledAgain) {
 
 TEST_F(Ovs, WithoutOpenVswitchTheNetworkWaits) {
   agent_.emplace(sandbox_, options());
-  ASSERT_TRUE(agent_->cli({"apply", "-f", sandbox_.write_file("set.yaml", kLab).string()}).ok());
+  ASSERT_TRUE(submit(kLab).ok());
   EXPECT_TRUE(reaches(*agent_, "networks", "lab", "Pending"));
   EXPECT_NE(message_of(*agent_, "networks", "lab").find("openvswitch"), std::string::npos)
       << message_of(*agent_, "networks", "lab");
-  agent_->apply("version: 1\nname: wire\nnetworks: {wire: {driver: bridge}}\n");
+  apply("version: 1\nname: wire\nnetworks: {wire: {driver: bridge}}\n");
   ovs_.emplace(sandbox_);
   EXPECT_TRUE(converges(*agent_));
   EXPECT_TRUE(traffic());
@@ -427,7 +446,7 @@ networks: {more: {driver: ovs, ovs: {datapath: netdev}}}
                   .ok());
   EXPECT_TRUE(wait_until([&] { return ovs_->vsctl({"list-br"}).find("lw-more") != std::string::npos; }));
   const std::string written = configurations();
-  agent_->apply("version: 1\nname: wire\nnetworks: {wire: {driver: bridge}}\n");
+  apply("version: 1\nname: wire\nnetworks: {wire: {driver: bridge}}\n");
   EXPECT_EQ(configurations(), written);
   ovs_->signal_vswitchd(SIGCONT);
   EXPECT_TRUE(converges(*agent_));
@@ -450,7 +469,7 @@ attachments:
 
 TEST_F(Ovs, OnlyAControllersFlowsForward) {
   start();
-  agent_->apply(controlled(""));
+  apply(controlled(""));
   EXPECT_EQ(get("Bridge", "lw-lab", "fail_mode"), "secure");
   EXPECT_EQ(get("Bridge", "lw-lab", "datapath_id"), "\"0000000000000001\"");
   EXPECT_TRUE(no_ping("h1", "10.1.0.2"));
@@ -467,7 +486,7 @@ TEST_F(Ovs, OnlyAControllersFlowsForward) {
 
 TEST_F(Ovs, InFailModeStandaloneTheBridgeSwitchesByItself) {
   start();
-  agent_->apply(controlled(", fail_mode: standalone"));
+  apply(controlled(", fail_mode: standalone"));
   // It does so after three of these, which are 5 s by default.
   ovs_->vsctl({"set", "Controller", ovs_->vsctl({"--bare", "--columns=_uuid", "list", "Controller"}),
                "inactivity_probe=500"});
@@ -482,7 +501,7 @@ class OvsDocker : public Ovs, public testing::WithParamInterface<Engine> {
     docker_.emplace(sandbox_, agent_->docker_socket("lanwright-ovs").parent_path(), GetParam());
   }
   static NetworkRequest lan_with(Texts options) {
-    options.emplace("ovs.bridge.userspace", "true");
+    options.emplace("ovs.bridge.userspace", datapath() == std::string("netdev") ? "true" : "false");
     return {.pools = {{"10.5.0.0/24", "10.5.0.1"}}, .options = std::move(options)};
   }
   testing::AssertionResult reach() const {
@@ -567,8 +586,8 @@ TEST_P(OvsDocker, WhatCannotBeIsToldAndLeavesNothing) {
   ovs_.emplace(sandbox_);
   ASSERT_TRUE(wait_until([&] { return refused(lan_with({})) == "it was made"; }));
   const std::string rows_before = rows();
-  ovs_->vsctl({"add-br", "theirs", "--", "set", "Bridge", "theirs", "datapath_type=netdev",
-               "other_config:datapath-id=0000000000000001"});
+  ovs_->vsctl({"add-br", "theirs", "--", "set", "Bridge", "theirs",
+               std::string("datapath_type=") + datapath(), "other_config:datapath-id=0000000000000001"});
   const std::vector<std::pair<Texts, std::string>> mistakes{
       {{{"ovs.bridge.dpid", "0x1"}}, "theirs"},
       {{{"ovs.bridge.name", "theirs"}}, "not ours"},
