@@ -8,7 +8,7 @@ set -euo pipefail
 build="cmake ninja-build g++ ccache pkg-config libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libcli11-dev
   libsqlite3-dev libnl-3-dev libboost-dev libsystemd-dev libcpp-httplib-dev libgtest-dev
   libgmock-dev libvdeplug-dev libpcap-dev libssl-dev"
-test="iproute2 iptables nftables iputils-ping procps util-linux vde-switch vdeplug tcpdump systemd dbus openvswitch-switch openvswitch-testcontroller"
+test="iproute2 iptables nftables iputils-ping procps util-linux vde-switch vdeplug tcpdump systemd dbus openvswitch-switch openvswitch-testcontroller python3-os-ken"
 docker="docker.io docker-compose busybox-static tar frr"
 guest="qemu-system-x86 user-mode-linux busybox-static cpio kmod util-linux udev network-manager dbus"
 lint="clang-format clang-tidy python3 shellcheck"

@@ -493,6 +493,70 @@ TEST_F(Ovs, InFailModeStandaloneTheBridgeSwitchesByItself) {
   EXPECT_TRUE(ping("h1", "10.1.0.2", 40s));
 }
 
+// os-ken, with an application of ours.
+class AclController {
+ public:
+  explicit AclController(const std::string& denied_ports) {
+    const std::string application = std::string(SOURCE_DIR) + "/tests/integration/acl_controller.py";
+    pid_ = spawn(
+        {{"osken-manager", "--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", "6653", application},
+         "",
+         {"DENIED=" + denied_ports}});
+  }
+  ~AclController() {
+    ::kill(pid_, SIGKILL);
+    wait_exit(pid_, 10s);
+  }
+  AclController(const AclController&) = delete;
+  AclController& operator=(const AclController&) = delete;
+
+ private:
+  pid_t pid_ = -1;
+};
+
+// It knows a host by its port's number alone: whatever is restarted, its rules are about the same ones.
+TEST_F(Ovs, ARuleForAPortHoldsThroughAllRestarts) {
+  start();
+  const AclController controller("3");
+  const auto attachment = [](const std::string& number) {
+    return "  h" + number + "-lab: {network: lab, netns: h" + number +
+           ", interface: eth0, addresses: [10.1.0." + number + "/24]}\n";
+  };
+  const std::string network = R"(
+version: 1
+networks: {lab: {driver: ovs, ovs: {datapath: netdev, controllers: ["tcp:127.0.0.1:6653"]}}}
+attachments:
+)";
+  for (const std::string& hosts : {attachment("1"), attachment("1") + attachment("2"),
+                                   attachment("1") + attachment("2") + attachment("3")})
+    apply(network + hosts);
+  const auto rules_hold = [&]() -> testing::AssertionResult {
+    for (const std::string number : {"1", "2", "3"}) {
+      const std::string ofport = get("Interface", "lw-h" + number + "-lab", "ofport");
+      if (ofport != number) return testing::AssertionFailure() << "h" << number << " has port " << ofport;
+    }
+    if (auto answered = ping("h1", "10.1.0.2", 30s); !answered) return answered;
+    return no_ping("h3", "10.1.0.1", 300ms);
+  };
+  EXPECT_TRUE(rules_hold());
+  restart_agent();
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(rules_hold()) << "the agent was killed";
+  ovs_->kill_vswitchd();
+  ovs_->start_vswitchd();
+  EXPECT_TRUE(rules_hold()) << "ovs-vswitchd was killed";
+  ovs_->vsctl({"del-port", "lw-h3-lab", "--", "del-port", "lw-h1-lab"});
+  EXPECT_TRUE(wait_until([&] { return bool(rules_hold()); })) << "somebody removed ports";
+  ovs_->kill_vswitchd();
+  ovs_->kill_server();
+  ovs_->empty_database();
+  ovs_->start_server();
+  ovs_->vsctl({"init"});
+  ovs_->start_vswitchd();
+  EXPECT_TRUE(converges(*agent_));
+  EXPECT_TRUE(rules_hold()) << "the database was lost";
+}
+
 // ---- Docker
 
 class OvsDocker : public Ovs, public testing::WithParamInterface<Engine> {
