@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <map>
+#include <random>
 
 #include "tests/integration/cable.h"
 #include "tests/integration/event_stream.h"
@@ -451,6 +453,66 @@ networks: {more: {driver: ovs, ovs: {datapath: netdev}}}
   ovs_->signal_vswitchd(SIGCONT);
   EXPECT_TRUE(converges(*agent_));
   EXPECT_EQ(phase_of(*agent_, "networks", "more"), "Ready");
+}
+
+// What its database says is what Open vSwitch has, whenever the agent dies; and nothing else of it moved.
+TEST_F(Ovs, AnAgentThatDiesAtAnyMomentLeavesNothingUndone) {
+#ifdef __SANITIZE_ADDRESS__
+  constexpr int kRounds = 4;
+#else
+  constexpr int kRounds = 15;
+#endif
+  start();
+  ovs_->vsctl(
+      {"add-br", "theirs", "--", "set", "Bridge", "theirs", std::string("datapath_type=") + datapath()});
+  const std::string theirs = get("Bridge", "theirs", "_uuid") + get("Port", "theirs", "_uuid");
+  const auto version = [](int number) {
+    std::string networks = "version: 1\nname: lab\nnetworks:\n";
+    std::string attachments = "attachments:\n";
+    for (int i = number; i < number + 2; ++i) {
+      const std::string network = "n" + std::to_string(i);
+      networks += "  " + network + ": {driver: ovs, ovs: {datapath: netdev, mcast_snooping: " +
+                  (number == 0 ? "true" : "false") + "}}\n";
+      for (int j = 0; j < 5; ++j)
+        attachments += "  " + network + "-" + std::to_string(j) + ": {network: " + network +
+                       ", tap: {}, vlan: " + std::to_string(10 + number) + "}\n";
+    }
+    return networks + attachments;
+  };
+  const auto is_as_stored = [&]() -> testing::AssertionResult {
+    std::string bridges;
+    for (const Json& network : agent_->get_json("/v1/networks"))
+      bridges += "lw-" + network.at("name").get<std::string>() + "\n";
+    std::map<std::string, std::string> ports;
+    for (const Json& attachment : agent_->get_json("/v1/attachments"))
+      ports["lw-" + attachment.at("spec").at("network").get<std::string>()] +=
+          "lw-" + attachment.at("name").get<std::string>() + "\n";
+    if (ovs_->vsctl({"list-br"}) + "\n" != bridges + "theirs\n")
+      return testing::AssertionFailure() << ovs_->vsctl({"list-br"}) << " instead of " << bridges;
+    for (const auto& [bridge, names] : ports) {
+      const std::string there = ovs_->vsctl({"list-ports", bridge});
+      if (there + "\n" != names)
+        return testing::AssertionFailure() << bridge << ": " << there << " instead of " << names;
+    }
+    return testing::AssertionSuccess();
+  };
+  std::mt19937 random(1);
+  for (int round = 0; round < kRounds && !HasFailure(); ++round) {
+    SCOPED_TRACE(round);
+    const std::string file = sandbox_.write_file("set.yaml", here(version(round % 3)));
+    const std::vector<std::string> change = round % 4 == 3 ? std::vector<std::string>{"delete", "set", "lab"}
+                                                           : std::vector<std::string>{"apply", "-f", file};
+    std::vector<std::string> client{client_program(), "--socket", agent_->socket()};
+    client.insert(client.end(), change.begin(), change.end());
+    const pid_t pid = spawn({client, "", {}});
+    EXPECT_FALSE(agent_->wait(Milliseconds(std::uniform_int_distribution<int>(0, 120)(random))));
+    restart_agent();
+    wait_exit(pid, 20s);
+    EXPECT_TRUE(converges(*agent_));
+    EXPECT_TRUE(is_as_stored());
+    EXPECT_EQ(get("Bridge", "theirs", "_uuid") + get("Port", "theirs", "_uuid"), theirs);
+    EXPECT_EQ(agent_->get_json("/v1/status").at("orphans"), 0);
+  }
 }
 
 // ---- controllers
