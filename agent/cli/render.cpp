@@ -361,6 +361,36 @@ void print_link_reports(std::ostream& out, const Json& reports, const Style& sty
   print_indented(out, table, style);
 }
 
+void print_open_vswitch(std::ostream& out, const Json& bridge, const Style& style) {
+  if (!bridge.is_object()) return;
+  const bool live = text_at(bridge, {"live"}) == "true";
+  print_field(out, "Open vSwitch",
+              text_at(bridge, {"bridge"}) + ", datapath " + text_at(bridge, {"datapath"}) + " " +
+                  text_at(bridge, {"datapathId"}) + ", fail mode " + text_at(bridge, {"failMode"}) +
+                  (live ? "" : ", as it was"));
+  const Json& controllers = at(bridge, {"controllers"});
+  if (controllers.is_array() && !controllers.empty()) {
+    Table table({"CONTROLLER", "CONNECTED"});
+    for (const Json& each : controllers) {
+      const bool connected = text_at(each, {"connected"}) == "true";
+      table.add(
+          {{text_at(each, {"target"})}, {connected ? "yes" : "no", connected ? Colour::none : Colour::red}});
+    }
+    out << "Controllers (as of the last 15 s):\n";
+    print_indented(out, table, style);
+  }
+  const Json& ports = at(bridge, {"ports"});
+  if (!ports.is_array() || ports.empty()) return;
+  Table table({"OFPORT", "LINK", "OBJECT", "ERROR"});
+  for (const Json& each : ports)
+    table.add({{text_at(each, {"ofport"})},
+               {text_at(each, {"link"})},
+               {at(each, {"object"}).is_object() ? object_text(each) : "not ours"},
+               {text_at(each, {"error"}), Colour::red}});
+  out << "OpenFlow ports:\n";
+  print_indented(out, table, style);
+}
+
 Table action_table(const Json& actions) {
   Table table({"ACTION", "OBJECT", "REASON", "DISRUPTION"});
   for (const Json& action : actions) {
@@ -550,6 +580,7 @@ void print_description(std::ostream& out, const Json& description, const Style& 
   }
   if (inner.is_object()) print_link_reports(out, at(description, {"links"}), style);
   print_field(out, "Ports", joined(at(description, {"ports"}), link_text, ", "));
+  print_open_vswitch(out, at(description, {"openVswitch"}), style);
   if (const Json& differences = at(description, {"differences"}); !differences.empty()) {
     out << "Differences:\n";
     print_indented(out, action_table(differences), style);

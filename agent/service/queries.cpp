@@ -70,6 +70,32 @@ LANWRIGHT_ON_LOOP std::vector<std::string> ports_of(const DesiredObject& object,
   return ports;
 }
 
+LANWRIGHT_ON_LOOP std::optional<OvsView> open_vswitch_of(const Resources& resources,
+                                                         const reconcile::Reconciler& reconciler) {
+  const OvsFacts& facts = reconciler.observed().ovs;
+  const auto known =
+      resources.ovs_bridge ? facts.bridges.find(resources.ovs_bridge->name) : facts.bridges.end();
+  if (known == facts.bridges.end()) return std::nullopt;
+  const OvsBridgeFact& bridge = known->second;
+  OvsView view;
+  view.bridge = known->first;
+  view.datapath = bridge.datapath_type;
+  view.datapath_id = bridge.running_id;
+  view.fail_mode = bridge.fail_mode;
+  view.live = facts.live;
+  view.controllers = bridge.controllers;
+  for (const auto& [link, fact] : bridge.ports) {
+    const DesiredObject* owner = fact.mark ? reconciler.desired().find_uid(fact.mark->uid) : nullptr;
+    OvsPortView port{link, std::nullopt, fact.ofport, fact.error.value_or("")};
+    if (owner != nullptr) port.object = owner->object.id;
+    view.ports.push_back(std::move(port));
+  }
+  std::sort(view.ports.begin(), view.ports.end(), [](const OvsPortView& a, const OvsPortView& b) {
+    return std::tie(a.ofport, a.link) < std::tie(b.ofport, b.link);
+  });
+  return view;
+}
+
 SwitchPortView port_of(const DesiredObject& object, const OwnerTag& tag, const PortCounters& counters) {
   SwitchPortView port;
   port.object = object.object.id;
@@ -142,6 +168,10 @@ Result<Description> describe(reconcile::Reconciler& reconciler, const View& view
     description.links.push_back(
         report_of(reconciler.observed(), link, OwnerTag{object->object.uid, link.role}));
   description.ports = ports_of(*object, resources, description.links, reconciler);
+  description.open_vswitch = open_vswitch_of(resources, reconciler);
+  if (description.open_vswitch) {
+    for (const OvsPortView& port : description.open_vswitch->ports) description.ports.push_back(port.link);
+  }
   const std::set<ResourceId> scope = {id};
   description.differences = planning::plan(reconciler.desired(), reconciler.observed(), &scope).actions;
   view.journal.save();

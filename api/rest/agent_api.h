@@ -101,10 +101,28 @@ struct LinkReport {
   std::string parent;
 };
 
+// A bridge of Open vSwitch as its database has it.
+struct OvsPortView {
+  std::string link;
+  std::optional<ResourceId> object;  // whose it is; absent: not the agent's
+  std::optional<std::int64_t> ofport;
+  std::string error;  // of ovs-vswitchd; "" = none
+};
+struct OvsView {
+  std::string bridge;
+  std::string datapath;
+  std::string datapath_id;  // "" = ovs-vswitchd did not look at it yet
+  std::string fail_mode;
+  bool live = false;  // otherwise it is what it was when the database was lost
+  std::vector<OvsControllerFact> controllers;
+  std::vector<OvsPortView> ports;  // by OpenFlow port, then by name
+};
+
 struct Description {
   std::shared_ptr<const ObjectView> object;
   std::vector<LinkReport> links;
   std::vector<std::string> ports;  // of a network: names of the links plugged into it, foreign ones included
+  std::optional<OvsView> open_vswitch;  // of a network that is such a bridge, once it is there
   std::vector<Action> differences;
   std::vector<Event> history;  // newest first, at most 20
 };

@@ -101,6 +101,26 @@ Json phases_json(const std::map<Phase, std::size_t>& phases) {
   return json;
 }
 
+Json ovs_json(const OvsView& view) {
+  Json json = {{"bridge", valid_utf8(view.bridge)}, {"datapath", valid_utf8(view.datapath)}};
+  if (!view.datapath_id.empty()) json["datapathId"] = valid_utf8(view.datapath_id);
+  json["failMode"] = valid_utf8(view.fail_mode);
+  json["live"] = view.live;
+  Json& controllers = json["controllers"] = Json::array();
+  for (const OvsControllerFact& each : view.controllers)
+    controllers.push_back({{"target", valid_utf8(each.target)}, {"connected", each.connected}});
+  Json& ports = json["ports"] = Json::array();
+  for (const OvsPortView& each : view.ports) {
+    Json port = {{"link", valid_utf8(each.link)}};
+    if (each.object)
+      port["object"] = {{"kind", name_of(each.object->kind)}, {"name", valid_utf8(each.object->name)}};
+    if (each.ofport) port["ofport"] = *each.ofport;
+    if (!each.error.empty()) port["error"] = valid_utf8(each.error);
+    ports.push_back(std::move(port));
+  }
+  return json;
+}
+
 }  // namespace
 
 const ObjectView* find(const Snapshot& snapshot, const ResourceId& id) {
@@ -174,6 +194,7 @@ Json description_json(const Description& description, const Snapshot& snapshot) 
   Json& links = json["links"] = Json::array();
   for (const LinkReport& report : description.links) links.push_back(report_json(report));
   json["ports"] = description.ports;
+  if (description.open_vswitch) json["openVswitch"] = ovs_json(*description.open_vswitch);
   Plan plan;
   plan.actions = description.differences;
   json["differences"] = to_json(plan)["actions"];

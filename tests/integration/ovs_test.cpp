@@ -546,6 +546,28 @@ TEST_F(Ovs, OnlyAControllersFlowsForward) {
   EXPECT_TRUE(ping("h2", "10.1.0.1"));
 }
 
+TEST_F(Ovs, ADescriptionHasControllersAndPortsByNumber) {
+  start();
+  const LearningController controller(sandbox_);
+  apply(controlled(""));
+  lay_cable(sandbox_, "theirs", "h3");
+  ovs_->vsctl({"add-port", "lw-lab", "theirs"});
+  const auto bridge = [&] { return agent_->get_json("/v1/networks/lab/describe").at("openVswitch"); };
+  EXPECT_TRUE(wait_until([&] { return bridge().at("controllers")[0].at("connected") == true; }, 20s));
+  EXPECT_TRUE(wait_until(
+      [&] { return bridge().at("ports").size() == 3 && bridge().at("ports")[2].contains("ofport"); }));
+  EXPECT_EQ(bridge().at("datapathId"), "0000000000000001");
+  EXPECT_EQ(bridge().at("failMode"), "secure");
+  EXPECT_EQ(bridge().at("ports")[1],
+            Json::parse(
+                R"({"link": "lw-h2-lab", "object": {"kind": "attachment", "name": "h2-lab"}, "ofport": 2})"));
+  EXPECT_EQ(bridge().at("ports")[2], Json::parse(R"({"link": "theirs", "ofport": 3})"));
+  const std::string text = agent_->cli({"describe", "network", "lab"}).out;
+  for (const char* words :
+       {"tcp:127.0.0.1:6653   yes", "lw-h2-lab   attachment h2-lab", "theirs      not ours"})
+    EXPECT_NE(text.find(words), std::string::npos) << words << " is not in:\n" << text;
+}
+
 TEST_F(Ovs, InFailModeStandaloneTheBridgeSwitchesByItself) {
   start();
   apply(controlled(", fail_mode: standalone"));
