@@ -51,6 +51,8 @@ if [[ -n $driver ]]; then
   printf 'version: 1\nnetworks:\n  lan:\n    driver: "%s"\n' "$driver" | "$client" validate -f - >/dev/null ||
     die "there is no driver $driver"
 fi
+# What it would follow is not in the container, and may begin after Docker.
+[[ $driver != ovs ]] || die "a managed plugin does not see the database of Open vSwitch; install lanwright for its networks"
 [[ ! -e $directory || -z $(ls -A "$directory") ]] || die "$directory is not empty"
 trap 'rm -rf "$rootfs"' EXIT # half of it is of no use
 

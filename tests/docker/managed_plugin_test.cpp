@@ -456,6 +456,9 @@ TEST(ManagedPluginScript, TellsWhatItCannotBuild) {
   EXPECT_FALSE(fs::exists(directory));
   fs::create_directory(directory);
   sandbox.write_file("plugin/mine", "");
+  const Finished blind = build_plugin(directory, {"--driver", "ovs"});
+  EXPECT_EQ(blind.status, 1);
+  EXPECT_NE(blind.err.find("Open vSwitch"), std::string::npos) << blind.err;
   const Finished occupied = build_plugin(directory, {});
   EXPECT_EQ(occupied.status, 1);
   EXPECT_NE(occupied.err.find("is not empty"), std::string::npos) << occupied.text();
