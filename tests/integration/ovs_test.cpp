@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <random>
 
@@ -430,6 +431,21 @@ TEST_F(Ovs, WithoutOpenVswitchTheNetworkWaits) {
   ovs_.emplace(sandbox_);
   EXPECT_TRUE(converges(*agent_));
   EXPECT_TRUE(traffic());
+}
+
+// Its database says nothing of that.
+TEST_F(Ovs, WithoutTheKernelsModuleTheNetworkSaysWhatHelps) {
+  if (std::filesystem::exists("/sys/module/openvswitch") || datapath() == std::string("system"))
+    GTEST_SKIP() << "it is there";
+  start();
+  const std::string system = "version: 1\nnetworks: {lab: {driver: ovs}}\n";
+  ASSERT_TRUE(submit(system).ok());
+  EXPECT_TRUE(reaches(*agent_, "networks", "lab", "Pending"));
+  EXPECT_TRUE(wait_until([&] {
+    return message_of(*agent_, "networks", "lab").find("modprobe openvswitch") != std::string::npos;
+  })) << message_of(*agent_, "networks", "lab");
+  apply("version: 1\nnetworks: {lab: {driver: ovs, ovs: {datapath: netdev}}}\n");
+  EXPECT_EQ(get("Bridge", "lw-lab", "datapath_type"), "netdev");
 }
 
 // It is not asked twice for the same, and nobody waits for it.
