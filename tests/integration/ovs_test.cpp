@@ -375,7 +375,8 @@ TEST_F(Ovs, WhatIsLeftOfAKilledAgentGoesWithItsSet) {
   EXPECT_TRUE(traffic());
   ASSERT_TRUE(agent_->cli({"delete", "set", "lab", "--wait"}).ok());
   EXPECT_EQ(ovs_->vsctl({"list-br"}), "");
-  EXPECT_EQ(sandbox_.links(), std::vector<std::string>());
+  EXPECT_TRUE(wait_until([this] { return sandbox_.links().empty(); }))
+      << testing::PrintToString(sandbox_.links());
 }
 
 TEST_F(Ovs, ASwitchDaemonThatIsKilledIsBackWithNothingMadeAnew) {
