@@ -118,6 +118,7 @@ TEST_F(Init, WaitsLongerBeforeEachStartOfWhatEndsAtOnce) {
   const auto begun = std::chrono::steady_clock::now();
   ASSERT_TRUE(wait_until([&] { return starts() >= 5; }));
   EXPECT_GE(std::chrono::steady_clock::now() - begun, 600ms);
+  ASSERT_TRUE(wait_until([&] { return children_of(init()).empty(); })) << "the last one is still ending";
   ASSERT_EQ(::kill(init(), SIGTERM), 0);
   EXPECT_EQ(ended(), 0) << "it need not wait for the next start";
 }
